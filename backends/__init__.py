@@ -1,0 +1,1 @@
+"""All that nnx knows about particular array libraries."""

@@ -1,0 +1,68 @@
+"""What nnx raises: each error says what was expected, what came, where, and what to do.
+
+The types are few and each is also the built-in one that such a mistake has elsewhere, so ``except ValueError`` keeps
+working. The sentence is made of four parts, any of which may be missing::
+
+    layers.0 (Linear): expected x of shape (N, 64), got (32, 63). Pass 64 features, or build nnx.Linear(63, ...).
+"""
+
+
+class NnxError(Exception):
+    """The common base. ``where`` is filled in by the innermost layer that the error passes through.
+
+    >>> print(ShapeError(expected="x of shape (N, 64)", got="(32, 63)", where="layers.0 (Linear)", fix="Pass 64 features."))
+    layers.0 (Linear): expected x of shape (N, 64), got (32, 63). Pass 64 features.
+    """
+
+    def __init__(
+        self, what: str = "", *, expected: str = "", got: str = "", where: str = "", fix: str = ""
+    ) -> None:
+        super().__init__(what, expected, got, where, fix)
+        self.what, self.expected, self.got, self.where, self.fix = what, expected, got, where, fix
+
+    def __str__(self) -> str:
+        middle = ", ".join(
+            part for part in (self.what, self.expected and f"expected {self.expected}", self.got and f"got {self.got}") if part
+        )
+        place = f"{self.where}: " if self.where else ""
+        return f"{place}{middle}. {self.fix}".rstrip() if self.fix else f"{place}{middle}"
+
+
+class ShapeError(NnxError, ValueError):
+    """An array has a shape that the operation cannot take."""
+
+
+class DtypeError(NnxError, TypeError):
+    """An array has a data type that the operation cannot take."""
+
+
+class DataError(NnxError, ValueError):
+    """A data set, a file or a label is not what it should be."""
+
+
+class ConfigError(NnxError, ValueError):
+    """An argument, a flag or a configuration key is wrong."""
+
+
+class StateError(NnxError, ValueError):
+    """A state does not fit the model: a path is missing, unknown, or has another shape."""
+
+
+class MixedArraysError(NnxError, TypeError):
+    """Arrays of two libraries met inside one operation."""
+
+
+class TracingError(NnxError, TypeError):
+    """A traced array was used where only its value would do."""
+
+
+class GradientError(NnxError, ArithmeticError):
+    """A derivative disagrees with its numerical check."""
+
+
+class BackendUnavailable(NnxError, RuntimeError):
+    """An array library or its device cannot be used here; the message says why and what would help."""
+
+
+class DivergedError(NnxError, ArithmeticError):
+    """Training met a loss, a gradient or a weight that is not a number."""

@@ -1,0 +1,49 @@
+"""Nested lists, tuples and dictionaries of arrays: walk them, map over them, name their leaves."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+
+def map(fn: Callable[[Any], Any], tree: Any) -> Any:
+    """The same nest with ``fn`` applied to every leaf. ``None`` is an empty nest, not a leaf.
+
+    >>> map(lambda leaf: leaf + 1, {"a": [1, 2], "b": (3, None)})
+    {'a': [2, 3], 'b': (4, None)}
+    """
+    if tree is None:
+        return None
+    if isinstance(tree, dict):
+        return {key: map(fn, branch) for key, branch in tree.items()}
+    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
+        return type(tree)(*(map(fn, branch) for branch in tree))
+    if isinstance(tree, (list, tuple)):
+        return type(tree)(map(fn, branch) for branch in tree)
+    return fn(tree)
+
+
+def paths(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Each leaf with its dotted path, in order.
+
+    >>> list(paths({"layers": [{"weight": 1}, {"weight": 2}]}))
+    [('layers.0.weight', 1), ('layers.1.weight', 2)]
+    """
+    if tree is None:
+        return
+    if isinstance(tree, dict):
+        branches: Any = tree.items()
+    elif isinstance(tree, (list, tuple)):
+        branches = enumerate(tree)
+    else:
+        yield prefix, tree
+        return
+    for key, branch in branches:
+        yield from paths(branch, f"{prefix}.{key}" if prefix else str(key))
+
+
+def leaves(tree: Any) -> list[Any]:
+    """All leaves in order.
+
+    >>> leaves([1, {"a": (2, 3)}])
+    [1, 2, 3]
+    """
+    return [leaf for _, leaf in paths(tree)]
