@@ -1,0 +1,136 @@
+"""What every test may ask for: a backend, its namespace, a guard against hidden transfers, a place to record errors.
+
+    python -P -m pytest tests                                    on NumPy
+    python -P -m pytest tests --backend torch,strict:device1     on each of these
+    python -P -m pytest tests --backend cupy --record out.json   on a GPU, with a record of it
+
+A test that takes ``backend`` or ``xp`` runs once for each backend chosen. A backend that was named and cannot be used
+ends the run at once: it is never skipped.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("JAX_ENABLE_X64", "1")  # before anything imports JAX: without it float64 does not exist there
+sys.path.append(
+    str(Path(__file__).parent)
+)  # the tables and helpers: `from cases.ops import …`, `from support.compare import …`
+
+import pytest
+from support.record import Record
+from support.strict import close_the_holes, static_shapes
+
+pytest.register_assert_rewrite("support.compare")
+
+MARKS = (
+    "skip_backends(*specs, reason): not run on these backends (a library name or a whole spec)",
+    "xfail_backends(*specs, reason): fails on these backends, and must fail",
+    "host_reads: reads values off the device by float(), bool() and the like; only for tests of that itself",
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("nnx")
+    group.addoption(
+        "--backend",
+        default=os.environ.get("NNX_BACKENDS", "numpy"),
+        metavar="SPEC[,SPEC]",
+        help="backends to run on, such as numpy,strict:device1 (default: $NNX_BACKENDS, else numpy)",
+    )
+    group.addoption(
+        "--require-backends",
+        default=os.environ.get("NNX_REQUIRED_BACKENDS", ""),
+        metavar="SPEC[,SPEC]",
+        help="fail unless each of these backends ran at least one test (default: $NNX_REQUIRED_BACKENDS)",
+    )
+    group.addoption(
+        "--no-skips-but",
+        default=os.environ.get("NNX_ALLOWED_SKIPS"),
+        metavar="REGEX",
+        help="fail if a test is skipped for a reason in which this is not found (default: $NNX_ALLOWED_SKIPS)",
+    )
+    group.addoption("--record", metavar="FILE", help="write versions, device, counts and worst disagreements as JSON")
+
+
+def specs_of(config: pytest.Config, option: str = "--backend") -> list[str]:
+    return [spec.strip() for spec in str(config.getoption(option) or "").split(",") if spec.strip()]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for mark in MARKS:
+        config.addinivalue_line("markers", mark)
+    record = Record(config, chosen=specs_of(config), required=specs_of(config, "--require-backends"))
+    config.pluginmanager.register(record, "nnx-record")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "backend_spec" in metafunc.fixturenames:
+        metafunc.parametrize("backend_spec", specs_of(metafunc.config), scope="session")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    used = [item for item in items if spec_of(item)]
+    if used:
+        from nnx import backends, errors
+
+        for spec in specs_of(config):
+            try:
+                backends.get(spec)
+            except errors.NnxError as error:
+                raise pytest.UsageError(f"--backend {spec}: {error}") from error
+    for item in used:
+        spec = spec_of(item)
+        item.user_properties.append(("backend", spec))
+        for name, make in (("skip_backends", pytest.mark.skip), ("xfail_backends", pytest.mark.xfail)):
+            for mark in item.iter_markers(name):
+                if spec in mark.args or spec.partition(":")[0] in mark.args:
+                    item.add_marker(make(reason=f"{spec}: {mark.kwargs['reason']}"))
+
+
+def spec_of(item: pytest.Item) -> str:
+    """The backend a collected test runs on, or an empty string."""
+    callspec = getattr(item, "callspec", None)
+    return str(callspec.params.get("backend_spec", "")) if callspec else ""
+
+
+@pytest.fixture(scope="session")
+def backend(backend_spec: str) -> Any:
+    """An ``nnx.backends.Backend``, once for each backend chosen."""
+    from nnx import backends
+
+    return backends.get(backend_spec)
+
+
+@pytest.fixture(scope="session")
+def xp(backend: Any) -> Any:
+    """The standard namespace of each backend chosen."""
+    return backend.xp
+
+
+@pytest.fixture(autouse=True)
+def no_hidden_transfer(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On ``strict:device1``, the stand-in for a GPU, only ``backend.to_numpy`` may read values."""
+    spec = spec_of(request.node)
+    if (
+        spec.startswith("strict:")
+        and not spec.endswith("CPU_DEVICE")
+        and not request.node.get_closest_marker("host_reads")
+    ):
+        close_the_holes(monkeypatch)
+
+
+@pytest.fixture
+def strict_flags() -> Iterator[None]:
+    """array-api-strict as a compiler would have it: no boolean indexing, no shape that depends on data."""
+    with static_shapes():
+        yield
+
+
+@pytest.fixture
+def record_disagreement(request: pytest.FixtureRequest) -> Any:
+    """``record_disagreement(op, backend, dtype, value, tolerance)``: keep the worst for the summary and ``--record``."""
+    record: Record = request.config.pluginmanager.get_plugin("nnx-record")
+    return record.disagreement
