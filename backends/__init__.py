@@ -1,1 +1,9 @@
-"""All that nnx knows about particular array libraries."""
+"""All that nnx knows about particular array libraries.
+
+``get("cupy:0")``, ``of(array)``, ``over(namespace)``: a Backend. ``names()``: registered. ``available()``: usable here.
+"""
+
+from nnx.backends.backend import Backend, Deviation, dtype_name
+from nnx.backends.selector import available, get, names, of, over, status
+
+__all__ = ["Backend", "Deviation", "available", "dtype_name", "get", "names", "of", "over", "status"]

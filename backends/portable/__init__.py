@@ -1,1 +1,10 @@
-"""."""
+"""The hooks' portable defaults, one idea per file: slow is fine, wrong is not. They are the oracle of every override."""
+
+from nnx.backends.portable.erf import erf
+from nnx.backends.portable.fuse import fuse
+from nnx.backends.portable.philox import random_words
+from nnx.backends.portable.put import put
+from nnx.backends.portable.scatter_add import scatter_add
+from nnx.backends.portable.windows import fold, windows
+
+__all__ = ["erf", "fold", "fuse", "put", "random_words", "scatter_add", "windows"]

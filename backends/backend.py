@@ -1,0 +1,163 @@
+"""Backend: an array library bound to a device, and the few things that the standard lacks.
+
+A backend is a record. Its first fields say what it is, the next how arrays get in and out, the rest is the table of
+*hooks*: functions that networks need and the Array API standard does not have. Every hook has a portable default,
+written against the standard alone (``backends/portable/``), which is also the oracle that an override is tested against.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nnx.backends import portable
+from nnx.errors import DtypeError, MixedArraysError, TracingError
+from nnx.typing import Array, Namespace
+
+_HOST = (np.ndarray, np.generic, bool, int, float, complex, list, tuple)
+
+
+class Deviation(NamedTuple):
+    """Where a library is known to leave the standard, why that matters here, and where it is recorded."""
+
+    what: str
+    reason: str
+    source: str = ""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Backend:
+    """An array library on one device. Get one from :func:`nnx.backends.get`; there is one object per device.
+
+    >>> from nnx import backends
+    >>> be = backends.get("numpy")
+    >>> be.name, be.spec
+    ('numpy', 'numpy')
+    >>> be.to_numpy(be.xp.exp(be.asarray([0.0])))
+    array([1.])
+    """
+
+    # what it is
+    name: str
+    spec: str
+    xp: Namespace
+    device: Any
+
+    # how arrays get in and out
+    owns: Callable[[Any], bool]
+    """Whether an object is an array of this library, on any device."""
+    resides: Callable[[Array], bool]
+    """Whether an array of this library lies on this device."""
+    send: Callable[[np.ndarray], Array]
+    """Host array -> array on this device, of the same dtype; DtypeError where the library would change it."""
+    move: Callable[[Array], Array]
+    """Array of this library on another device -> on this one."""
+    fetch: Callable[[Array], np.ndarray]
+    """Array of this library -> host array."""
+    wait: Callable[..., None] = lambda *arrays: None
+    """Return when the device has finished what was asked of it."""
+    describe: Callable[[], dict[str, Any]] = dict
+    """Library version, devices, BLAS, threads, fused."""
+    deviations: tuple[Deviation, ...] = field(default=(), repr=False)
+
+    # the hooks
+    scatter_add: Callable[..., Array] = portable.scatter_add
+    put: Callable[..., Array] = portable.put
+    windows: Callable[..., Array] = portable.windows
+    fold: Callable[..., Array] = portable.fold
+    random_words: Callable[[tuple[int, int], int], Array] = portable.random_words
+    erf: Callable[[Namespace, Array], Array] = portable.erf
+    fuse: Callable[[Callable[..., Any]], Callable[..., Any]] = portable.fuse
+
+    def __repr__(self) -> str:
+        return f"<Backend {self.spec}>"
+
+    def asarray(self, x: Any, dtype: Any = None) -> Array:
+        """The values of ``x`` as an array on this device; copied, sent or cast only when needed.
+
+        ``x`` is a host array, a Python scalar or a nested list of them, or an array of this library on any device.
+        Without ``dtype`` a host array keeps its own, so float64 data stays float64 (a library that has no float64
+        raises; ask for ``dtype="float32"``). ``dtype`` is a name or any library's dtype object. As in
+        ``numpy.asarray``, the result may share memory with ``x``.
+
+        MixedArraysError: ``x`` belongs to another array library. DtypeError: text or object arrays, or a dtype that
+        this device cannot hold. TracingError: ``x`` is a traced array.
+
+        >>> from nnx import backends
+        >>> backends.get("numpy").asarray([1, 2], dtype="float32")
+        array([1., 2.], dtype=float32)
+        """
+        if self.owns(x):
+            x = x if self.resides(x) else self.move(x)
+            wanted = None if dtype is None else self.dtype(dtype)
+            return x if wanted is None or x.dtype == wanted else self.xp.astype(x, wanted)
+        return self.send(self._host(x, dtype))
+
+    def to_numpy(self, x: Any) -> np.ndarray:
+        """The values of ``x`` on the host: the one lawful exit. May share memory with ``x``, and may be read-only."""
+        if self.owns(x):
+            return self.fetch(x)
+        return self._host(x, None)
+
+    def synchronize(self, *arrays: Array) -> None:
+        """Wait until the device has finished: all work, or at least what ``arrays`` need where they are given."""
+        self.wait(*arrays)
+
+    def info(self) -> dict[str, Any]:
+        """What ``nnx backends`` prints: version, devices, blas, threads, fused."""
+        return {"name": self.name, "spec": self.spec, **self.describe()}
+
+    def dtype(self, dtype: Any) -> Any:
+        """This library's dtype object for a name or for another library's dtype; DtypeError if it has none."""
+        name = dtype_name(dtype)
+        try:
+            return getattr(self.xp, name)
+        except AttributeError:
+            raise DtypeError(expected=f"a dtype of {self.name}", got=repr(name), where=f"backend {self.spec}") from None
+
+    def _host(self, x: Any, dtype: Any) -> np.ndarray:
+        first = x
+        while isinstance(first, list | tuple) and first:
+            first = first[0]
+        if not isinstance(first, _HOST):
+            _reject(first, self.spec)
+        host = np.asarray(x)
+        if host.dtype.kind not in "biufcV":
+            raise DtypeError(
+                expected="numbers or booleans",
+                got=f"an array of dtype {host.dtype}",
+                where=f"backend {self.spec}",
+                fix="Encode text as numbers first (nnx.data.load does), and make all rows equally long.",
+            )
+        host = host if host.dtype.isnative else host.astype(host.dtype.newbyteorder("="))
+        return host if dtype is None else host.astype(dtype_name(dtype), copy=False)
+
+
+def dtype_name(dtype: Any) -> str:
+    """The standard's name of a dtype given as a name or as any library's dtype object.
+
+    >>> dtype_name("float32"), dtype_name(np.float32), dtype_name(np.dtype("bool"))
+    ('float32', 'float32', 'bool')
+    """
+    if isinstance(dtype, type):
+        return dtype.__name__
+    return str(dtype).rpartition(".")[2]
+
+
+def _reject(x: Any, spec: str) -> None:
+    where = f"backend {spec}"
+    kind = f"{type(x).__module__}.{type(x).__qualname__}"
+    if getattr(type(x), "__nnx_tensor__", False):
+        raise TracingError(
+            expected="a plain array",
+            got="a traced one, whose value would leave the tape",
+            where=where,
+            fix="Take the value outside the differentiated function, or return it with has_aux=True.",
+        )
+    raise MixedArraysError(
+        expected=f"a host array, a list, a scalar or an array of {spec.partition(':')[0]}",
+        got=f"a {kind}",
+        where=where,
+        fix="Bring it to the host first: nnx.backends.of(x).to_numpy(x).",
+    )

@@ -1,0 +1,78 @@
+"""Put: zeros with values at an index, which is the derivative of ``x[key]``."""
+
+from math import prod
+from typing import Any
+
+import array_api_compat
+
+from nnx.backends.portable.scatter_add import scatter_add
+from nnx.typing import Array, Namespace
+
+
+def put(xp: Namespace, shape: tuple[int, ...], key: Any, values: Array) -> Array:
+    """Zeros of ``shape`` with ``values`` added at ``key``; a place named twice gets the sum.
+
+    ``put(xp, shape, key, values)[key] == values`` where no place is named twice, and zero elsewhere.
+
+    key is what the standard allows inside ``x[key]``: ints, slices (any step), ``None`` and ``...``; or one boolean mask;
+    or integer arrays and ints, beside which full slices may stand. values has the shape of ``x[key]``.
+
+    >>> import numpy as np, array_api_compat.numpy as xp
+    >>> put(xp, (4,), np.asarray([1, 3, 1]), np.asarray([1.0, 2.0, 3.0]))
+    array([0., 4., 0., 2.])
+    """
+    keys = key if isinstance(key, tuple) else (key,)
+    if is_basic(keys) or xp.isdtype(_arrays(keys)[0].dtype, "bool"):
+        return assign(xp, shape, key, values)
+    return put_at_integers(xp, shape, keys, values, scatter_add)
+
+
+def is_basic(keys: tuple[Any, ...]) -> bool:
+    """Whether no part of the key is an array."""
+    return not _arrays(keys)
+
+
+def assign(xp: Namespace, shape: tuple[int, ...], key: Any, values: Array) -> Array:
+    """``put`` where every place is named once: assignment to an array made here."""
+    out = xp.zeros(shape, dtype=values.dtype, device=array_api_compat.device(values))
+    out[key] = values
+    return out
+
+
+def put_at_integers(xp: Namespace, shape: tuple[int, ...], keys: tuple[Any, ...], values: Array, scatter_add: Any) -> Array:
+    """``put`` at integer arrays: their axes become one flat axis, and ``scatter_add`` does the rest."""
+    keys = expand(keys, len(shape))
+    taken = [axis for axis, part in enumerate(keys) if not isinstance(part, slice)]
+    kept = [axis for axis, part in enumerate(keys) if isinstance(part, slice)]
+    parts = xp.broadcast_arrays(*(_index(xp, keys[axis], _arrays(keys)[0]) for axis in taken))
+    flat = xp.zeros_like(parts[0])
+    for axis, part in zip(taken, parts, strict=True):
+        flat = flat * shape[axis] + xp.where(part < 0, part + shape[axis], part)
+
+    # x[key] puts the indexed axes where they stood if they were neighbours, else first: bring them to the front
+    depth, adjacent = flat.ndim, taken[-1] - taken[0] == len(taken) - 1
+    first = taken[0] if adjacent else 0
+    front = [*range(first, first + depth), *range(first), *range(first + depth, depth + len(kept))]
+    rows = xp.reshape(xp.permute_dims(values, tuple(front)), (-1 if flat.size else 0, *(shape[axis] for axis in kept)))
+    summed = scatter_add(xp, xp.reshape(flat, (-1,)), rows, prod(shape[axis] for axis in taken))
+    summed = xp.reshape(summed, tuple(shape[axis] for axis in (*taken, *kept)))
+    back = sorted(range(len(shape)), key=[*taken, *kept].__getitem__)
+    return xp.permute_dims(summed, tuple(back))
+
+
+def expand(keys: tuple[Any, ...], ndim: int) -> tuple[Any, ...]:
+    """The key with ``...`` and missing axes written out as full slices; only full slices may stand beside arrays."""
+    at = next((i for i, part in enumerate(keys) if part is ...), len(keys))
+    before, after = keys[:at], keys[at + 1 :]
+    full = (slice(None),) * (ndim - len(before) - len(after))
+    return (*before, *full, *after)
+
+
+def _arrays(keys: tuple[Any, ...]) -> list[Any]:
+    return [part for part in keys if not (part is None or part is ... or isinstance(part, int | slice))]
+
+
+def _index(xp: Namespace, part: Any, like: Array) -> Array:
+    if isinstance(part, int):
+        return xp.asarray(part, dtype=like.dtype, device=array_api_compat.device(like))
+    return xp.astype(part, like.dtype)
