@@ -1,1 +1,27 @@
-"""."""
+"""Differentiate any function written against the Array API standard.
+
+``tensor`` the traced array, ``tape`` nodes and the backward pass, ``rules`` the derivatives by chapter of the standard,
+``namespace`` and ``over`` the differentiable namespace, ``primitive`` one node for a whole expression, ``transforms``
+what users call, ``check`` the numerical check.
+"""
+
+from nnx.autodiff.namespace import Namespace, namespace
+from nnx.autodiff.over import namespace_over
+from nnx.autodiff.primitive import Primitive, custom_vjp
+from nnx.autodiff.tensor import Tensor
+from nnx.autodiff.transforms import grad, hvp, jvp, stop_gradient, value_and_grad, vjp
+
+__all__ = [
+    "Namespace",
+    "Primitive",
+    "Tensor",
+    "custom_vjp",
+    "grad",
+    "hvp",
+    "jvp",
+    "namespace",
+    "namespace_over",
+    "stop_gradient",
+    "value_and_grad",
+    "vjp",
+]

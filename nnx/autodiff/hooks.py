@@ -1,0 +1,73 @@
+"""The backend's hooks as differentiable functions: what the standard lacks, one node each.
+
+On plain arrays each calls the hook of the arrays' backend; on traced arrays it calls itself one level down and records
+its derivative, which is again made of these hooks and the standard.
+"""
+
+import math
+from typing import Any
+
+from nnx import backends
+from nnx.autodiff.namespace import Namespace
+from nnx.autodiff.primitive import Primitive
+from nnx.typing import Array
+from nnx.typing import Namespace as Module
+
+
+# scatter_add: y[i] = Σ_{k: index[k] = i} values[k]
+def _scatter_add(xp: Module, index: Array, values: Array, *, n: int) -> tuple[Array, Any]:
+    if isinstance(xp, Namespace):
+        return scatter_add(index, values, n=n), index
+    return backends.over(xp).scatter_add(xp, index, values, n), index
+
+
+scatter_add = Primitive(_scatter_add, lambda xp, needs, index, g: (None, xp.take(g, index, axis=0)))
+
+
+# put: zeros of a shape, with values added at a key; the adjoint of indexing
+def _put(xp: Module, values: Array, *, shape: tuple[int, ...], key: Any) -> tuple[Array, Any]:
+    if isinstance(xp, Namespace):
+        return put(values, shape=shape, key=key), key
+    return backends.over(xp).put(xp, shape, key, values), key
+
+
+put = Primitive(_put, lambda xp, needs, key, g: (g[key],))
+
+
+# windows and fold: adjoint to each other
+def _windows(xp: Module, x: Array, *, kernel: Any, stride: Any, dilation: Any) -> tuple[Array, Any]:
+    saved = (tuple(x.shape[1:-1]), kernel, stride, dilation)
+    if isinstance(xp, Namespace):
+        return windows(x, kernel=kernel, stride=stride, dilation=dilation), saved
+    return backends.over(xp).windows(xp, x, kernel, stride, dilation), saved
+
+
+def _fold(xp: Module, columns: Array, *, spatial: Any, kernel: Any, stride: Any, dilation: Any) -> tuple[Array, Any]:
+    saved = (kernel, stride, dilation)
+    if isinstance(xp, Namespace):
+        return fold(columns, spatial=spatial, kernel=kernel, stride=stride, dilation=dilation), saved
+    return backends.over(xp).fold(xp, columns, spatial, kernel, stride, dilation), saved
+
+
+def _windows_back(xp: Module, needs: Any, saved: Any, g: Array) -> Any:
+    spatial, kernel, stride, dilation = saved
+    return (fold(g, spatial=spatial, kernel=kernel, stride=stride, dilation=dilation),)
+
+
+def _fold_back(xp: Module, needs: Any, saved: Any, g: Array) -> Any:
+    kernel, stride, dilation = saved
+    return (windows(g, kernel=kernel, stride=stride, dilation=dilation),)
+
+
+windows = Primitive(_windows, _windows_back)
+fold = Primitive(_fold, _fold_back)
+
+
+# erf(x) = 2/√π ∫₀ˣ exp(−t²) dt
+def _erf(xp: Module, x: Array) -> tuple[Array, Any]:
+    if isinstance(xp, Namespace):
+        return erf(x), x
+    return backends.over(xp).erf(xp, x), x
+
+
+erf = Primitive(_erf, lambda xp, needs, x, g: (g * (2 / math.sqrt(math.pi)) * xp.exp(-x * x),))

@@ -1,0 +1,85 @@
+"""One tape node for a whole expression, with its derivative given by hand.
+
+This is how the heavy functions of ``nnx.ops`` are made, and what :func:`custom_vjp` offers to users.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import update_wrapper
+from typing import Any
+
+from nnx.autodiff.namespace import Namespace, namespace
+from nnx.autodiff.tape import Bundle, Node
+from nnx.autodiff.tensor import Tensor
+from nnx.typing import Array
+
+Forward = Callable[..., tuple[Any, Any]]
+Backward = Callable[..., Sequence[Any]]
+
+
+class Primitive:
+    """A function of arrays that is one node on the tape.
+
+    ``forward(xp, *arrays, **options)`` gives the output (an array, or a tuple of arrays) and whatever the derivative
+    needs of it. ``backward(xp, needs, saved, g)`` gives the gradient for each array, ``None`` where ``needs`` is false;
+    for a tuple of outputs ``g`` is a tuple too. Both are written against the standard with the ``xp`` they are given:
+    that may be a differentiable namespace, so derivatives of derivatives follow. An array may be ``None`` (no bias, say).
+    """
+
+    def __init__(self, forward: Forward, backward: Backward) -> None:
+        self.forward, self.backward = forward, backward
+        update_wrapper(self, forward)
+
+    def __call__(self, *arrays: Any, **options: Any) -> Any:
+        xp = namespace(*arrays)
+        if not isinstance(xp, Namespace):
+            return self.forward(xp, *arrays, **options)[0]
+        pairs = [xp.split(array) for array in arrays]
+        values = [value for value, _ in pairs]
+        inner = xp._inner
+        if isinstance(inner, Namespace):
+            values = [None if value is None else inner.lift(value) for value in values]
+        out, saved = self.forward(inner, *values, **options)
+        needs = tuple(node is not None for _, node in pairs)
+        if not any(needs):
+            return xp.wrap(out)
+        return self._record(xp, [node for _, node in pairs if node is not None], needs, saved, out)
+
+    def _record(self, xp: Namespace, parents: list[Node], needs: tuple[bool, ...], saved: Any, out: Any) -> Any:
+        backward, inner = self.backward, xp._inner
+
+        def pullback(g: Any) -> list[Any]:
+            gradients = backward(inner, needs, saved, g)
+            return [gradient for gradient, needed in zip(gradients, needs, strict=True) if needed]
+
+        if not isinstance(out, tuple):
+            out = xp.array(out)
+            return Tensor(out, Node(parents, pullback, out.shape, out.dtype), xp)
+        outputs = tuple(map(xp.array, out))
+
+        def pull_all(g: dict[int, Array]) -> list[Any]:
+            return pullback(tuple(g[i] if i in g else inner.zeros_like(y) for i, y in enumerate(outputs)))
+
+        bundle = Bundle(parents, pull_all, (), None)
+        return tuple(Tensor(y, bundle.output(i, y.shape, y.dtype), xp) for i, y in enumerate(outputs))
+
+
+def custom_vjp(forward: Callable[..., tuple[Any, Any]], backward: Callable[..., Sequence[Any]]) -> Callable[..., Any]:
+    """A function with a derivative of your own, recorded as one step.
+
+    ``forward(*arrays)`` returns the output and what the derivative needs; ``backward(saved, g)`` returns one gradient for
+    each array (or ``None`` for no gradient). Complex arrays: ``g`` pairs with a change by Re Σ g·dx, without a conjugate.
+
+    >>> import numpy as np, nnx
+    >>> def forward(x):
+    ...     return nnx.namespace(x).exp(x), x
+    >>> def backward(x, g):
+    ...     return (g * 100.0,)
+    >>> loud = custom_vjp(forward, backward)
+    >>> nnx.grad(loud)(np.asarray(0.0))
+    array(100.)
+    """
+    function = Primitive(
+        lambda xp, *arrays, **options: forward(*arrays, **options),
+        lambda xp, needs, saved, g: backward(saved, g),
+    )
+    return update_wrapper(function, forward)  # type: ignore[arg-type]

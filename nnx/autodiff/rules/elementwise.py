@@ -1,0 +1,161 @@
+"""Element-wise functions.
+
+Ties and kinks, where the derivative is a choice: ``abs`` and ``sign`` have 0 at 0; ``maximum`` and ``minimum`` share the
+gradient equally between equal operands; ``clip`` passes it on at its bounds; ``round``, ``floor``, ``ceil``, ``trunc``,
+``floor_divide`` and ``nextafter`` have none. ``pow`` has 0 with respect to the base where the exponent is 0, and 0 with
+respect to the exponent where the base is not positive. At a pole (``sqrt`` and ``log`` at 0, ``1/0``) the derivative is
+infinite where a gradient arrives, and 0 where none does, so that ``where`` never leaks a NaN from the branch it did not take.
+"""
+
+import math
+from typing import Any
+
+from nnx.autodiff.rules._helpers import conj, divisor, is_complex
+from nnx.typing import Array, Namespace
+
+SCALAR = (bool, int, float, complex)
+
+
+def rules(xp: Namespace) -> dict[str, Any]:
+    """The rules of this chapter, written with ``xp``."""
+
+    def over(g: Array, d: Array) -> Array:
+        return g / divisor(xp, d, g)
+
+    def over_root(g: Array, square: Array) -> Array:
+        return g / xp.sqrt(divisor(xp, square, g))
+
+    return {
+        # one argument
+        "abs": (lambda y, x: lambda g: g * conj(xp, xp.sign(x)),),
+        "acos": (lambda y, x: lambda g: -over_root(g, (1 - x) * (1 + x)),),
+        "acosh": (lambda y, x: lambda g: over(over_root(g, x + 1) * xp.sqrt(x + 1), xp.sinh(y)),),
+        "asin": (lambda y, x: lambda g: over_root(g, (1 - x) * (1 + x)),),
+        "asinh": (lambda y, x: lambda g: g / xp.cosh(y),),
+        "atan": (lambda y, x: lambda g: over(g, 1 + x * x),),
+        "atanh": (lambda y, x: lambda g: over(g, (1 - x) * (1 + x)),),
+        "conj": (lambda y, x: lambda g: conj(xp, g),),
+        "cos": (lambda y, x: lambda g: -g * xp.sin(x),),
+        "cosh": (lambda y, x: lambda g: g * xp.sinh(x),),
+        "exp": (lambda y, x: lambda g: g * y,),
+        "expm1": (lambda y, x: lambda g: g * (y + 1),),
+        "imag": (lambda y, x: (lambda g: g * (-1j)) if is_complex(xp, x) else None,),
+        "log": (lambda y, x: lambda g: over(g, x),),
+        "log10": (lambda y, x: lambda g: over(g, x) * (1 / math.log(10)),),
+        "log1p": (lambda y, x: lambda g: over(g, 1 + x),),
+        "log2": (lambda y, x: lambda g: over(g, x) * (1 / math.log(2)),),
+        "negative": (lambda y, x: lambda g: -g,),
+        "positive": (lambda y, x: lambda g: g,),
+        "real": (lambda y, x: lambda g: g,),
+        "reciprocal": (lambda y, x: lambda g: -over(over(g, x), x),),
+        "sign": (lambda y, x: _complex_sign(xp, y, x) if is_complex(xp, x) else None,),
+        "sin": (lambda y, x: lambda g: g * xp.cos(x),),
+        "sinh": (lambda y, x: lambda g: g * xp.cosh(x),),
+        "sqrt": (lambda y, x: lambda g: over(0.5 * g, y),),
+        "square": (lambda y, x: lambda g: 2 * g * x,),
+        "tan": (lambda y, x: lambda g: g * (1 + y * y),),
+        "tanh": (lambda y, x: lambda g: g * (1 - y * y),),
+        # two arguments
+        "add": (lambda y, a, b: lambda g: g, lambda y, a, b: lambda g: g),
+        "atan2": (
+            lambda y, a, b: lambda g: over(g * b, a * a + b * b),
+            lambda y, a, b: lambda g: over(-g * a, a * a + b * b),
+        ),
+        "copysign": (lambda y, a, b: lambda g: xp.where(_same_sign(xp, a, b), g, -g), None),
+        "divide": (
+            lambda y, a, b: (lambda g: g / b) if isinstance(b, SCALAR) else lambda g: over(g, b),
+            lambda y, a, b: lambda g: over(-g * y, b),
+        ),
+        "hypot": (
+            lambda y, a, b: lambda g: over(g * a, y),
+            lambda y, a, b: lambda g: over(g * b, y),
+        ),
+        "logaddexp": (
+            lambda y, a, b: lambda g: g * xp.exp(a - y),
+            lambda y, a, b: lambda g: g * xp.exp(b - y),
+        ),
+        "maximum": (
+            lambda y, a, b: lambda g: _share(xp, g, a, b, a > b),
+            lambda y, a, b: lambda g: _share(xp, g, a, b, b > a),
+        ),
+        "minimum": (
+            lambda y, a, b: lambda g: _share(xp, g, a, b, a < b),
+            lambda y, a, b: lambda g: _share(xp, g, a, b, b < a),
+        ),
+        "multiply": (lambda y, a, b: lambda g: g * b, lambda y, a, b: lambda g: g * a),
+        "pow": (
+            lambda y, a, b: _pow_base(xp, a, b),
+            lambda y, a, b: lambda g: g * y * _log_of_positive(xp, a, y),
+        ),
+        "remainder": (
+            lambda y, a, b: lambda g: g,
+            lambda y, a, b: lambda g: -g * xp.floor((a - y) / b + 0.5),
+        ),
+        "subtract": (lambda y, a, b: lambda g: g, lambda y, a, b: lambda g: -g),
+        # three arguments
+        "clip": (
+            lambda y, x, low=None, high=None: lambda g: xp.where(_inside(x, low, high), g, xp.zeros_like(g)),
+            lambda y, x, low=None, high=None: lambda g: xp.where(_below(x, low, high), g, xp.zeros_like(g)),
+            lambda y, x, low=None, high=None: lambda g: xp.where(x > high, g, xp.zeros_like(g)),
+        ),
+    }
+
+
+def _complex_sign(xp: Namespace, y: Array, x: Array) -> Any:
+    def pullback(g: Array) -> Array:
+        r = xp.abs(x)
+        r = xp.where(r == 0, xp.ones_like(r), r)
+        return (g - xp.real(g * y) * xp.conj(y)) / r
+
+    return pullback
+
+
+def _same_sign(xp: Namespace, a: Any, b: Any) -> Array:
+    negative = math.copysign(1, b) < 0 if isinstance(b, SCALAR) else xp.signbit(b)
+    return xp.signbit(a) == negative
+
+
+def _share(xp: Namespace, g: Array, a: Any, b: Any, wins: Array) -> Array:
+    zero = xp.zeros_like(g)
+    return xp.where(wins, g, xp.where(a == b, g * 0.5, zero))
+
+
+def _pow_base(xp: Namespace, a: Array, b: Any) -> Any:
+    """d(a^b)/da = b a^(b − 1)."""
+    if isinstance(b, SCALAR):
+        if b == 0:
+            return lambda g: xp.zeros_like(g)
+        if b == 1:
+            return lambda g: g
+        if b == 2:
+            return lambda g: g * (2 * a)
+        if complex(b).real >= 1:
+            return lambda g: g * (b * a ** (b - 1))
+        return lambda g: g * (b * divisor(xp, a, g) ** (b - 1))
+
+    def pullback(g: Array) -> Array:
+        constant = b == 0
+        base = xp.where((a == 0) & (constant | (g == 0)), xp.ones_like(a * b), a * xp.ones_like(b))
+        return g * b * base ** xp.where(constant, xp.ones_like(b), b - 1)
+
+    return pullback
+
+
+def _log_of_positive(xp: Namespace, a: Any, y: Array) -> Any:
+    """log a where a > 0, else 0: what d(a^b)/db = a^b log a needs."""
+    if isinstance(a, SCALAR):
+        return math.log(a) if isinstance(a, complex) or a > 0 else 0.0
+    if is_complex(xp, a):
+        return xp.log(xp.where(a == 0, xp.ones_like(a), a))
+    return xp.log(xp.where(a > 0, a, xp.ones_like(a)))
+
+
+def _inside(x: Array, low: Any, high: Any) -> Array:
+    if low is None:
+        return x == x if high is None else x <= high
+    return x >= low if high is None else (x >= low) & (x <= high)
+
+
+def _below(x: Array, low: Any, high: Any) -> Array:
+    """Where the lower bound is what ``clip`` gives: below it, unless the upper bound is lower still."""
+    return x < low if high is None else (x < low) & (low <= high)

@@ -1,0 +1,150 @@
+"""The traced array, itself a standard array: an array of the inner namespace and the node that made it.
+
+Where it has no node it is a constant of the computation, and its value may be read. Where it has one, reading the value
+would cut the derivative without a word, so the conversions raise and say what to write instead.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import array_api_compat
+import numpy as np
+
+from nnx.autodiff.tape import Node
+from nnx.errors import TracingError
+from nnx.typing import Array
+
+
+class Tensor:
+    """An array that records what is done with it. Made by the transforms, never by hand.
+
+    It has every attribute and operator of the standard's array object, and its namespace offers every function.
+    """
+
+    __slots__ = ("__weakref__", "_array", "_node", "_space")
+
+    __nnx_tensor__ = True
+    __array_ufunc__ = None  # a NumPy array on the left defers to our reflected operators
+    __hash__ = object.__hash__
+
+    def __init__(self, array: Array, node: Node | None, space: Any) -> None:
+        self._array = array
+        self._node = node
+        self._space = space
+
+    # attributes ------------------------------------------------------------------------------------------------------
+    dtype = property(lambda self: self._array.dtype)
+    shape = property(lambda self: self._array.shape)
+    ndim = property(lambda self: self._array.ndim)
+    device = property(lambda self: array_api_compat.device(self._array))
+    size = property(lambda self: array_api_compat.size(self._array))
+    T = property(lambda self: self._space.permute_dims(self, tuple(reversed(range(self.ndim)))))
+    mT = property(lambda self: self._space.matrix_transpose(self))
+
+    def __array_namespace__(self, *, api_version: str | None = None) -> Any:
+        return self._space
+
+    def to_device(self, device: Any, /, *, stream: Any = None) -> "Tensor":
+        """The same array on another device; gradients come back to this one."""
+        return self._space.to_device(self, device, stream=stream)  # type: ignore[no-any-return]
+
+    def __getitem__(self, key: Any, /) -> "Tensor":
+        return self._space.getitem(self, key)  # type: ignore[no-any-return]
+
+    def __repr__(self) -> str:
+        return f"{'Traced' if self._node else 'Tensor'}({self._array!r})"
+
+    # the value itself ------------------------------------------------------------------------------------------------
+    def _value(self, what: str) -> Array:
+        if self._node is not None:
+            raise TracingError(
+                f"{what} needs the value of a traced array of shape {tuple(self.shape)}, which would cut its derivative",
+                fix="Compute with functions of nnx.namespace(x), or write nnx.stop_gradient(x) if no derivative is wanted.",
+            )
+        return self._array
+
+    def __bool__(self) -> bool:
+        return bool(self._value("bool(x) or `if x:`"))
+
+    def __float__(self) -> float:
+        return float(self._value("float(x)"))
+
+    def __int__(self) -> int:
+        return int(self._value("int(x)"))
+
+    def __complex__(self) -> complex:
+        return complex(self._value("complex(x)"))
+
+    def __index__(self) -> int:
+        return self._value("x as an index").__index__()  # type: ignore[no-any-return]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        array = self._value("np.asarray(x)")
+        return np.asarray(array, dtype=dtype) if copy is None else np.array(array, dtype=dtype, copy=copy)
+
+    def __dlpack__(self, **options: Any) -> Any:
+        return self._value("from_dlpack(x)").__dlpack__(**options)
+
+    def __dlpack_device__(self) -> Any:
+        return self._array.__dlpack_device__()
+
+    def __setitem__(self, key: Any, value: Any, /) -> None:
+        if self._node is not None or (isinstance(value, Tensor) and value._node is not None):
+            raise TracingError(
+                "x[key] = value on a traced array would lose the derivative",
+                fix="Build a new array instead: xp.where(mask, value, x), xp.concat or xp.stack.",
+            )
+        lower = self._space.lower
+        self._array[_lowered(lower, key)] = lower(value)
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len() of a 0-d array")
+        return int(self.shape[0])
+
+    def __iter__(self) -> Any:
+        return iter(self._space.unstack(self))
+
+
+def _lowered(lower: Callable[[Any], Any], key: Any) -> Any:
+    return tuple(map(lower, key)) if isinstance(key, tuple) else lower(key)
+
+
+def _operator(function: str) -> Any:
+    def operate(self: Tensor, other: Any, /) -> Any:
+        return getattr(self._space, function)(self, other)
+
+    return operate
+
+
+def _reflected(function: str) -> Any:
+    def operate(self: Tensor, other: Any, /) -> Any:
+        return getattr(self._space, function)(other, self)
+
+    return operate
+
+
+def _unary(function: str) -> Any:
+    def operate(self: Tensor, /) -> Any:
+        return getattr(self._space, function)(self)
+
+    return operate
+
+
+ARITHMETIC = {
+    "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "floordiv": "floor_divide",
+    "mod": "remainder", "pow": "pow", "matmul": "matmul", "and": "bitwise_and", "or": "bitwise_or",
+    "xor": "bitwise_xor", "lshift": "bitwise_left_shift", "rshift": "bitwise_right_shift",
+}  # fmt: skip
+COMPARISON = {
+    "eq": "equal", "ne": "not_equal", "lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal",
+}  # fmt: skip
+UNARY = {"neg": "negative", "pos": "positive", "abs": "abs", "invert": "bitwise_invert"}
+
+for _name, _function in ARITHMETIC.items():
+    setattr(Tensor, f"__{_name}__", _operator(_function))
+    setattr(Tensor, f"__r{_name}__", _reflected(_function))
+for _name, _function in COMPARISON.items():
+    setattr(Tensor, f"__{_name}__", _operator(_function))
+for _name, _function in UNARY.items():
+    setattr(Tensor, f"__{_name}__", _unary(_function))
