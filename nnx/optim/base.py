@@ -4,17 +4,22 @@ Parameters, gradients and state are dictionaries from path to array, so a state 
 
     state = {"step": 3, "m": {"layers.0.weight": array, ...}, "v": {"layers.0.weight": array, ...}}
 
-An optimizer adds to this file three things: the names of its slots (arrays kept per parameter, zero at the start), one
+An optimizer adds three things to this file: the names of its slots (arrays kept per parameter, zero at the start), one
 element-wise rule written as the paper's equations, and the numbers of this step for it. Those numbers are Python floats
 computed once per step; a rule holds no number of its own, for a literal beside a float32 array is float64 to some fusing
 compilers. ``backend.fuse`` runs the rule the fastest way the array library has.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from dataclasses import replace
+from typing import Any, ClassVar, Self
+
+import array_api_compat
 
 from nnx import backends
-from nnx.errors import DtypeError, ShapeError, StateError
+from nnx.errors import ConfigError, DtypeError, MixedArraysError, ShapeError, StateError
+from nnx.optim import check
+from nnx.optim.config import Configured
 from nnx.optim.schedules import Schedule
 from nnx.typing import Array
 
@@ -23,23 +28,6 @@ Rule = Callable[..., tuple[Array, ...]]
 
 Arrays = Mapping[str, Array]
 State = dict[str, Any]
-
-
-
-class _Plain:  # stands in until backends.of is there
-    def __init__(self, array: Array) -> None:
-        import array_api_compat
-
-        self.xp = array_api_compat.array_namespace(array)
-        self.name = self.xp.__name__
-
-    def fuse(self, rule: Rule) -> Rule:
-        return rule
-
-
-def _backend(array: Array) -> Any:
-    return backends.of(array) if hasattr(backends, "of") else _Plain(array)
-
 
 _fused: dict[tuple[str, Rule], Rule] = {}
 
@@ -52,11 +40,27 @@ def fused(backend: Any, rule: Rule) -> Rule:
     return _fused[key]
 
 
-class Optimizer:
+def value_at(value: float | Schedule, step: int) -> float:
+    """A setting that may follow a schedule, at this step."""
+    return float(value(step)) if isinstance(value, Schedule) else float(value)
+
+
+def check_rate(value: Any, where: str) -> None:
+    """Raise ``ConfigError`` unless ``value`` is a learning rate > 0 or a schedule."""
+    if not isinstance(value, Schedule):
+        check.positive(value, name="learning_rate", where=where)
+
+
+def check_momentum(value: Any, where: str) -> None:
+    """Raise ``ConfigError`` unless ``value`` is a momentum in [0, 1) or a schedule."""
+    if not isinstance(value, Schedule):
+        check.fraction(value, name="momentum", where=where)
+
+
+class Optimizer(Configured):
     """The abstract base of the optimizers, which are frozen dataclasses: an optimizer holds settings, never state."""
 
     learning_rate: float | Schedule
-    name: ClassVar[str]
     slots: ClassVar[tuple[str, ...]] = ()
 
     def rule(self) -> Rule:
@@ -64,48 +68,64 @@ class Optimizer:
         raise NotImplementedError
 
     def numbers(self, step: int, rate: float, decays: bool) -> tuple[float, ...]:
-        """The rule's Python floats at this step (the first is 0); ``decays``: whether the parameter is to be decayed."""
+        """The rule's Python floats at this step (the first is 0); ``decays``: whether weight decay acts on the parameter."""
         raise NotImplementedError
 
     def kept(self) -> tuple[str, ...]:
-        """The names of the arrays that are kept for each parameter with these settings."""
+        """The slots that these settings need."""
         return self.slots
 
     def decays(self, path: str, p: Array) -> bool:
         """Whether weight decay acts on this parameter."""
         return False
 
+    def with_steps_per_epoch(self, n: int) -> Self:
+        """The same optimizer whose schedules by epoch know how many steps an epoch has."""
+        bound = {key: value.bind(n) for key, value in vars(self).items() if isinstance(value, Schedule)}
+        return replace(self, **bound) if bound else self  # type: ignore[type-var]
+
     def rate(self, state: State) -> float:
-        """The learning rate of the next update."""
-        return _at(self.learning_rate, state["step"])
+        """The learning rate that the next update will use."""
+        return value_at(self.learning_rate, state["step"]) * float(state.get("rate_factor", 1.0))
+
+    def with_rate_factor(self, state: State, factor: float) -> State:
+        """A state from which on every learning rate is multiplied by ``factor``: how a plateau, or a person, lowers it."""
+        check.positive(factor, name="factor", where=type(self).__name__, example="0.1")
+        return {**state, "rate_factor": float(factor)}
 
     def init(self, params: Arrays) -> State:
-        """The state before the first step: zeros beside every parameter, of its shape, dtype and device."""
-        return {"step": 0} | {slot: {path: _zeros(path, p, self) for path, p in params.items()} for slot in self.kept()}
+        """The state before the first step: zeros beside every parameter, of its shape, dtype and device.
+
+        Raises ``DtypeError`` for a parameter that is not of real floating-point numbers.
+        """
+        for path, p in params.items():
+            _check_trainable(path, p, type(self).__name__)
+        return {"step": 0} | {slot: {path: _zeros_like(p) for path, p in params.items()} for slot in self.kept()}
 
     def update(self, grads: Arrays, state: State, params: Arrays) -> tuple[dict[str, Array], State]:
         """One step. Nothing is changed in place: new parameters and a new state come back.
 
-        Raises ``StateError`` when a path is missing or unknown in ``grads`` or ``state``, ``ShapeError`` and ``DtypeError``
-        when a gradient is not like its parameter.
+        Raises ``StateError`` when a path is missing or unknown in ``grads`` or ``state``; ``ShapeError``, ``DtypeError`` and
+        ``MixedArraysError`` when a gradient is not like its parameter.
         """
-        slots = self.kept()
-        _check_paths(grads, params, "grads", type(self).__name__)
-        for slot in slots:
-            _check_paths(state.get(slot, {}), params, f"state[{slot!r}]", type(self).__name__)
+        where, slots = f"{type(self).__name__}.update", self.kept()
+        _check_paths(grads, params, "grads", where)
+        _check_state(state, slots, params, where)
+        step: int = state["step"]
         if not params:
-            return {}, {**state, "step": state["step"] + 1}
-        step, rate = state["step"], self.rate(state)
+            return {}, {**state, "step": step + 1}
+        rate = self.rate(state)
         numbers = {decays: self.numbers(step, rate, decays) for decays in (False, True)}
-        backend = _backend(next(iter(params.values())))
+        backend = backends.of(next(iter(params.values())))
         xp, rule = backend.xp, fused(backend, self.rule())
+        kept = tuple(state[slot] for slot in slots)
         new_params: dict[str, Array] = {}
         new_slots: dict[str, dict[str, Array]] = {slot: {} for slot in slots}
         for path, p in params.items():
             g = grads[path]
-            _check_like(path, g, p, type(self).__name__)
-            new = rule(xp, p, g, *(state[slot][path] for slot in slots), *numbers[self.decays(path, p)])
-            if not p.shape:  # NumPy gives scalars for 0-d arithmetic
+            _check_like(path, g, p, where)
+            new = rule(xp, p, g, *(slot[path] for slot in kept), *numbers[self.decays(path, p)])
+            if not p.shape:  # NumPy gives scalars for arithmetic on 0-d arrays
                 new = tuple(xp.asarray(array) for array in new)
             new_params[path] = new[0]
             for slot, array in zip(slots, new[1:]):
@@ -113,37 +133,47 @@ class Optimizer:
         return new_params, {**state, "step": step + 1, **new_slots}
 
 
-def _at(value: float | Schedule, step: int) -> float:
-    return float(value(step)) if isinstance(value, Schedule) else float(value)
+def _zeros_like(p: Array) -> Array:
+    return backends.of(p).xp.zeros_like(p)
 
 
-def _zeros(path: str, p: Array, optimizer: Optimizer) -> Array:
-    xp = _backend(p).xp
-    if not xp.isdtype(p.dtype, "real floating"):
+def _check_trainable(path: str, p: Array, where: str) -> None:
+    if not backends.of(p).xp.isdtype(p.dtype, "real floating"):
         raise DtypeError(
             f"{path} cannot be trained",
             expected="float32 or float64",
             got=str(p.dtype),
-            where=f"{type(optimizer).__name__}.init",
+            where=f"{where}.init",
             fix="Make it a buffer, or convert it with xp.astype.",
         )
-    return xp.zeros_like(p)
 
 
 def _check_paths(given: Arrays, params: Arrays, what: str, where: str) -> None:
     if given.keys() == params.keys():
         return
     missing, unknown = sorted(params.keys() - given.keys()), sorted(given.keys() - params.keys())
-    got = " and ".join(
-        part for part in (missing and f"none for {_some(missing)}", unknown and f"unknown {_some(unknown)}") if part
-    )
+    parts = (missing and f"none for {_some(missing)}", unknown and f"unknown {_some(unknown)}")
     raise StateError(
         f"{what} does not fit the parameters",
         expected=f"one array for each of the {len(params)} parameters",
-        got=got,
-        where=f"{where}.update",
+        got=" and ".join(part for part in parts if part),
+        where=where,
         fix="Pass what value_and_grad and init returned for these same parameters.",
     )
+
+
+def _check_state(state: State, slots: tuple[str, ...], params: Arrays, where: str) -> None:
+    absent = [key for key in ("step", *slots) if key not in state]
+    if absent:
+        raise StateError(
+            "the state is not of this optimizer",
+            expected=f"the keys {', '.join(('step', *slots))}",
+            got=f"none for {_some(absent)}",
+            where=where,
+            fix="Make it with init(params), or load the state that was saved with this optimizer and these settings.",
+        )
+    for slot in slots:
+        _check_paths(state[slot], params, f"state[{slot!r}]", where)
 
 
 def _some(names: list[str]) -> str:
@@ -151,19 +181,43 @@ def _some(names: list[str]) -> str:
 
 
 def _check_like(path: str, g: Array, p: Array, where: str) -> None:
+    what = f"the gradient of {path} is not like its parameter"
     if getattr(g, "shape", None) != p.shape:
         raise ShapeError(
-            f"the gradient of {path} is not like its parameter",
+            what,
             expected=f"shape {tuple(p.shape)}",
             got=str(tuple(g.shape)) if hasattr(g, "shape") else repr(g),
-            where=f"{where}.update",
+            where=where,
             fix="Pass the gradient with respect to this parameter, summed over the batch.",
         )
+    if type(g) is not type(p):  # lawful under a tracer; two libraries are not
+        try:
+            array_api_compat.array_namespace(g, p)
+        except TypeError:
+            raise MixedArraysError(
+                what,
+                expected=_kind(p),
+                got=_kind(g),
+                where=where,
+                fix="Convert it with backend.asarray(backend.to_numpy(g)).",
+            ) from None
     if g.dtype != p.dtype:
         raise DtypeError(
-            f"the gradient of {path} is not like its parameter",
+            what,
             expected=str(p.dtype),
             got=str(g.dtype),
-            where=f"{where}.update",
+            where=where,
             fix="Convert it with xp.astype: an optimizer keeps the dtype of the parameters.",
+        )
+
+
+def _kind(array: Array) -> str:
+    return f"{type(array).__module__}.{type(array).__name__}"
+
+
+def need(kind: type, value: Any, name: str, where: str, fix: str) -> None:
+    """Raise ``ConfigError`` unless ``value`` is a ``kind``."""
+    if not isinstance(value, kind):
+        raise ConfigError(
+            f"{name} is of the wrong kind", expected=f"a {kind.__name__}", got=repr(value), where=where, fix=fix
         )

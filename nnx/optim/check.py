@@ -10,7 +10,9 @@ from nnx.errors import ConfigError
 def number(value: Any, *, name: str, where: str, expected: str) -> float:
     """``value`` as a finite Python float; booleans, text and NaN are refused."""
     if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
-        raise ConfigError(f"{name} is not a number", expected=expected, got=repr(value), where=where, fix=f"Pass {expected}.")
+        raise ConfigError(
+            f"{name} is not a number", expected=expected, got=repr(value), where=where, fix=f"Pass {expected}."
+        )
     return float(value)
 
 
@@ -46,8 +48,16 @@ def count(value: Any, *, name: str, where: str, example: str = "10") -> None:
 def flag(value: Any, *, name: str, where: str) -> None:
     """``True`` or ``False``."""
     if not isinstance(value, bool):
-        raise ConfigError(f"{name} is not a switch", expected="True or False", got=repr(value), where=where, fix=f"Pass {name}=True.")
+        raise ConfigError(
+            f"{name} is not a switch", expected="True or False", got=repr(value), where=where, fix=f"Pass {name}=True."
+        )
 
 
 def _out_of_range(name: str, expected: str, value: Any, where: str, example: str) -> ConfigError:
-    return ConfigError(f"{name} is out of range", expected=expected, got=repr(value), where=where, fix=f"Pass for example {name}={example}.")
+    return ConfigError(
+        f"{name} is out of range",
+        expected=expected,
+        got=repr(value),
+        where=where,
+        fix=f"Pass for example {name}={example}.",
+    )
