@@ -105,7 +105,7 @@ class Dataset:
                 where=self.name,
                 fix="Turn a mask into numbers with numpy.flatnonzero.",
             )
-        if index.size and not (0 <= index.min() and index.max() < len(self)):
+        if index.size and not (index.min() >= 0 and index.max() < len(self)):
             raise DataError(
                 expected=f"row numbers 0…{len(self) - 1}", got=f"{index.min()}…{index.max()}", where=self.name
             )

@@ -1,14 +1,149 @@
 """One door to data: by name, by path, or from arrays."""
 
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from nnx.data.arrays import fitted, from_arrays
 from nnx.data.dataset import Dataset
 from nnx.data.digits import digits
-from nnx.errors import ConfigError
+from nnx.data.idx import NAME as IDX_NAME
+from nnx.data.idx import read_idx
+from nnx.data.npz import read_npz
+from nnx.data.schema import Schema
+from nnx.data.table import Name, read_csv
+from nnx.data.targets import check_task, did_you_mean
+from nnx.errors import ConfigError, DataError
+
+TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
+FORMS = "'digits', a .csv or .tsv file (also .gz), an .npz file, an IDX images file or a folder with MNIST's files"
 
 
-def load(source: Any) -> Dataset:
-    """The data set that ``source`` names: ``"digits"``."""
+def load(
+    source: Any,
+    target: Name | None = None,
+    task: str = "auto",
+    *,
+    schema: Schema | None = None,
+    inputs: str | None = None,
+    header: bool | None = None,
+    delimiter: str | None = None,
+    drop: Sequence[Name] = (),
+    categorical: Sequence[Name] = (),
+) -> Dataset:
+    """The data set that ``source`` names, holds or is.
+
+    ==================  ============================================================  ================================
+    source              what it is                                                    options
+    ==================  ============================================================  ================================
+    ``"digits"``        the bundled handwritten digits
+    ``….csv``, ``.tsv``  a table, also ``.gz``; ``target`` is a column (default: last)  target, header, delimiter, drop,
+                                                                                      categorical
+    ``….npz``           arrays x and y (or X, Y), perhaps classes                     target, inputs: keys
+    ``…-idx3-ubyte``    MNIST's images, labels beside them, also ``.gz``; or a folder
+    ``(x, y)``          arrays on the host
+    a Dataset           itself
+    ==================  ============================================================  ================================
+
+    ``task`` is "auto", "classification" or "regression"; what was decided stands in ``notes``. ``schema`` (the
+    ``schema`` of the training data) encodes other data for that model: same columns, categories and classes; targets
+    may be absent.
+
+    Errors: ConfigError for an unknown source or option, DataError, DtypeError or ShapeError for what is in it.
+
+    >>> load("digits")
+    Dataset(digits: 1797 rows of (64,) float32, 10 classes: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9)
+    >>> load(([[0.0], [1.0], [2.0]], [1.5, 2.5, 3.5]))
+    Dataset(arrays: 3 rows of (1,) float64, 1 target)
+    """
+    check_task(task)
+    options = {
+        "target": target, "inputs": inputs, "header": header, "delimiter": delimiter,
+        "drop": drop or None, "categorical": categorical or None,
+    }  # fmt: skip
+    given = {name: value for name, value in options.items() if value is not None}
+    if isinstance(source, Dataset):
+        _only(given, (), "a Dataset")
+        return source if schema is None else _under(source, schema)
+    if isinstance(source, tuple):
+        _only(given, (), "a pair of arrays")
+        if len(source) != 2:
+            raise ConfigError(expected="a pair (x, y)", got=f"{len(source)} things", where="source")
+        return from_arrays(*source, task=task, schema=schema)
+    if not isinstance(source, (str, os.PathLike)):
+        raise ConfigError(
+            expected=FORMS + ", or a pair of arrays (x, y)",
+            got=type(source).__name__,
+            where="source",
+            fix="Pass (x, y).",
+        )
     if source == "digits":
-        return digits()
-    raise ConfigError(expected="a data source", got=repr(source), fix="Use 'digits'.")
+        _only(given, (), "digits")
+        _not_regression(task, "digits")
+        return digits() if schema is None else _under(digits(), schema)
+    return _read(Path(source), given, task, schema)
+
+
+def _read(path: Path, given: dict[str, Any], task: str, schema: Schema | None) -> Dataset:
+    name = path.name.lower()
+    if not path.exists():
+        raise _unknown(path)
+    if not (path.is_file() or path.is_dir()):
+        raise DataError("neither a file nor a folder", where=str(path), fix=f"Give {FORMS}.")
+    try:
+        if path.is_dir() or IDX_NAME.search(name):
+            _only(given, (), "IDX files")
+            return read_idx(path, task=task, schema=schema)
+        if name.endswith(".npz"):
+            _only(given, ("target", "inputs"), "an NPZ file")
+            return read_npz(path, task=task, schema=schema, **given)
+        if name.endswith(TABLES):
+            _only(given, ("target", "header", "delimiter", "drop", "categorical"), "a table")
+            return read_csv(path, task=task, schema=schema, **given)
+    except OSError as error:
+        raise DataError(
+            f"the file cannot be read ({error.strerror or error})",
+            where=str(path),
+            fix="Check the path and its permissions.",
+        ) from error
+    raise ConfigError(expected=FORMS, got=repr(str(path)), where="source", fix="Rename or convert the file.")
+
+
+def _unknown(path: Path) -> ConfigError:
+    """Nothing of that name: look for a near one beside it."""
+    near = ["digits"] if path.parent == Path() else []
+    if path.parent.is_dir():
+        near += [entry.name for entry in sorted(path.parent.iterdir())[:1000]]
+    fix = did_you_mean(path.name, near)
+    return ConfigError(
+        expected=FORMS,
+        got=f"{str(path)!r}, which does not exist",
+        where="source",
+        fix=fix if fix.startswith("Did") else "Check the path.",
+    )
+
+
+def _only(given: dict[str, Any], allowed: tuple[str, ...], what: str) -> None:
+    for option in given:
+        if option not in allowed:
+            known = f"It takes {', '.join(allowed)}." if allowed else "Leave it out."
+            raise ConfigError(f"{what} takes no {option}=", got=repr(given[option]), where=option, fix=known)
+
+
+def _not_regression(task: str, name: str) -> None:
+    if task == "regression":
+        raise ConfigError(
+            f"{name} is a classification", got="task='regression'", where="task", fix="Leave the task out."
+        )
+
+
+def _under(data: Dataset, schema: Schema) -> Dataset:
+    """A data set for a model trained on another: its shape and classes must be the model's."""
+    if data.y is not None and (schema.task, schema.classes) != (data.task, data.classes):
+        found = from_arrays(
+            data.x, data.y, classes=data.classes, schema=schema, name=data.name, image_shape=data.image_shape
+        )
+        return replace(found, target_name=data.target_name, notes=data.notes + found.notes)
+    return fitted(data, schema)

@@ -1,0 +1,165 @@
+"""The first reading of a table: which columns are numbers, which are texts, and what is wrong with them."""
+
+import math
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+
+from nnx.data.csv import Row
+from nnx.data.targets import FEW, did_you_mean, in_order
+from nnx.errors import DataError
+
+MISSING = frozenset(("", "nan", "NaN", "NAN", "#N/A", "#NA", "<NA>"))
+MISSING_NUMBER = MISSING | {"NA", "N/A", "n/a", "na", "null", "NULL", "Null", "None", "none", "?", "-", "."}
+MOST = 1000  # distinct values that are remembered: more are no categories
+_BLOCK = 2048
+_DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+")
+
+
+@dataclass
+class Seen:
+    """What one column holds. Places are as ``Row.place`` says them."""
+
+    name: str
+    where: str
+    count: int = 0
+    numbers: int = 0
+    whole: bool = True
+    values: set[str] = field(default_factory=set)
+    missing: tuple[str, str] | None = None  # the first missing cell: place and text
+    missing_number: tuple[str, str] | None = None
+    text: tuple[str, str] | None = None  # the first cell that is no number
+
+    def add(self, cells: tuple[str, ...], rows: list[Row]) -> None:
+        """Look at a block of cells."""
+        self.count += len(cells)
+        distinct = set(cells)
+        if len(self.values) <= MOST:
+            self.values |= set(islice(distinct, 2 * MOST))
+        if all(is_number(cell) for cell in distinct):
+            self.numbers += len(cells)
+            self.whole = self.whole and all(_is_whole(cell) for cell in distinct)
+            return
+        for cell, row in zip(cells, rows, strict=True):
+            if is_number(cell):
+                self.numbers += 1
+                self.whole = self.whole and _is_whole(cell)
+            elif cell in MISSING or _is_infinite(cell):
+                self.missing = self.missing or (row.place, cell)
+            elif cell in MISSING_NUMBER:
+                self.missing_number = self.missing_number or (row.place, cell)
+            else:
+                self.text = self.text or (row.place, cell)
+
+    @property
+    def numeric(self) -> bool:
+        """Whether every cell is a number; DataError if the column is neither that nor texts."""
+        if self.missing:
+            raise self._error(self.missing, "a value" if self.text else "a number")
+        if self.missing_number and not self.text:
+            raise self._error(self.missing_number, "a number")
+        if self.numbers == self.count:
+            return True
+        if self.text and self.numbers and (len(self.values) > FEW or 5 * len(self.values) > self.count):
+            raise self._error(self.text, "a number, as in other rows of this column")
+        if self.text and _DECIMAL_COMMA.fullmatch(self.text[1]):
+            raise self._error(self.text, "a number with a decimal point")
+        return False
+
+    def categories(self, target: bool = False) -> tuple[str, ...]:
+        """The distinct texts in order; DataError if they are too many to be categories (or, for a target, classes)."""
+        if self.missing:
+            raise self._error(self.missing, "a value")
+        distinct = len(self.values)
+        if distinct > MOST or (distinct > 50 and 2 * distinct > self.count):
+            drop = f"It seems to name the rows: leave it out with drop=[{self.name!r}]."
+            raise DataError(
+                expected="few classes" if target else "a column of numbers, or of few texts",
+                got=f"{'more than ' * (distinct > MOST)}{min(distinct, MOST)} different values in {self.count} rows",
+                where=f"{self.where}, column {self.name!r}",
+                fix="Take another target, or task='regression' if it is a number." if target else drop,
+            )
+        return in_order(self.values)
+
+    @property
+    def empty(self) -> bool:
+        """Whether no cell says anything."""
+        return self.missing is not None and self.values <= MISSING
+
+    def not_whole(self) -> DataError:
+        """The error of a column of real numbers that should hold classes."""
+        return DataError(
+            expected="whole numbers or names as classes",
+            got="real numbers",
+            where=f"{self.where}, column {self.name!r}",
+            fix="Pass task='regression', or write the classes without a decimal point.",
+        )
+
+    def not_number(self, what: str) -> DataError:
+        """The error of a column that must be numbers and is not."""
+        return self._error(self.text or self.missing_number or self.missing or ("row 1", ""), what)
+
+    def _error(self, cell: tuple[str, str], expected: str) -> DataError:
+        place, text = cell
+        at = f"{self.where}, {place}, column {self.name!r}"
+        if text in MISSING_NUMBER:
+            got, fix = f"a missing value ({text!r})" if text else "an empty cell", "Fill it in or remove the row."
+        else:
+            got = repr(text)
+            if _is_infinite(text):
+                return DataError(
+                    expected="a finite number", got=got, where=at, fix="Correct the cell or remove the row."
+                )
+            fix = "Use decimal points." if _DECIMAL_COMMA.fullmatch(text) else "Correct the cell"
+            fix += "" if fix.endswith(".") else f", or pass categorical=[{self.name!r}] if the column holds names."
+        return DataError(expected=expected, got=got, where=at, fix=fix)
+
+
+def survey(every: Iterable[Row], names: tuple[str, ...], where: str) -> list[Seen]:
+    """One ``Seen`` for each column, from all rows of data."""
+    seen = [Seen(name, where) for name in names]
+    for block in blocks(every):
+        for column, cells in zip(seen, zip(*(row.cells for row in block), strict=True), strict=True):
+            column.add(cells, block)
+    return seen
+
+
+def blocks(every: Iterable[Row]) -> Iterator[list[Row]]:
+    """Rows by the thousand."""
+    rows = iter(every)
+    while block := list(islice(rows, _BLOCK)):
+        yield block
+
+
+def is_number(cell: str) -> bool:
+    """Whether a cell is one finite decimal number.
+
+    >>> [is_number(cell) for cell in ("1", "-2.5e3", "", "nan", "1_000", "1,5")]
+    [True, True, False, False, False, False]
+    """
+    try:
+        return math.isfinite(float(cell)) and "_" not in cell
+    except ValueError:
+        return False
+
+
+def _is_infinite(cell: str) -> bool:
+    try:
+        return math.isinf(float(cell))
+    except ValueError:
+        return False
+
+
+def _is_whole(cell: str) -> bool:
+    return cell.lstrip("+-").isdecimal()
+
+
+def unknown_category(text: str, known: tuple[str, ...], where: str) -> DataError:
+    """The error of a text that the training data did not have."""
+    return DataError(
+        expected="a category that the model knows",
+        got=repr(text),
+        where=where,
+        fix=did_you_mean(text, known) + " Correct the cell, or train again with such rows.",
+    )

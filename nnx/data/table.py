@@ -1,0 +1,279 @@
+"""A CSV file as a data set: numbers as they are, texts one-hot, and the encoding kept for the data to come."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nnx.data.arrays import fitted
+from nnx.data.csv import Row, first_rows
+from nnx.data.dataset import Dataset
+from nnx.data.limits import claim
+from nnx.data.schema import Column, Encoding, Schema, Task
+from nnx.data.survey import Seen, blocks, is_number, survey, unknown_category
+from nnx.data.targets import FEW, did_you_mean, in_order, listing, look_up, one_class
+from nnx.errors import ConfigError, DataError
+
+Name = str | int
+"""A column by its name, or by its place (0 is the first, −1 the last)."""
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Where each input column and the target stand in the file, and how the target is read."""
+
+    columns: tuple[Column, ...]
+    places: tuple[int, ...]
+    target: int | None
+    task: Task | None
+    classes: tuple[str, ...] | None
+    notes: tuple[str, ...] = ()
+
+
+def read_csv(
+    path: Path,
+    target: Name | None = None,
+    task: str = "auto",
+    *,
+    schema: Schema | None = None,
+    header: bool | None = None,
+    delimiter: str | None = None,
+    drop: Sequence[Name] = (),
+    categorical: Sequence[Name] = (),
+) -> Dataset:
+    """A table as x (N, features) float32: each column of numbers is one feature, each text column one for each text.
+
+    The target is a column by name or place, by default the last. Task "auto" takes texts and at most 20 distinct whole
+    numbers for classes. ``header=False`` names columns column_0, column_1, …; ``header=True`` takes even numbers for names.
+    With a ``schema`` columns are found by name in any order, others are left out, and the target may be absent.
+
+    Errors: DataError with row and column for missing or wrong cells (rows count as in a spreadsheet: the header is row 1).
+    """
+    first, every = first_rows(path, delimiter)
+    if header is None and schema is not None and schema.encoding is not None:
+        header = schema.encoding.header
+    names = _names(first, header, path)
+    if header is not False:
+        next(every)
+    seen = survey(every, names, str(path))
+    if seen[0].count == 0:
+        raise DataError("a header and no rows", where=str(path), fix="Add rows, or pass header=False if row 1 is data.")
+    if schema is None:
+        plan = _decide(seen, target, task, drop, categorical, path)
+    else:
+        plan = _follow(schema, names, seen, header is not False, path)
+    _, again = first_rows(path, delimiter)
+    if header is not False:
+        next(again)
+    x, y = _encode(again, plan, seen[0].count, path)
+    target_name = None if plan.target is None else names[plan.target]
+    data = Dataset(
+        x,
+        y,
+        task=plan.task,
+        classes=plan.classes,
+        feature_names=tuple(feature for column in plan.columns for feature in column.features),
+        target_name=target_name if schema is None else schema.target_name,
+        name=path.name,
+        encoding=Encoding(plan.columns, header is not False, -1 if plan.target is None else plan.target)
+        if schema is None
+        else schema.encoding,
+        notes=plan.notes,
+    )
+    return data if schema is None else fitted(data, schema)
+
+
+def _names(first: Row, header: bool | None, path: Path) -> tuple[str, ...]:
+    """The names of the columns, from the first row or made up."""
+    if header is False:
+        return tuple(f"column_{i}" for i in range(len(first.cells)))
+    if header is None and all(is_number(cell) for cell in first.cells):
+        raise DataError(
+            expected="a header with the names of the columns",
+            got=f"numbers: {listing(first.cells, 3)}",
+            where=f"{path}, {first.place}",
+            fix="Pass header=False if the first row is data, header=True if these are names.",
+        )
+    for i, name in enumerate(first.cells):
+        if not name:
+            raise DataError(
+                f"column {i} has no name",
+                where=f"{path}, {first.place}",
+                fix="Name it; pandas: to_csv(path, index=False).",
+            )
+        if first.cells.index(name) != i:
+            raise DataError(f"two columns named {name!r}", where=f"{path}, {first.place}", fix="Rename one of them.")
+    return tuple(first.cells)
+
+
+def _place(column: Name, names: tuple[str, ...], path: Path, option: str) -> int:
+    """Where a column stands; a name goes before a place, so that "3" may be either."""
+    if isinstance(column, str):
+        if column in names:
+            return names.index(column)
+        if not column.lstrip("-").isdecimal():
+            raise ConfigError(f"no column {column!r}", where=f"{path}, {option}", fix=did_you_mean(column, names))
+        column = int(column)
+    if isinstance(column, bool) or not isinstance(column, int) or not -len(names) <= column < len(names):
+        raise ConfigError(
+            expected=f"a column name, or a place {-len(names)}…{len(names) - 1}",
+            got=repr(column),
+            where=f"{path}, {option}",
+            fix=did_you_mean(column, names),
+        )
+    return column % len(names)
+
+
+def _decide(
+    seen: list[Seen], target: Name | None, task: str, drop: Sequence[Name], categorical: Sequence[Name], path: Path
+) -> _Plan:
+    """The plan of training data: what its columns are is read off their cells."""
+    names = tuple(column.name for column in seen)
+    left_out = {_place(name, names, path, "drop") for name in drop}
+    texts = {_place(name, names, path, "categorical") for name in categorical}
+    at = _place(-1 if target is None else target, names, path, "target")
+    places = tuple(i for i in range(len(names)) if i != at and i not in left_out)
+    if not places or at in left_out:
+        what = (
+            f"the target {names[at]!r} is dropped" if at in left_out else f"no column besides the target {names[at]!r}"
+        )
+        raise DataError(what, where=str(path), fix="Leave at least one input column and the target.")
+    chosen, classes, notes = _task(seen[at], task, at in texts)
+    if target is None:
+        notes = (f"target: the last column, {names[at]!r}", *notes)
+    columns = []
+    for i in places:
+        is_text = i in texts or not seen[i].numeric
+        columns.append(Column(names[i], seen[i].categories() if is_text else None))
+        if is_text and i not in texts and seen[i].numbers:
+            notes += (f"column {names[i]!r} holds numbers and texts: taken as categories",)
+    return _Plan(tuple(columns), places, at, chosen, classes, notes)
+
+
+def _task(seen: Seen, task: str, is_text: bool) -> tuple[Task, tuple[str, ...] | None, tuple[str, ...]]:
+    """The task, the classes, and why."""
+    if task == "regression":
+        if not seen.numeric:
+            raise seen.not_number("a number as target of regression")
+        return "regression", None, ()
+    numeric = seen.numeric
+    few = len(seen.values) <= FEW and seen.whole
+    if task == "auto" and numeric and not few and not is_text:
+        kind = f"more than {FEW} distinct" if seen.whole else "real"
+        return "regression", None, (f"task regression: {seen.name!r} holds {kind} numbers",)
+    if numeric and not seen.whole:
+        raise seen.not_whole()
+    classes = in_order({_class_name(cell, numeric) for cell in seen.categories(target=True)})
+    if len(classes) < 2:
+        raise one_class(classes[0], f"{seen.where}, column {seen.name!r}")
+    why = f"{len(classes)} distinct whole numbers" if numeric else "texts"
+    return "classification", classes, (f"task classification: {seen.name!r} holds {why}",) if task == "auto" else ()
+
+
+def _follow(schema: Schema, names: tuple[str, ...], seen: list[Seen], header: bool, path: Path) -> _Plan:
+    """The plan of data for a trained model: the columns are the model's."""
+    encoding = schema.encoding
+    at = names.index(schema.target_name) if schema.target_name in names else None
+    if encoding is None:  # trained on arrays: all columns but the target are features, in order
+        places = tuple(i for i in range(len(names)) if i != at)
+        columns = tuple(Column(names[i]) for i in places)
+    elif not header:
+        with_target = len(names) == len(encoding.columns) + 1
+        at = encoding.target_index if with_target else None
+        columns, places = encoding.columns, tuple(i for i in range(len(names)) if i != at)
+        if len(places) != len(columns):
+            raise DataError(
+                expected=f"{len(columns)} columns, or {len(columns) + 1} with the target",
+                got=str(len(names)),
+                where=str(path),
+                fix="Write the same columns in the same order as in training.",
+            )
+    else:
+        columns = encoding.columns
+        for column in columns:
+            if column.name not in names:
+                raise DataError(
+                    f"no column {column.name!r}, which the model was trained on",
+                    where=f"{path}, row 1",
+                    fix=did_you_mean(column.name, names),
+                )
+        places = tuple(names.index(column.name) for column in columns)
+    for column, i in zip(columns, places, strict=True):
+        if column.categories is None and seen[i].numbers != seen[i].count:
+            raise seen[i].not_number("a number, as in training")
+    if at is not None and seen[at].empty:  # prediction data often keeps the column and leaves it blank
+        at = None
+    if at is not None and schema.task == "regression" and seen[at].numbers != seen[at].count:
+        raise seen[at].not_number("a number as target of regression")
+    extra = [names[i] for i in range(len(names)) if i not in (*places, at) and names[i] != schema.target_name]
+    notes = (f"left out, as the model does not know them: {listing(extra)}",) if extra else ()
+    return _Plan(columns, places, at, schema.task, schema.classes, notes)
+
+
+def _class_name(cell: str, numeric: bool) -> str:
+    """One name for one number: "1", "01" and "+1" are the same class."""
+    return str(int(cell)) if numeric else cell
+
+
+def _encode(
+    every: Iterator[Row], plan: _Plan, n: int, path: Path
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any] | None]:
+    """x (N, features) float32 and y: the second reading."""
+    width = sum(column.width for column in plan.columns)
+    claim(4 * n * width, str(path))
+    x = np.zeros((n, width), dtype=np.float32)
+    y: np.ndarray[Any, Any] | None = None
+    if plan.target is not None:
+        y = np.empty(n, dtype=np.int64) if plan.task == "classification" else np.empty((n, 1), dtype=np.float32)
+    start = 0
+    for block in blocks(every):
+        part = x[start : start + len(block)]
+        if len(part) != len(block):
+            break
+        cells = list(zip(*(row.cells for row in block), strict=True))
+        at = 0
+        for column, i in zip(plan.columns, plan.places, strict=True):
+            _fill(part[:, at : at + column.width], column, cells[i], block, path)
+            at += column.width
+        if y is not None and plan.target is not None:
+            _fill_target(y[start : start + len(block)], plan, cells[plan.target], block, path)
+        start += len(block)
+    if start != n:
+        raise DataError("the file changed while it was read", where=str(path), fix="Load it again when it is complete.")
+    return x, y
+
+
+def _fill(part: np.ndarray[Any, Any], column: Column, cells: tuple[str, ...], block: list[Row], path: Path) -> None:
+    if column.categories is None:
+        part[:, 0] = _numbers(column.name, cells, block, path)
+        return
+    index = {category: k for k, category in enumerate(column.categories)}
+    for i, cell in enumerate(cells):
+        if cell not in index:
+            raise unknown_category(cell, column.categories, f"{path}, {block[i].place}, column {column.name!r}")
+        part[i, index[cell]] = 1.0
+
+
+def _fill_target(part: np.ndarray[Any, Any], plan: _Plan, cells: tuple[str, ...], block: list[Row], path: Path) -> None:
+    if plan.task == "regression":
+        part[:, 0] = _numbers("target", cells, block, path)
+        return
+    assert plan.classes is not None
+    numeric = all(name.lstrip("-").isdecimal() for name in plan.classes)
+    names = [_class_name(cell, numeric and cell.lstrip("+-").isdecimal()) for cell in cells]
+    part[:] = look_up(names, plan.classes, lambda i: f"{path}, {block[i].place}, target")
+
+
+def _numbers(name: str, cells: tuple[str, ...], block: list[Row], path: Path) -> np.ndarray[Any, Any]:
+    values = np.asarray([float(cell) for cell in cells], dtype=np.float64)
+    large = np.flatnonzero(np.abs(values) > np.finfo(np.float32).max)
+    if large.size:
+        raise DataError(
+            expected="a number that float32 holds, below 3.4e38",
+            got=cells[large[0]],
+            where=f"{path}, {block[large[0]].place}, column {name!r}",
+            fix="Change the unit of the column.",
+        )
+    return values
