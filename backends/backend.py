@@ -6,13 +6,14 @@ written against the standard alone (``backends/portable/``), which is also the o
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from nnx.backends import portable
-from nnx.errors import DtypeError, MixedArraysError, TracingError
+from nnx.errors import DtypeError, MixedArraysError, NnxError, TracingError
 from nnx.typing import Array, Namespace
 
 _HOST = (np.ndarray, np.generic, bool, int, float, complex, list, tuple)
@@ -57,6 +58,10 @@ class Backend:
     """Array of this library -> host array."""
     wait: Callable[..., None] = lambda *arrays: None
     """Return when the device has finished what was asked of it."""
+    use: Callable[[], AbstractContextManager[Any]] = nullcontext
+    """``with backend.use():`` makes this the current device of the thread, where a library has such a thing (CuPy)."""
+    refuses: Callable[[str], str] = lambda name: ""
+    """Why this device cannot hold a dtype and what would help; empty where it can."""
     describe: Callable[[], dict[str, Any]] = dict
     """Library version, devices, BLAS, threads, fused."""
     deviations: tuple[Deviation, ...] = field(default=(), repr=False)
@@ -77,8 +82,8 @@ class Backend:
         """The values of ``x`` as an array on this device; copied, sent or cast only when needed.
 
         ``x`` is a host array, a Python scalar or a nested list of them, or an array of this library on any device.
-        Without ``dtype`` a host array keeps its own, so float64 data stays float64 (a library that has no float64
-        raises; ask for ``dtype="float32"``). ``dtype`` is a name or any library's dtype object. As in
+        Without ``dtype`` the values keep the dtype that NumPy sees, so float64 data and lists of floats are float64
+        (where the device has no float64 this raises: ask for ``dtype="float32"``). ``dtype`` is a name or any library's dtype object. As in
         ``numpy.asarray``, the result may share memory with ``x``.
 
         MixedArraysError: ``x`` belongs to another array library. DtypeError: text or object arrays, or a dtype that
@@ -88,17 +93,17 @@ class Backend:
         >>> backends.get("numpy").asarray([1, 2], dtype="float32")
         array([1., 2.], dtype=float32)
         """
-        if self.owns(x):
-            x = x if self.resides(x) else self.move(x)
-            wanted = None if dtype is None else self.dtype(dtype)
-            return x if wanted is None or x.dtype == wanted else self.xp.astype(x, wanted)
-        return self.send(self._host(x, dtype))
+        wanted = None if dtype is None else self.dtype(dtype)
+        if isinstance(x, np.ndarray) or not self.owns(x):
+            return self.send(self._host(x, None if dtype is None else dtype_name(dtype)))
+        x = x if self.resides(x) else self.move(x)
+        return x if wanted is None or x.dtype == wanted else self.xp.astype(x, wanted)
 
     def to_numpy(self, x: Any) -> np.ndarray:
         """The values of ``x`` on the host: the one lawful exit. May share memory with ``x``, and may be read-only."""
         if self.owns(x):
             return self.fetch(x)
-        return self._host(x, None)
+        return self._host(x)
 
     def synchronize(self, *arrays: Array) -> None:
         """Wait until the device has finished: all work, or at least what ``arrays`` need where they are given."""
@@ -109,29 +114,33 @@ class Backend:
         return {"name": self.name, "spec": self.spec, **self.describe()}
 
     def dtype(self, dtype: Any) -> Any:
-        """This library's dtype object for a name or for another library's dtype; DtypeError if it has none."""
+        """This library's dtype object for a name or for another library's dtype; DtypeError if this device has none."""
         name = dtype_name(dtype)
-        try:
-            return getattr(self.xp, name)
-        except AttributeError:
-            raise DtypeError(expected=f"a dtype of {self.name}", got=repr(name), where=f"backend {self.spec}") from None
+        found, refusal = getattr(self.xp, name, None), self.refuses(name)
+        if found is None or refusal:
+            raise DtypeError(
+                expected=f"a dtype that {self.name} can hold here", got=name, where=f"backend {self.spec}", fix=refusal
+            )
+        return found
 
-    def _host(self, x: Any, dtype: Any) -> np.ndarray:
+    def _host(self, x: Any, dtype: str | None = None) -> np.ndarray:
+        """A host array, a scalar or a list as a host array of numbers."""
         first = x
         while isinstance(first, list | tuple) and first:
             first = first[0]
         if not isinstance(first, _HOST):
-            _reject(first, self.spec)
+            raise _foreign(first, self.spec)
         host = np.asarray(x)
-        if host.dtype.kind not in "biufcV":
+        if host.dtype.kind not in "biufc" and host.dtype.type.__module__ != "ml_dtypes":
             raise DtypeError(
                 expected="numbers or booleans",
                 got=f"an array of dtype {host.dtype}",
                 where=f"backend {self.spec}",
-                fix="Encode text as numbers first (nnx.data.load does), and make all rows equally long.",
+                fix="Encode text as numbers (nnx.data.load does), and make all rows equally long.",
             )
-        host = host if host.dtype.isnative else host.astype(host.dtype.newbyteorder("="))
-        return host if dtype is None else host.astype(dtype_name(dtype), copy=False)
+        if not host.dtype.isnative:
+            host = host.astype(host.dtype.newbyteorder("="))
+        return host if dtype is None else host.astype(dtype, copy=False)
 
 
 def dtype_name(dtype: Any) -> str:
@@ -145,17 +154,18 @@ def dtype_name(dtype: Any) -> str:
     return str(dtype).rpartition(".")[2]
 
 
-def _reject(x: Any, spec: str) -> None:
+def _foreign(x: Any, spec: str) -> NnxError:
+    """What to raise about an array that is not of this library, nor of the host."""
     where = f"backend {spec}"
     kind = f"{type(x).__module__}.{type(x).__qualname__}"
     if getattr(type(x), "__nnx_tensor__", False):
-        raise TracingError(
+        return TracingError(
             expected="a plain array",
             got="a traced one, whose value would leave the tape",
             where=where,
             fix="Take the value outside the differentiated function, or return it with has_aux=True.",
         )
-    raise MixedArraysError(
+    return MixedArraysError(
         expected=f"a host array, a list, a scalar or an array of {spec.partition(':')[0]}",
         got=f"a {kind}",
         where=where,

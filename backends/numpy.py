@@ -1,37 +1,48 @@
-"""NumPy, on the CPU: the reference backend."""
+"""NumPy, on the CPU: the reference backend. With numba installed, large element-wise work is compiled."""
 
 import os
-from functools import cache
+from functools import cache, partial
+from importlib.metadata import version
+from math import prod
 from typing import Any
 
 import array_api_compat.numpy as xp
 import numpy as np
 
-from nnx.backends.backend import Backend
+from nnx.backends import compiled, portable, strided
+from nnx.backends.backend import Backend, Deviation
 from nnx.errors import BackendUnavailable
-from nnx.typing import Array
+from nnx.typing import Array, Namespace
 
 
 @cache
 def open(device: str) -> Backend:
     """The one NumPy backend."""
-    if device not in ("", "cpu"):
-        raise BackendUnavailable(
-            expected="numpy or numpy:cpu", got=f"numpy:{device}", fix="NumPy has no other device; use cupy for a GPU."
-        )
-    if device:
+    if device == "cpu":
         return open("")
+    if device:
+        raise BackendUnavailable(
+            "NumPy has no such device", expected="numpy", got=f"numpy:{device}", fix="For a GPU: --backend cupy."
+        )
     return Backend(
         name="numpy",
         spec="numpy",
         xp=xp,
         device="cpu",
-        owns=lambda x: isinstance(x, np.ndarray | np.generic),
+        owns=lambda x: isinstance(x, np.ndarray),
         resides=lambda x: True,
         send=lambda host: host,
         move=lambda x: x,
-        fetch=np.asarray,
+        fetch=lambda x: x,
         describe=_describe,
+        deviations=_DEVIATIONS,
+        scatter_add=_scatter_add,
+        put=partial(portable.put, scatter_add=_scatter_add),
+        windows=strided.windows_by(np.lib.stride_tricks.as_strided),
+        fold=strided.fold_in_place,
+        random_words=_random_words,
+        erf=compiled.erf(portable.erf) if compiled.installed() else portable.erf,
+        fuse=compiled.fuse if compiled.installed() else portable.fuse,
     )
 
 
@@ -40,19 +51,52 @@ def of(array: Array) -> Backend:
     return open("")
 
 
+def _scatter_add(xp: Namespace, index: Array, values: Array, n: int) -> Array:
+    """One sequential pass over the elements: ``np.add.at`` is fast for one axis only, so rows are flattened."""
+    values = np.asarray(values)
+    out = np.zeros((n, *values.shape[1:]), dtype=values.dtype)
+    width = prod(values.shape[1:])
+    index = np.asarray(index, dtype=np.intp)
+    if values.ndim > 1:
+        index = (np.where(index < 0, index + n, index)[:, None] * width + np.arange(width)).reshape(-1)
+    np.add.at(out.reshape(-1), index, values.reshape(-1))
+    return out
+
+
+def _random_words(key: tuple[int, int], count: int) -> np.ndarray:
+    generator = np.random.Philox(key=np.array(key, dtype=np.uint64), counter=0)
+    words: np.ndarray = generator.random_raw(count)
+    return words
+
+
 def _describe() -> dict[str, Any]:
-    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    blas: Any = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
     return {
         "version": np.__version__,
         "devices": ["cpu"],
         "blas": f"{blas.get('name', 'unknown')} {blas.get('version', '')}".strip(),
         "threads": _threads(),
-        "fused": "off",
+        "fused": f"on (numba {version('numba')})" if compiled.installed() else "off",
     }
 
 
 def _threads() -> int:
+    """The threads that BLAS was told to use, else the cores of this process."""
     for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
         if os.environ.get(name, "").isdigit():
             return int(os.environ[name])
-    return os.cpu_count() or 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+_DEVIATIONS = (
+    Deviation(
+        "a reduction or an index that leaves no axis gives a NumPy scalar, not a 0-d array",
+        "np.sum(x) is an np.float32; it computes like an array, and asarray makes it one",
+        "https://numpy.org/doc/stable/reference/arrays.scalars.html",
+    ),
+    Deviation(
+        "NumPy scalars are not weak: float32 array + np.float64(1) is float64",
+        "only Python scalars may meet arrays",
+        "https://numpy.org/neps/nep-0050-scalar-promotion.html",
+    ),
+)

@@ -2,7 +2,6 @@
 
 import difflib
 import importlib
-import sys
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -10,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nnx.backends.backend import Backend
-from nnx.errors import BackendUnavailable, ConfigError, MixedArraysError, NnxError
+from nnx.errors import BackendUnavailable, ConfigError, MixedArraysError
 from nnx.typing import Array, Namespace
 
 
@@ -137,7 +136,9 @@ def _finder(array: Any) -> Callable[[Any], Backend]:
     if hasattr(type(array), "__array_namespace__"):
         return lambda x: over(x.__array_namespace__())
     raise MixedArraysError(
-        expected="an array of " + ", ".join(names()), got=f"a {type(array).__qualname__}", fix="Use nnx.backends.get(name).asarray(x)."
+        expected="an array of " + ", ".join(names()),
+        got=f"a {type(array).__qualname__}",
+        fix="Use nnx.backends.get(name).asarray(x).",
     )
 
 

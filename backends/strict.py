@@ -1,27 +1,30 @@
-"""array-api-strict: the standard and nothing else, and a stand-in for a GPU."""
+"""array-api-strict: the standard and nothing else, and on ``device1`` a stand-in for a GPU."""
 
 from functools import cache
 from typing import Any
 
 import array_api_strict as xp
 import numpy as np
-from array_api_strict._array_object import CPU_DEVICE, Array as StrictArray
+from array_api_strict import _array_object as strict
 
-from nnx.backends.backend import Backend
-from nnx.errors import BackendUnavailable
+from nnx.backends.backend import Backend, Deviation
+from nnx.errors import BackendUnavailable, DtypeError
 from nnx.typing import Array
+
+_CPU = strict.CPU_DEVICE
 
 
 @cache
 def open(device: str) -> Backend:
-    """The backend of a strict device: ``""`` or ``cpu``, ``device1``, ``device2`` (float32 by default), ``no_float64``, ``no_x64``."""
+    """The backend of a strict device: ``""`` or ``cpu``, ``device1``, ``device2`` (float32 by default), ``no_float64`` …"""
     try:
-        return _at(xp.Device(device) if device not in ("", "cpu") else CPU_DEVICE)
+        return _at(_CPU if device in ("", "cpu") else xp.Device(device))
     except ValueError as error:
         raise BackendUnavailable(
-            expected="strict, strict:device1, strict:device2 or another of array-api-strict's devices",
+            "array-api-strict has no such device",
+            expected=" or ".join(f"strict:{_label(known)}" for known in xp.__array_namespace_info__().devices()),
             got=f"strict:{device}",
-            fix="Use strict or strict:device1.",
+            fix="strict:device1 stands in for a GPU.",
         ) from error
 
 
@@ -35,36 +38,72 @@ def _at(device: Any) -> Backend:
     _defer_to_tensors()
     return Backend(
         name="strict",
-        spec="strict" if device == CPU_DEVICE else f"strict:{_label(device)}",
+        spec="strict" if device == _CPU else f"strict:{_label(device)}",
         xp=xp,
         device=device,
-        owns=lambda x: isinstance(x, StrictArray),
+        owns=lambda x: isinstance(x, strict.Array),
         resides=lambda x: x.device == device,
-        send=lambda host: xp.asarray(host, device=device),
+        send=lambda host: _send(host, device),
         move=lambda x: xp.asarray(x, device=device),
-        fetch=lambda x: np.asarray(xp.asarray(x, device=CPU_DEVICE)),
+        fetch=lambda x: np.asarray(xp.asarray(x, device=_CPU)),
+        refuses=lambda name: _refuses(name, device),
         describe=_describe,
+        deviations=_DEVIATIONS,
     )
 
 
+def _send(host: np.ndarray, device: Any) -> Array:
+    if refusal := _refuses(host.dtype.name, device):
+        raise DtypeError(
+            expected="a dtype of this device",
+            got=host.dtype.name,
+            where=f"backend strict:{_label(device)}",
+            fix=refusal,
+        )
+    return xp.asarray(host, device=device, copy=True)
+
+
+def _refuses(name: str, device: Any) -> str:
+    held = xp.__array_namespace_info__().dtypes(device=device)
+    return "" if name in held else f"It holds {', '.join(held)}."
+
+
 def _label(device: Any) -> str:
-    return str(device._device)
+    return "cpu" if device == _CPU else str(device._device)
 
 
 def _defer_to_tensors() -> None:
-    """Let ``strict_array + tensor`` reach the traced tensor's reflected method, for that type alone."""
-    original = StrictArray._check_type_device
-    if getattr(original, "_defers", False):
+    """Let ``array + tensor`` reach the traced tensor's reflected method, for that type alone.
+
+    Every other library's operators return NotImplemented beside a type that they do not know; strict's raise.
+    """
+    check = strict.Array._check_type_device
+    if hasattr(check, "__wrapped__"):
         return
 
-    def check(self: Any, other: Any) -> Any:
-        if getattr(type(other), "__nnx_tensor__", False):
-            return None
-        return original(self, other)
+    def relaxed(self: Any, other: Any) -> None:
+        if not getattr(type(other), "__nnx_tensor__", False):
+            check(self, other)
 
-    check._defers = True  # type: ignore[attr-defined]
-    StrictArray._check_type_device = check
+    relaxed.__wrapped__ = check  # type: ignore[attr-defined]
+    strict.Array._check_type_device = relaxed
 
 
 def _describe() -> dict[str, Any]:
-    return {"version": xp.__version__, "devices": ["cpu", "device1", "device2"], "blas": "NumPy's", "threads": None, "fused": "off"}
+    return {
+        "version": xp.__version__,
+        "devices": [_label(device) for device in xp.__array_namespace_info__().devices()],
+        "blas": "NumPy's",
+        "threads": None,
+        "fused": "off",
+    }
+
+
+_DEVIATIONS = (
+    Deviation(
+        "operators raise beside a foreign type instead of deferring to it",
+        "relaxed here for traced arrays alone",
+        "https://github.com/data-apis/array-api-strict",
+    ),
+    Deviation("on no_x64 argsort, searchsorted and integer sums raise", "scatter_add does not run there (2.6.1)"),
+)

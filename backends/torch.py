@@ -7,9 +7,10 @@ import array_api_compat.torch as xp
 import numpy as np
 import torch
 
+from nnx.backends import portable
 from nnx.backends.backend import Backend, Deviation
 from nnx.errors import BackendUnavailable
-from nnx.typing import Array
+from nnx.typing import Array, Namespace
 
 
 @cache
@@ -17,14 +18,14 @@ def open(device: str) -> Backend:
     """The backend of a torch device: ``""`` (its default device), ``cpu``, ``cuda``, ``cuda:1``, ``mps``."""
     try:
         place = torch.device(device) if device else torch.get_default_device()
-        place = torch.empty(0, device=place).device
-    except (RuntimeError, AssertionError) as error:
+        return _at(torch.empty(0, device=place).device)  # "cuda" becomes "cuda:0"
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise BackendUnavailable(
-            expected="a device of torch that is usable here",
+            "torch has no such device here",
+            expected=" or ".join(f"torch:{name}" for name in _devices()),
             got=f"torch:{device} ({str(error).splitlines()[0]})",
-            fix="Use torch:cpu; for cuda install a CUDA build of torch and a driver.",
+            fix="For CUDA, install the driver and a CUDA build of torch: https://pytorch.org/get-started/locally",
         ) from error
-    return _at(place)
 
 
 def of(array: Array) -> Backend:
@@ -43,42 +44,82 @@ def _at(device: torch.device) -> Backend:
         resides=lambda x: x.device == device,
         send=lambda host: _send(host, device),
         move=lambda x: x.to(device),
-        fetch=lambda x: x.detach().cpu().numpy(),
+        fetch=lambda x: x.detach().cpu().resolve_conj().resolve_neg().numpy(),
         wait=lambda *arrays: _wait(device),
         describe=_describe,
         deviations=_DEVIATIONS,
-        erf=lambda xp, x: torch.special.erf(x),
         scatter_add=_scatter_add,
+        put=_put,
+        erf=lambda xp, x: torch.special.erf(x),
     )
 
 
 def _send(host: np.ndarray, device: torch.device) -> torch.Tensor:
-    host = np.ascontiguousarray(host) if host.ndim else host  # torch takes no negative strides
-    return torch.from_numpy(host if host.flags.writeable else host.copy()).to(device)
+    """Shares memory where torch can: not with read-only arrays, nor over negative strides."""
+    if not host.flags.writeable or any(step < 0 for step in host.strides):
+        host = host.copy()
+    return torch.from_numpy(host).to(device)
 
 
 def _wait(device: torch.device) -> None:
     if device.type != "cpu":
-        getattr(torch, device.type).synchronize(device)
+        torch.accelerator.synchronize(device)
 
 
-def _scatter_add(xp: Any, index: torch.Tensor, values: torch.Tensor, n: int) -> torch.Tensor:
+def _scatter_add(xp: Namespace, index: torch.Tensor, values: torch.Tensor, n: int) -> torch.Tensor:
     index = torch.where(index < 0, index + n, index).to(torch.int64)
     return torch.zeros((n, *values.shape[1:]), dtype=values.dtype, device=values.device).index_add_(0, index, values)
 
 
+def _put(xp: Namespace, shape: tuple[int, ...], key: Any, values: torch.Tensor) -> torch.Tensor:
+    """The default, after slices with negative steps have become positive ones and a flip: torch has none."""
+    keys = key if isinstance(key, tuple) else (key,)
+    if not any(isinstance(part, slice) and (part.step or 1) < 0 for part in keys):
+        return portable.put(xp, shape, key, values, scatter_add=_scatter_add)
+    names = sum(part is not None and part is not ... for part in keys)
+    axis = place = 0  # of the zeros, of the values
+    forward: list[Any] = []
+    for part in keys:
+        if part is ...:
+            axis, place = axis + len(shape) - names, place + len(shape) - names
+        elif part is None:
+            place += 1
+        else:
+            if isinstance(part, slice):
+                if (part.step or 1) < 0:
+                    steps = range(*part.indices(shape[axis]))[::-1]
+                    part = slice(steps.start, steps.stop, steps.step)
+                    values = torch.flip(values, (place,))
+                place += 1
+            axis += 1
+        forward.append(part)
+    return portable.put(xp, shape, tuple(forward), values, scatter_add=_scatter_add)
+
+
+def _devices() -> list[str]:
+    if not torch.accelerator.is_available():
+        return ["cpu"]
+    kind = torch.accelerator.current_accelerator()
+    return ["cpu", *(f"{kind}:{number}" for number in range(torch.accelerator.device_count()))]
+
+
 def _describe() -> dict[str, Any]:
-    cuda = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
     return {
         "version": torch.__version__,
-        "devices": ["cpu", *cuda],
-        "blas": "MKL" if torch.backends.mkl.is_available() else "BLAS",
+        "devices": _devices(),
+        "blas": "MKL" if torch.backends.mkl.is_available() else "OpenBLAS or another",
         "threads": torch.get_num_threads(),
         "fused": "off",
     }
 
 
 _DEVIATIONS = (
-    Deviation("operators on 0-d tensors promote by category", "float32 array + float64 0-d array is float32"),
-    Deviation("slices take no negative steps", "use flip"),
+    Deviation(
+        "operators on 0-d tensors promote by category: float32 array + float64 0-d tensor is float32",
+        "the namespace's add gives float64; cast 0-d arrays to the other operand's dtype",
+        "https://pytorch.org/docs/stable/tensor_attributes.html#torch.dtype",
+    ),
+    Deviation("slices take no negative step", "use flip", "https://github.com/pytorch/pytorch/issues/59786"),
+    Deviation("uint16, uint32 and uint64 lack most arithmetic", "use signed integers"),
+    Deviation("take_along_axis wants int64 indices, take refuses uint8", "indices are int64"),
 )

@@ -1,5 +1,6 @@
 """Put: zeros with values at an index, which is the derivative of ``x[key]``."""
 
+from collections.abc import Callable
 from math import prod
 from typing import Any
 
@@ -8,8 +9,12 @@ import array_api_compat
 from nnx.backends.portable.scatter_add import scatter_add
 from nnx.typing import Array, Namespace
 
+ScatterAdd = Callable[[Namespace, Array, Array, int], Array]
 
-def put(xp: Namespace, shape: tuple[int, ...], key: Any, values: Array) -> Array:
+
+def put(
+    xp: Namespace, shape: tuple[int, ...], key: Any, values: Array, *, scatter_add: ScatterAdd = scatter_add
+) -> Array:
     """Zeros of ``shape`` with ``values`` added at ``key``; a place named twice gets the sum.
 
     ``put(xp, shape, key, values)[key] == values`` where no place is named twice, and zero elsewhere.
@@ -22,26 +27,18 @@ def put(xp: Namespace, shape: tuple[int, ...], key: Any, values: Array) -> Array
     array([0., 4., 0., 2.])
     """
     keys = key if isinstance(key, tuple) else (key,)
-    if is_basic(keys) or xp.isdtype(_arrays(keys)[0].dtype, "bool"):
-        return assign(xp, shape, key, values)
-    return put_at_integers(xp, shape, keys, values, scatter_add)
-
-
-def is_basic(keys: tuple[Any, ...]) -> bool:
-    """Whether no part of the key is an array."""
-    return not _arrays(keys)
-
-
-def assign(xp: Namespace, shape: tuple[int, ...], key: Any, values: Array) -> Array:
-    """``put`` where every place is named once: assignment to an array made here."""
+    arrays = _arrays(keys)
+    if arrays and not xp.isdtype(arrays[0].dtype, "bool"):
+        return _put_at_integers(xp, shape, _expand(keys, len(shape)), values, scatter_add)
     out = xp.zeros(shape, dtype=values.dtype, device=array_api_compat.device(values))
-    out[key] = values
+    out[key] = values  # every place is named once, and nobody else has this array
     return out
 
 
-def put_at_integers(xp: Namespace, shape: tuple[int, ...], keys: tuple[Any, ...], values: Array, scatter_add: Any) -> Array:
-    """``put`` at integer arrays: their axes become one flat axis, and ``scatter_add`` does the rest."""
-    keys = expand(keys, len(shape))
+def _put_at_integers(
+    xp: Namespace, shape: tuple[int, ...], keys: tuple[Any, ...], values: Array, scatter_add: ScatterAdd
+) -> Array:
+    """The indexed axes become one flat axis, and ``scatter_add`` does the rest."""
     taken = [axis for axis, part in enumerate(keys) if not isinstance(part, slice)]
     kept = [axis for axis, part in enumerate(keys) if isinstance(part, slice)]
     parts = xp.broadcast_arrays(*(_index(xp, keys[axis], _arrays(keys)[0]) for axis in taken))
@@ -60,7 +57,7 @@ def put_at_integers(xp: Namespace, shape: tuple[int, ...], keys: tuple[Any, ...]
     return xp.permute_dims(summed, tuple(back))
 
 
-def expand(keys: tuple[Any, ...], ndim: int) -> tuple[Any, ...]:
+def _expand(keys: tuple[Any, ...], ndim: int) -> tuple[Any, ...]:
     """The key with ``...`` and missing axes written out as full slices; only full slices may stand beside arrays."""
     at = next((i for i, part in enumerate(keys) if part is ...), len(keys))
     before, after = keys[:at], keys[at + 1 :]

@@ -47,14 +47,23 @@ def fold(xp: Namespace, cols: Array, spatial: Axes, kernel: Axes, stride: Axes, 
 
 def extent(spatial: Axes, kernel: Axes, stride: Axes, dilation: Axes) -> Axes:
     """How many windows fit along each spatial axis."""
-    return tuple(max((s - d * (k - 1) - 1) // t + 1, 0) for s, k, t, d in zip(spatial, kernel, stride, dilation, strict=True))
+    return tuple(
+        max((s - d * (k - 1) - 1) // t + 1, 0) for s, k, t, d in zip(spatial, kernel, stride, dilation, strict=True)
+    )
 
 
 def places(out: Axes, kernel: Axes, stride: Axes, dilation: Axes) -> list[tuple[slice, ...]]:
     """For each kernel position, in row-major order, the slices of ``x`` that it meets over all windows."""
     full = slice(None)
     return [
-        (full, *(slice(k * d, k * d + t * (o - 1) + 1 if o else k * d, t) for k, d, t, o in zip(at, dilation, stride, out)), full)
+        (
+            full,
+            *(
+                slice(k * d, k * d + t * (o - 1) + 1 if o else k * d, t)
+                for k, d, t, o in zip(at, dilation, stride, out)
+            ),
+            full,
+        )
         for at in product(*map(range, kernel))
     ]
 
