@@ -31,6 +31,8 @@ class clip_by_value(GradientTransform):  # noqa: N801 (used as a verb: chain(cli
         check.positive(self.limit, name="limit", where=self.name, example="1.0")
 
     def transform(self, grads: Arrays, state: State, params: Arrays) -> tuple[dict[str, Array], State]:
+        if not grads:
+            return {}, state
         c, xp = float(self.limit), _namespace(grads)
         return {path: xp.minimum(xp.maximum(g, -c), c) for path, g in grads.items()}, state
 
@@ -51,6 +53,8 @@ class clip_by_norm(GradientTransform):  # noqa: N801
         check.positive(self.limit, name="limit", where=self.name, example="1.0")
 
     def transform(self, grads: Arrays, state: State, params: Arrays) -> tuple[dict[str, Array], State]:
+        if not grads:
+            return {}, state
         c, xp = float(self.limit), _namespace(grads)
         return {path: g * (c / xp.maximum(xp.sqrt(xp.sum(g * g)), c)) for path, g in grads.items()}, state
 
