@@ -1,20 +1,37 @@
 """nnx: train neural networks on any array library that speaks the Python Array API standard."""
 
-from nnx import autodiff, backends
+from nnx import autodiff, backends, data, init, layers, losses, metrics, ops, optim, random, regularizers
 from nnx.autodiff import custom_vjp, grad, hvp, jvp, namespace, stop_gradient, value_and_grad, vjp
+from nnx.layers import (
+    ELU,
+    GELU,
+    BatchNorm,
+    Buffer,
+    Dropout,
+    Flatten,
+    LeakyReLU,
+    Linear,
+    Maxout,
+    MinMaxScale,
+    Module,
+    Parameter,
+    ReLU,
+    Sequential,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    Standardize,
+    Tanh,
+    training,
+)  # fmt: skip
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "__version__",
-    "autodiff",
-    "backends",
-    "custom_vjp",
-    "grad",
-    "hvp",
-    "jvp",
-    "namespace",
-    "stop_gradient",
-    "value_and_grad",
+    "ELU", "GELU", "BatchNorm", "Buffer", "Dropout", "Flatten", "LeakyReLU", "Linear", "Maxout", "MinMaxScale",
+    "Module", "Parameter", "ReLU", "Sequential", "SiLU", "Sigmoid", "Softmax", "Softplus", "Standardize", "Tanh",
+    "__version__", "autodiff", "backends", "custom_vjp", "data", "grad", "hvp", "init", "jvp", "layers", "losses",
+    "metrics", "namespace", "ops", "optim", "random", "regularizers", "stop_gradient", "training", "value_and_grad",
     "vjp",
-]
+]  # fmt: skip

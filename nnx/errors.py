@@ -10,19 +10,23 @@ working. The sentence is made of four parts, any of which may be missing::
 class NnxError(Exception):
     """The common base. ``where`` is filled in by the innermost layer that the error passes through.
 
-    >>> print(ShapeError(expected="x of shape (N, 64)", got="(32, 63)", where="layers.0 (Linear)", fix="Pass 64 features."))
+    >>> print(
+    ...     ShapeError(
+    ...         expected="x of shape (N, 64)", got="(32, 63)", where="layers.0 (Linear)", fix="Pass 64 features."
+    ...     )
+    ... )
     layers.0 (Linear): expected x of shape (N, 64), got (32, 63). Pass 64 features.
     """
 
-    def __init__(
-        self, what: str = "", *, expected: str = "", got: str = "", where: str = "", fix: str = ""
-    ) -> None:
+    def __init__(self, what: str = "", *, expected: str = "", got: str = "", where: str = "", fix: str = "") -> None:
         super().__init__(what, expected, got, where, fix)
         self.what, self.expected, self.got, self.where, self.fix = what, expected, got, where, fix
 
     def __str__(self) -> str:
         middle = ", ".join(
-            part for part in (self.what, self.expected and f"expected {self.expected}", self.got and f"got {self.got}") if part
+            part
+            for part in (self.what, self.expected and f"expected {self.expected}", self.got and f"got {self.got}")
+            if part
         )
         place = f"{self.where}: " if self.where else ""
         return f"{place}{middle}. {self.fix}".rstrip() if self.fix else f"{place}{middle}"

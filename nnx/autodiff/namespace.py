@@ -140,10 +140,10 @@ class Namespace(ModuleType):
 
     def _record_each(self, pullbacks_of: Any, out: Any, values: list[Any], nodes: list[Any], kwargs: Any) -> Any:
         """Several outputs of one array: a node for each, since their gradients simply add."""
+        outputs = tuple(map(self.array, out))
         results = []
-        for index, rule in enumerate(pullbacks_of):
-            result = self.array(out[index])
-            pullback = rule and rule(out, *values, **kwargs)
+        for result, rule in zip(outputs, pullbacks_of, strict=True):
+            pullback = rule and rule(outputs, *values, **kwargs)
             node = Node((nodes[0],), (pullback,), result.shape, result.dtype) if pullback else None
             results.append(Tensor(result, node, self))
         return type(out)(*results) if hasattr(out, "_fields") else tuple(results)

@@ -230,7 +230,9 @@ def vjp(f: Callable[..., Any], *xs: Any) -> tuple[Any, Callable[[Any], tuple[Any
                 fix="Give one array for each output, of its shape.",
             )
         xp = namespace(*us, *(space.lower(y) for y in ys))
-        seeds = [(y._node, _conjugate(xp, u)) for y, u in zip(ys, us) if type(y) is Tensor and y._space is space and y._node]
+        seeds = [
+            (y._node, _conjugate(xp, u)) for y, u in zip(ys, us) if type(y) is Tensor and y._space is space and y._node
+        ]
         gradients = backward(seeds, space._inner)
         return tuple(collect(space, leaves, gradients) for _, leaves in traced)
 
@@ -304,3 +306,10 @@ def stop_gradient(x: Any) -> Any:
         return Tensor(one(leaf._array), None, leaf._space) if type(leaf) is Tensor else leaf
 
     return tree.map(one, x)
+
+
+def value_of(x: Any) -> Any:
+    """The plain array at the bottom of a traced one."""
+    while type(x) is Tensor:
+        x = x._array
+    return x

@@ -1,0 +1,45 @@
+"""Checks of a state before a model takes it: nothing is changed until everything fits."""
+
+import difflib
+from typing import TYPE_CHECKING, Any
+
+from nnx import backends
+from nnx.errors import StateError
+from nnx.layers.parameter import Parameter
+from nnx.typing import Array
+
+if TYPE_CHECKING:
+    from nnx.layers.module import Module
+
+
+def check_paths(state: dict[str, Array], declared: dict[str, Parameter], model: "Module") -> None:
+    """``StateError`` unless the paths are those of all arrays, of the trainable parameters, or of the buffers."""
+    given = set(state)
+    if given == set(declared) or given == set(model.parameters()) or given == set(model.buffers()):
+        return
+    buffers_too = any(path in declared and not declared[path].trained for path in given)
+    wanted = set(declared) if buffers_too else set(model.parameters())
+    parts = []
+    if missing := sorted(wanted - given):
+        parts.append(f"missing: {', '.join(missing)}")
+    for path in sorted(given - set(declared)):
+        near = difflib.get_close_matches(path, declared, n=1)
+        parts.append(f"unknown: {path}" + (f" (did you mean {near[0]}?)" if near else ""))
+    if frozen := sorted((given & set(declared)) - wanted):
+        parts.append(f"frozen: {', '.join(frozen)}")
+    raise StateError(
+        expected=f"the {len(wanted)} paths of {type(model).__name__}",
+        got="; ".join(parts),
+        fix="Load a state of the same model: model.state() lists its paths.",
+    )
+
+
+def placed(value: Any, slot: tuple[Parameter, list[tuple["Module", str]]], where: str) -> Array:
+    """The value where the model's own array is, checked for its shape."""
+    declaration, holders = slot
+    module, name = holders[0]
+    current = module.__dict__.get(name)
+    if current is not None and type(value) is not type(current):
+        backend = backends.of(current)
+        value = backend.asarray(value)
+    return declaration.checked(value, f"{where}.{name}")

@@ -1,0 +1,316 @@
+"""Module: a tree of plain objects whose arrays have names.
+
+A layer declares its arrays and says what it does with an input::
+
+    class Scale(nnx.Module):
+        def __init__(self, n):
+            self.factor = nnx.Parameter((n,), nnx.init.ones())
+
+        def forward(self, x):
+            return x * self.factor
+
+Everything else follows from the tree: paths such as ``layers.0.weight``, initial values, moving, saving, gradients.
+"""
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Self
+
+from nnx import backends, random
+from nnx.autodiff.transforms import is_array
+from nnx.errors import NnxError, StateError
+from nnx.layers import loading
+from nnx.layers.parameter import Parameter
+from nnx.typing import Array
+
+Observer = Callable[["Module", tuple[Any, ...], Any], None]
+_observer: ContextVar[Observer | None] = ContextVar("nnx_observer", default=None)
+
+
+@contextmanager
+def observing(observer: Observer) -> Iterator[None]:
+    """Within, ``observer(module, arguments, output)`` is told of every call of a module."""
+    token = _observer.set(observer)
+    try:
+        yield
+    finally:
+        _observer.reset(token)
+
+
+class Module:
+    """The base of layers and models. A bare call is always inference; training is a place, ``nnx.training(...)``.
+
+    Subclasses assign :class:`Parameter` and :class:`Buffer` declarations and other modules (also in lists, tuples and
+    dictionaries) as attributes, and define ``forward``. A module that is used before ``initialize`` draws its values
+    with seed 0.
+    """
+
+    _path: str = ""
+    _ready: bool = False
+    _origin: "Module | None" = None
+
+    def __init_subclass__(cls) -> None:
+        """``forward`` may also be spelled ``__call__``: both say what the module does with its input."""
+        if "__call__" in cls.__dict__:
+            cls.forward = cls.__dict__["__call__"]  # type: ignore[method-assign]
+            del cls.__call__
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        self = object.__new__(cls)
+        self.__dict__["_arguments"] = (args, kwargs)
+        self.__dict__["_declared"] = {}
+        self.__dict__["_frozen"] = frozenset()
+        return self
+
+    # computing -------------------------------------------------------------------------------------------------------
+    def forward(self, *args: Any) -> Any:
+        """What the module computes. Written against the standard: ``xp = nnx.namespace(x)``."""
+        raise TypeError(f"{type(self).__name__} must define forward(self, x)")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if not self._ready:
+            self._fill(0)
+        try:
+            out = self.forward(*args, **kwargs)
+        except NnxError as error:
+            error.where = error.where or self._place()
+            raise
+        observer = _observer.get()
+        if observer is not None:
+            observer(self, args, out)
+        return out
+
+    def _place(self) -> str:
+        name = type(self).__name__
+        return f"{self._path} ({name})" if self._path else name
+
+    # attributes ------------------------------------------------------------------------------------------------------
+    def __setattr__(self, name: str, value: Any) -> None:
+        declared = self.__dict__["_declared"]
+        if isinstance(value, Parameter):
+            declared[name] = value
+            self.__dict__.pop(name, None)
+            self.__dict__["_ready"] = False
+        elif name in declared and is_array(value):
+            self.__dict__[name] = declared[name].checked(value, f"{self._place()}.{name}")
+        elif is_array(value):
+            raise StateError(
+                expected="a declared array",
+                got=f"a bare array for {type(self).__name__}.{name}",
+                fix=f"Write self.{name} = nnx.Parameter(array) to train it, or nnx.Buffer(array) to keep it.",
+            )
+        else:
+            declared.pop(name, None)
+            self.__dict__[name] = value
+
+    def __getattr__(self, name: str) -> Any:
+        """Reached only for what is not there yet: a declared array without values."""
+        if name in self.__dict__.get("_declared", {}):
+            self._fill(0)
+            return self.__dict__[name]
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+
+    def _children(self) -> Iterator[tuple[str, "Module"]]:
+        for name, value in self.__dict__.items():
+            if name[0] != "_":
+                yield from _modules_in(value, name)
+
+    def modules(self, prefix: str = "") -> Iterator[tuple[str, "Module"]]:
+        """Every module of the tree once with its path, this one first (its path is empty)."""
+        return self._walk(prefix, set())
+
+    def _walk(self, prefix: str, seen: set[int]) -> Iterator[tuple[str, "Module"]]:
+        if id(self) in seen:
+            return
+        seen.add(id(self))
+        yield prefix, self
+        for name, child in self._children():
+            yield from child._walk(f"{prefix}.{name}" if prefix else name, seen)
+
+    def _slots(self) -> dict[str, tuple[Parameter, list[tuple["Module", str]]]]:
+        """Each declared array once, by its first path, with all the places that hold it (tied arrays have several)."""
+        places: dict[int, tuple[str, Parameter, list[tuple[Module, str]]]] = {}
+        for path, module in self.modules():
+            for name, declaration in module._declared.items():
+                full = f"{path}.{name}" if path else name
+                places.setdefault(id(declaration), (full, declaration, []))[2].append((module, name))
+        return {path: (declaration, holders) for path, declaration, holders in places.values()}
+
+    # values ----------------------------------------------------------------------------------------------------------
+    def initialize(self, seed: int = 0, *, dtype: Any = None) -> Self:
+        """Draw every parameter anew as a function of (seed, path), and reset every buffer.
+
+        The draws are the same on every backend. ``dtype`` ("float32" unless the declaration says otherwise) makes all
+        floating arrays of another type, e.g. "float64".
+        """
+        for path, (declaration, holders) in self._slots().items():
+            self._draw(seed, path, declaration, holders, dtype)
+        self._settle()
+        return self
+
+    def _draw(self, seed: int, path: str, declaration: Parameter, holders: Any, dtype: Any = None) -> None:
+        current = next((module.__dict__[name] for module, name in holders if name in module.__dict__), None)
+        backend = backends.get("numpy") if current is None else backends.of(current)
+        value = backend.asarray(declaration.draw(random.key(seed, "initialize", path), dtype))
+        for module, name in holders:
+            module.__dict__[name] = value
+
+    def _fill(self, seed: int) -> None:
+        """Give values to what has none."""
+        for path, (declaration, holders) in self._slots().items():
+            given = [module.__dict__[name] for module, name in holders if name in module.__dict__]
+            for module, name in holders if given else ():
+                module.__dict__[name] = given[0]
+            if not given:
+                self._draw(seed, path, declaration, holders)
+        self._settle()
+
+    def _settle(self) -> None:
+        for path, module in self.modules():
+            module.__dict__["_path"] = path
+            module.__dict__["_ready"] = True
+
+    @property
+    def initialized(self) -> bool:
+        """Whether every array has values."""
+        return all(name in module.__dict__ for _, holders in self._slots().values() for module, name in holders)
+
+    def _arrays(self, keep: Callable[[Parameter, bool], bool]) -> dict[str, Array]:
+        if not self._ready:
+            self._fill(0)
+        return {
+            path: holders[0][0].__dict__[holders[0][1]]
+            for path, (declaration, holders) in self._slots().items()
+            if keep(declaration, any(name in module._frozen for module, name in holders))
+        }
+
+    def parameters(self, *, frozen: bool = False) -> dict[str, Array]:
+        """The trainable parameters by path; with ``frozen`` the frozen ones instead.
+
+        >>> import nnx
+        >>> list(nnx.Linear(2, 3).parameters())
+        ['weight', 'bias']
+        """
+        return self._arrays(lambda declaration, is_frozen: declaration.trained and is_frozen is frozen)
+
+    def buffers(self) -> dict[str, Array]:
+        """The arrays that are kept but not trained, by path."""
+        return self._arrays(lambda declaration, is_frozen: not declaration.trained)
+
+    def state(self) -> dict[str, Array]:
+        """All arrays by path: what a model file holds."""
+        return self._arrays(lambda declaration, is_frozen: True)
+
+    def load(self, state: dict[str, Array]) -> Self:
+        """Take values by path: either all arrays, or exactly the trainable parameters, or exactly the buffers.
+
+        Host arrays go to where the model's arrays are. ``StateError`` names every path that is missing or unknown,
+        and every array of another shape; then nothing has been changed.
+        """
+        slots = self._slots()
+        loading.check_paths(state, {path: declaration for path, (declaration, _) in slots.items()}, self)
+        values = {path: loading.placed(value, slots[path], self._place()) for path, value in state.items()}
+        for path, value in values.items():
+            for module, name in slots[path][1]:
+                module.__dict__[name] = value
+        self._settle()
+        return self
+
+    def to(self, backend: Any, dtype: Any = None) -> Self:
+        """Move all arrays to a backend such as "cupy:0"; ``dtype`` changes the floating ones, e.g. "float64"."""
+        target = backends.get(backend)
+        for path, value in self.state().items():
+            source = backends.of(value)
+            floating = source.xp.isdtype(value.dtype, "real floating")
+            moved = value if source.name == target.name else source.to_numpy(value)
+            moved = target.asarray(moved, dtype=dtype if floating else None)
+            for module, name in self._slots()[path][1]:
+                module.__dict__[name] = moved
+        return self
+
+    def freeze(self, *names: str) -> Self:
+        """Keep these parameters of this module (all parameters below it, without names) out of training."""
+        return self._set_frozen(names, True)
+
+    def unfreeze(self, *names: str) -> Self:
+        """Undo :meth:`freeze`."""
+        return self._set_frozen(names, False)
+
+    def _set_frozen(self, names: tuple[str, ...], frozen: bool) -> Self:
+        unknown = [name for name in names if name not in self._declared]
+        if unknown:
+            raise StateError(
+                expected=f"parameters of {self._place()}: {', '.join(self._declared) or 'none'}",
+                got=", ".join(unknown),
+                fix="Freeze a part by model.layers[0].freeze('weight'), or the whole by model.freeze().",
+            )
+        for _, module in [("", self)] if names else self.modules():
+            chosen = frozenset(names or module._declared)
+            module.__dict__["_frozen"] = module._frozen | chosen if frozen else module._frozen - chosen
+        return self
+
+    # copies ----------------------------------------------------------------------------------------------------------
+    def map_arrays(self, fn: Callable[[str, Array], Array]) -> Self:
+        """A copy of the tree with every array replaced by ``fn(path, array)``; this module is left as it was."""
+        if not self._ready:
+            self._fill(0)
+        return self._copy("", fn, {}, {})  # type: ignore[return-value]
+
+    def _copy(self, path: str, fn: Any, modules: dict[int, "Module"], arrays: dict[int, Array]) -> "Module":
+        if id(self) in modules:
+            return modules[id(self)]
+        twin = object.__new__(type(self))
+        modules[id(self)] = twin
+        contents = twin.__dict__
+        contents.update(self.__dict__)
+        contents["_path"] = path
+        contents["_origin"] = self._origin or self
+        prefix = f"{path}." if path else ""
+        for name, declaration in self._declared.items():
+            if id(declaration) not in arrays:
+                arrays[id(declaration)] = fn(prefix + name, contents[name])
+            contents[name] = arrays[id(declaration)]
+        for name, value in self.__dict__.items():
+            if name[0] != "_" and isinstance(value, (Module, list, tuple, dict)):
+                contents[name] = _copied(value, prefix + name, fn, modules, arrays)
+        return twin
+
+    def copy(self) -> Self:
+        """An independent copy; arrays are shared until one of the two is given new ones (they are never changed in place)."""
+        return copy.deepcopy(self, {id(array): array for array in self.state().values()})
+
+    # looking ---------------------------------------------------------------------------------------------------------
+    def summary(self, input_shape: tuple[int, ...], dtype: Any = None) -> Any:
+        """A table of the layers: output shape, parameters and bytes, for an input of this shape (with the batch axis)."""
+        from nnx.layers.summary import summarize
+
+        return summarize(self, input_shape, dtype)
+
+    def __repr__(self) -> str:
+        args, kwargs = self._arguments
+        shown = [repr(arg) for arg in args] + [f"{name}={value!r}" for name, value in kwargs.items()]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def _modules_in(value: Any, path: str) -> Iterator[tuple[str, Module]]:
+    if isinstance(value, Module):
+        yield path, value
+    elif isinstance(value, (list, tuple)):
+        for index, item in enumerate(value):
+            yield from _modules_in(item, f"{path}.{index}")
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _modules_in(item, f"{path}.{key}")
+
+
+def _copied(value: Any, path: str, fn: Any, modules: dict[int, Module], arrays: dict[int, Array]) -> Any:
+    if isinstance(value, Module):
+        return value._copy(path, fn, modules, arrays)
+    if isinstance(value, (list, tuple)):
+        items = [_copied(item, f"{path}.{index}", fn, modules, arrays) for index, item in enumerate(value)]
+        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+    if isinstance(value, dict):
+        return {key: _copied(item, f"{path}.{key}", fn, modules, arrays) for key, item in value.items()}
+    return value

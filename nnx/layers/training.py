@@ -1,0 +1,88 @@
+"""The training pass: training is a place, not a switch.
+
+Inside ``with nnx.training(seed=…, step=…)`` dropout draws its mask and batch norm uses the statistics of the batch;
+outside, every call is inference. New values of buffers are collected by the pass and written to the model when the
+block ends without an error, so what happens inside stays a pure function of (parameters, buffers, batch, seed, step).
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from nnx import random
+from nnx.autodiff.transforms import value_of
+from nnx.typing import Array
+
+if TYPE_CHECKING:
+    from nnx.layers.module import Module
+
+
+class Pass:
+    """One training pass: the seed and step that its draws are keyed by, and the buffers it has computed anew."""
+
+    def __init__(self, seed: int, step: int) -> None:
+        self.seed, self.step = seed, step
+        self._updates: dict[tuple[int, str], tuple[Module, str, str, Array]] = {}
+
+    def key(self, purpose: str, module: "Module") -> random.Key:
+        """The key of the next draw of this module: one for each call of it within the pass."""
+        path = module._path
+        counts = _counts.get()
+        number = counts.get(path, 0)
+        _counts.set(MappingProxyType({**counts, path: number + 1}))
+        return random.key(self.seed, purpose, f"{path}#{number}" if number else path, self.step)
+
+    def update(self, module: "Module", name: str, value: Array) -> None:
+        """Remember a new value for a buffer, without its derivative."""
+        owner = module._origin or module
+        path = f"{module._path}.{name}" if module._path else name
+        self._updates[id(owner), name] = (owner, name, path, value_of(value))
+
+    @property
+    def buffers(self) -> dict[str, Array]:
+        """The buffers computed in this pass, by path."""
+        return {path: value for _, _, path, value in self._updates.values()}
+
+    def write_back(self) -> None:
+        """Give the model its new buffers."""
+        for owner, name, _, value in self._updates.values():
+            setattr(owner, name, value)
+
+
+_pass: ContextVar[Pass | None] = ContextVar("nnx_training_pass", default=None)
+# How often each module drew in this pass. The mapping is never changed in place, so a copy of the context keeps it as
+# it was: a checkpoint that runs a part again draws the same masks again.
+_counts: ContextVar[Mapping[str, int]] = ContextVar("nnx_draw_counts", default=MappingProxyType({}))
+
+
+def current_pass() -> Pass | None:
+    """The innermost training pass, ``None`` in inference."""
+    return _pass.get()
+
+
+@contextmanager
+def training(seed: int = 0, step: int = 0, *, write_back: bool = True) -> Iterator[Pass]:
+    """Calls of modules inside are training calls, with draws keyed by (seed, step).
+
+    Without ``write_back`` the new buffers stay in ``pass.buffers`` and the model keeps its old ones. Blocks nest; the
+    innermost counts. Each thread has its own.
+
+    >>> import numpy as np, nnx
+    >>> layer, x = nnx.Dropout(0.5), np.ones((1, 6))
+    >>> layer(x)
+    array([[1., 1., 1., 1., 1., 1.]])
+    >>> with nnx.training(seed=0, step=0):
+    ...     np.unique(layer(x))
+    array([0., 2.])
+    """
+    this = Pass(seed, step)
+    tokens = _pass.set(this), _counts.set(MappingProxyType({}))
+    try:
+        yield this
+    finally:
+        _pass.reset(tokens[0])
+        _counts.reset(tokens[1])
+    if write_back:
+        this.write_back()

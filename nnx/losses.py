@@ -1,0 +1,162 @@
+"""Losses: each takes the model's outputs and the targets, and gives a 0-d array with the default ``reduction="mean"``.
+
+``reduction="sum"`` adds the rows up, ``"none"`` gives one value for each row (N,). A loss never broadcasts ``(N,)``
+against ``(N, 1)``: that would compare every output with every target.
+"""
+
+from collections.abc import Callable
+
+from nnx import ops
+from nnx.autodiff import namespace
+from nnx.errors import ConfigError, DtypeError, ShapeError
+from nnx.typing import Array, Namespace
+
+Loss = Callable[..., Array]
+
+
+def cross_entropy(
+    logits: Array,
+    target: Array,
+    *,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+    class_weights: Array | None = None,
+) -> Array:
+    """Softmax cross-entropy from logits: −Σ_c t_c log softmax(x)_c, averaged over the rows.
+
+    Shapes: logits (N, C); target (N,) integer labels 0…C−1, or (N, C) probabilities. With ``label_smoothing`` s the
+    target is (1 − s) t + s/C. With ``class_weights`` w (C,) the terms are w_c t_c log p_c and the mean is divided by the
+    weights of the rows, Σ_n w_{label n}, so that a constant weight changes nothing. At the start, with small logits, it
+    is near ln C. Labels are range-checked on the host by ``nnx.fit``, not here: a label outside gives no gradient.
+
+    Errors: ``ShapeError`` if the shapes do not fit, ``DtypeError`` for float labels.
+
+    >>> import numpy as np
+    >>> cross_entropy(np.zeros((2, 10)), np.asarray([3, 7]))
+    np.float64(2.3025850929940455)
+    """
+    xp = namespace(logits, target)
+    if logits.ndim != 2:
+        raise ShapeError(expected="logits of shape (N, C)", got=f"{tuple(logits.shape)}", where="cross_entropy")
+    n, classes = logits.shape
+    soft = target.ndim == 2
+    if tuple(target.shape) != ((n, classes) if soft else (n,)):
+        raise ShapeError(
+            expected=f"labels of shape ({n},) or probabilities of shape ({n}, {classes})",
+            got=f"{tuple(target.shape)}",
+            where="cross_entropy",
+            fix="One label for each row; reshape (N, 1) to (N,) with y[:, 0].",
+        )
+    if not soft and not xp.isdtype(target.dtype, "integral"):
+        raise DtypeError(
+            expected="integer labels",
+            got=f"{target.dtype}",
+            where="cross_entropy",
+            fix="Cast them with astype(int64); for real targets use mse.",
+        )
+    if not 0 <= label_smoothing < 1:
+        raise ConfigError(expected="0 ≤ label_smoothing < 1", got=repr(label_smoothing), where="cross_entropy")
+    t = target if soft else ops.one_hot(xp, target, classes, logits.dtype)
+    if label_smoothing:
+        t = t * (1 - label_smoothing) + label_smoothing / classes
+    if class_weights is None:
+        return _reduce(xp, ops.softmax_cross_entropy(logits, t), reduction)
+    t = t * class_weights
+    rows = ops.softmax_cross_entropy(logits, t)
+    return xp.sum(rows) / xp.sum(t) if reduction == "mean" else _reduce(xp, rows, reduction)
+
+
+def binary_cross_entropy(logits: Array, target: Array, *, reduction: str = "mean") -> Array:
+    """−t log σ(x) − (1 − t) log(1 − σ(x)) from logits, computed as max(x, 0) − x t + log(1 + e^−|x|).
+
+    Shapes: logits and target alike, (N,) or (N, k); targets 0…1. (N, k) is averaged over the k outputs first.
+
+    >>> import numpy as np
+    >>> binary_cross_entropy(np.asarray([0.0, 1e4]), np.asarray([1.0, 1.0]))
+    np.float64(0.34657359027997264)
+    """
+    xp, target = _alike(logits, target, "binary_cross_entropy")
+    return _reduce(xp, ops.softplus(logits) - logits * target, reduction)
+
+
+def mse(prediction: Array, target: Array, *, reduction: str = "mean") -> Array:
+    """(y − t)², the L2 loss, averaged over outputs and rows.
+
+    >>> import numpy as np
+    >>> mse(np.asarray([[1.0], [3.0]]), np.asarray([[0.0], [1.0]]))
+    np.float64(2.5)
+    """
+    xp, target = _alike(prediction, target, "mse")
+    return _reduce(xp, xp.square(prediction - target), reduction)
+
+
+def l1(prediction: Array, target: Array, *, reduction: str = "mean") -> Array:
+    """|y − t|, averaged over outputs and rows; the derivative at 0 is 0.
+
+    >>> import numpy as np
+    >>> l1(np.asarray([1.0, 3.0]), np.asarray([0.0, 1.0]))
+    np.float64(1.5)
+    """
+    xp, target = _alike(prediction, target, "l1")
+    return _reduce(xp, xp.abs(prediction - target), reduction)
+
+
+def huber(prediction: Array, target: Array, *, delta: float = 1.0, reduction: str = "mean") -> Array:
+    """½ d² where |d| ≤ δ, else δ (|d| − ½ δ), with d = y − t: quadratic near 0, linear for outliers.
+
+    >>> import numpy as np
+    >>> huber(np.asarray([0.5, 3.0]), np.asarray([0.0, 0.0]), reduction="none")
+    array([0.125, 2.5  ])
+    """
+    if not delta > 0:
+        raise ConfigError(expected="delta > 0", got=repr(delta), where="huber")
+    xp, target = _alike(prediction, target, "huber")
+    d = xp.abs(prediction - target)
+    inside = xp.minimum(d, xp.full_like(d, delta))
+    return _reduce(xp, inside * (d - 0.5 * inside), reduction)
+
+
+LOSSES: dict[str, Loss] = {
+    "binary_cross_entropy": binary_cross_entropy,
+    "cross_entropy": cross_entropy,
+    "huber": huber,
+    "l1": l1,
+    "mse": mse,
+}
+"""The losses by name: what ``fit(loss=...)`` and ``--loss`` take."""
+
+
+def get(loss: str | Loss) -> Loss:
+    """The loss of this name, or the function itself."""
+    if callable(loss):
+        return loss
+    if loss not in LOSSES:
+        raise ConfigError(
+            expected=f"a loss: {', '.join(LOSSES)}", got=repr(loss), fix="Choose one, or pass a function."
+        )
+    return LOSSES[loss]
+
+
+def _alike(prediction: Array, target: Array, where: str) -> tuple[Namespace, Array]:
+    if tuple(prediction.shape) != tuple(target.shape):
+        raise ShapeError(
+            expected=f"targets of the shape of the outputs, {tuple(prediction.shape)}",
+            got=f"{tuple(target.shape)}",
+            where=where,
+            fix="Reshape the targets, e.g. y[:, None] for (N, 1): broadcasting would compare all rows with all rows.",
+        )
+    xp = namespace(prediction, target)
+    return xp, target if target.dtype == prediction.dtype else xp.astype(target, prediction.dtype)
+
+
+def _reduce(xp: Namespace, values: Array, reduction: str) -> Array:
+    """Rows (N,), or (N, k) averaged over k, to what was asked for."""
+    if values.ndim > 1:
+        values = xp.mean(values, axis=tuple(range(1, values.ndim)))
+    if reduction == "mean":
+        return xp.mean(values)
+    if reduction == "sum":
+        return xp.sum(values)
+    if reduction == "none":
+        return values
+    raise ConfigError(expected="reduction mean, sum or none", got=repr(reduction), fix="Choose one of those.")

@@ -1,0 +1,100 @@
+"""Softmax, its logarithm, and the cross-entropy from logits, each one tape node.
+
+With z = x − max x: softmax p = eᶻ/Σeᶻ, log-softmax z − log Σeᶻ. Derivatives: p∘(g − Σ g∘p) for the first,
+g − p Σg for the second, and p − t for the cross-entropy −Σ t log p with Σt = 1.
+"""
+
+from typing import Any
+
+from array_api_compat import device
+
+from nnx.autodiff import Primitive
+from nnx.typing import Array, Namespace
+
+
+def _shifted(xp: Namespace, x: Array, axis: int) -> tuple[Array, Array]:
+    """z = x − max x, and eᶻ."""
+    z = x - xp.max(x, axis=axis, keepdims=True)
+    return z, xp.exp(z)
+
+
+# softmax --------------------------------------------------------------------------------------------------------------
+def _softmax_forward(xp: Namespace, x: Array, *, axis: int) -> tuple[Array, Any]:
+    _, e = _shifted(xp, x, axis)
+    p = e / xp.sum(e, axis=axis, keepdims=True)
+    return p, (p, axis)
+
+
+def _softmax_backward(xp: Namespace, needs: Any, saved: Any, g: Array) -> tuple[Array]:
+    p, axis = saved
+    return (p * (g - xp.sum(g * p, axis=axis, keepdims=True)),)
+
+
+_softmax = Primitive(_softmax_forward, _softmax_backward)
+
+
+def softmax(x: Array, axis: int = -1) -> Array:
+    """eˣ/Σeˣ along an axis.
+
+    >>> import numpy as np
+    >>> softmax(np.asarray([1e4, 1e4]))
+    array([0.5, 0.5])
+    """
+    return _softmax(x, axis=axis)
+
+
+# log-softmax ----------------------------------------------------------------------------------------------------------
+def _log_softmax_forward(xp: Namespace, x: Array, *, axis: int) -> tuple[Array, Any]:
+    z, e = _shifted(xp, x, axis)
+    total = xp.sum(e, axis=axis, keepdims=True)
+    return z - xp.log(total), (e / total, axis)
+
+
+def _log_softmax_backward(xp: Namespace, needs: Any, saved: Any, g: Array) -> tuple[Array]:
+    p, axis = saved
+    return (g - p * xp.sum(g, axis=axis, keepdims=True),)
+
+
+_log_softmax = Primitive(_log_softmax_forward, _log_softmax_backward)
+
+
+def log_softmax(x: Array, axis: int = -1) -> Array:
+    """x − log Σeˣ along an axis, exact where softmax underflows."""
+    return _log_softmax(x, axis=axis)
+
+
+# cross-entropy --------------------------------------------------------------------------------------------------------
+def _cross_entropy_forward(xp: Namespace, logits: Array, target: Array) -> tuple[Array, Any]:
+    z, e = _shifted(xp, logits, -1)
+    total = xp.sum(e, axis=-1, keepdims=True)
+    log_p = z - xp.log(total)
+    return -xp.sum(target * log_p, axis=-1), (e / total, log_p, target)
+
+
+def _cross_entropy_backward(xp: Namespace, needs: Any, saved: Any, g: Array) -> Any:
+    p, log_p, target = saved
+    column = xp.expand_dims(g, axis=-1)
+    mass = xp.sum(target, axis=-1, keepdims=True)
+    return column * (p * mass - target) if needs[0] else None, -column * log_p if needs[1] else None
+
+
+_cross_entropy = Primitive(_cross_entropy_forward, _cross_entropy_backward)
+
+
+def softmax_cross_entropy(logits: Array, target: Array) -> Array:
+    """−Σ_c t_c log softmax(x)_c for each row.
+
+    Shapes: logits and target (…, C), result (…,). The target is a distribution over the classes; :func:`one_hot` makes
+    one from labels.
+
+    >>> import numpy as np
+    >>> softmax_cross_entropy(np.zeros((1, 2)), np.asarray([[1.0, 0.0]]))
+    array([0.69314718])
+    """
+    return _cross_entropy(logits, target)
+
+
+def one_hot(xp: Namespace, labels: Array, classes: int, dtype: Any) -> Array:
+    """Rows with 1 at the label and 0 elsewhere: (…,) integers → (…, classes)."""
+    columns = xp.arange(classes, dtype=labels.dtype, device=device(labels))
+    return xp.astype(xp.expand_dims(labels, axis=-1) == columns, dtype)
