@@ -3,10 +3,15 @@
 Each takes the differentiable namespace first and then the arguments of the standard.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
+from nnx.errors import ConfigError
 from nnx.typing import Array, Namespace
+
+INVERSE = {"backward": "forward", "ortho": "ortho", "forward": "backward"}
+"""The scaling of an inverse Fourier transform in the other direction, by that of the transform."""
 
 
 def broadcast_arrays(xp: Namespace, *arrays: Array) -> tuple[Array, ...]:
@@ -60,6 +65,118 @@ def clip(xp: Namespace, x: Array, /, min: Any = None, max: Any = None) -> Array:
     return xp._clip(x, min, max)
 
 
+# linear algebra -------------------------------------------------------------------------------------------------------
+def tensordot(xp: Namespace, a: Array, b: Array, /, *, axes: Any = 2) -> Array:
+    """Sums over pairs of axes, as one product of matrices."""
+    n = axes if isinstance(axes, int) else len(axes[0])
+    left, right = (range(a.ndim - n, a.ndim), range(n)) if isinstance(axes, int) else axes
+    left, right = [i % a.ndim for i in left], [i % b.ndim for i in right]
+    rows, columns = ([i for i in range(x.ndim) if i not in taken] for x, taken in ((a, left), (b, right)))
+    shape = (*(a.shape[i] for i in rows), *(b.shape[i] for i in columns))
+    length = math.prod(a.shape[i] for i in left)
+    a = xp.reshape(xp.permute_dims(a, (*rows, *left)), (math.prod(a.shape[i] for i in rows), length))
+    b = xp.reshape(xp.permute_dims(b, (*right, *columns)), (length, math.prod(b.shape[i] for i in columns)))
+    return xp.reshape(xp.matmul(a, b), shape)
+
+
+def diagonal(xp: Namespace, x: Array, /, *, offset: int = 0) -> Array:
+    """Every (n + 1)-th element of the rows laid end to end."""
+    m, n = x.shape[-2:]
+    length = max(min(m + min(offset, 0), n - max(offset, 0)), 0)
+    start = offset if offset >= 0 else -offset * n
+    flat = xp.reshape(x, (*x.shape[:-2], m * n))
+    return flat[..., start : start + length * (n + 1) : n + 1] if length else flat[..., :0]
+
+
+def trace(xp: Namespace, x: Array, /, *, offset: int = 0, dtype: Any = None) -> Array:
+    """The sum of the diagonal."""
+    return xp.sum(xp.linalg.diagonal(x, offset=offset), axis=-1, dtype=dtype)
+
+
+def outer(xp: Namespace, a: Array, b: Array, /) -> Array:
+    """aᵢ bⱼ."""
+    return xp.expand_dims(a, axis=1) * xp.expand_dims(b, axis=0)
+
+
+def matrix_power(xp: Namespace, x: Array, n: int, /) -> Array:
+    """xⁿ by repeated squaring."""
+    if n < 0:
+        return matrix_power(xp, xp.linalg.inv(x), -n)
+    if n == 0:
+        return xp.broadcast_to(xp.eye(x.shape[-1], dtype=x.dtype, device=x.device), x.shape)
+    half = matrix_power(xp, x, n // 2) if n > 1 else None
+    even = x if half is None else xp.matmul(half, half)
+    return xp.matmul(even, x) if n % 2 and n > 1 else even
+
+
+def matrix_norm(xp: Namespace, x: Array, /, *, keepdims: bool = False, ord: Any = "fro") -> Array:
+    """Frobenius, nuclear (sum of the singular values), ±1 (columns), ±2 (singular values), ±inf (rows)."""
+    extreme = xp.min if ord in (-1, -2, -math.inf) else xp.max
+    if ord == "fro":
+        return xp.linalg.vector_norm(x, axis=(-2, -1), keepdims=keepdims)
+    if ord in (1, -1):
+        y = extreme(xp.sum(xp.abs(x), axis=-2), axis=-1)
+    elif ord in (math.inf, -math.inf):
+        y = extreme(xp.sum(xp.abs(x), axis=-1), axis=-1)
+    elif ord in (2, -2, "nuc"):
+        y = (xp.sum if ord == "nuc" else extreme)(xp.linalg.svdvals(x), axis=-1)
+    else:
+        raise ConfigError(
+            expected="ord to be one of 'fro', 'nuc', 1, -1, 2, -2, inf, -inf",
+            got=f"{ord!r}",
+            fix="Choose one of these; for the norm of all elements use vector_norm.",
+        )
+    return xp.expand_dims(xp.expand_dims(y, axis=-1), axis=-1) if keepdims else y
+
+
+def eigvals(xp: Namespace, x: Array, /) -> Array:
+    """The eigenvalues; the vectors are needed for the derivative."""
+    return xp.linalg.eig(x)[0]
+
+
+def eigvalsh(xp: Namespace, x: Array, /) -> Array:
+    """The eigenvalues of a Hermitian matrix; the vectors are needed for the derivative."""
+    return xp.linalg.eigh(x)[0]
+
+
+def svdvals(xp: Namespace, x: Array, /) -> Array:
+    """The singular values; the vectors are needed for the derivative."""
+    return xp.linalg.svd(x, full_matrices=False)[1]
+
+
+# Fourier transforms ---------------------------------------------------------------------------------------------------
+def rfftn(xp: Namespace, x: Array, /, *, s: Any = None, axes: Any = None, norm: str = "backward") -> Array:
+    """A real transform along the last axis, complex ones along the others."""
+    s, axes = _lengths(x, s, axes)
+    y = xp.fft.rfft(x, n=s[-1], axis=axes[-1], norm=norm)
+    return xp.fft.fftn(y, s=s[:-1], axes=axes[:-1], norm=norm) if len(axes) > 1 else y
+
+
+def irfftn(xp: Namespace, x: Array, /, *, s: Any = None, axes: Any = None, norm: str = "backward") -> Array:
+    """The inverse of ``rfftn``: its steps undone in the opposite order."""
+    last = None if s is None else s[-1]
+    s, axes = _lengths(x, s, axes)
+    y = xp.fft.ifftn(x, s=s[:-1], axes=axes[:-1], norm=norm) if len(axes) > 1 else x
+    return xp.fft.irfft(y, n=last, axis=axes[-1], norm=norm)
+
+
+def hfft(xp: Namespace, x: Array, /, *, n: int | None = None, axis: int = -1, norm: str = "backward") -> Array:
+    """The transform of a signal with Hermitian symmetry, of which half is given: a real spectrum."""
+    return xp.fft.irfft(xp.conj(x), n=n, axis=axis, norm=INVERSE[norm])
+
+
+def ihfft(xp: Namespace, x: Array, /, *, n: int | None = None, axis: int = -1, norm: str = "backward") -> Array:
+    """The inverse of ``hfft``."""
+    return xp.conj(xp.fft.rfft(x, n=n, axis=axis, norm=INVERSE[norm]))
+
+
+def _lengths(x: Array, s: Any, axes: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    if axes is None:
+        axes = range(x.ndim) if s is None else range(-len(s), 0)
+    return tuple(x.shape[axis] for axis in axes) if s is None else tuple(s), tuple(axes)
+
+
+# shared ---------------------------------------------------------------------------------------------------------------
 def _common_shape(shapes: Any) -> tuple[int, ...]:
     result: tuple[int, ...] = ()
     for shape in shapes:
@@ -74,6 +191,19 @@ COMPOSITE: dict[str, Callable[..., Any]] = {
     "clip": clip,
     "diff": diff,
     "meshgrid": meshgrid,
+    "tensordot": tensordot,
     "tile": tile,
     "unstack": unstack,
+    "linalg.diagonal": diagonal,
+    "linalg.eigvals": eigvals,
+    "linalg.eigvalsh": eigvalsh,
+    "linalg.matrix_norm": matrix_norm,
+    "linalg.matrix_power": matrix_power,
+    "linalg.outer": outer,
+    "linalg.svdvals": svdvals,
+    "linalg.trace": trace,
+    "fft.hfft": hfft,
+    "fft.ihfft": ihfft,
+    "fft.irfftn": irfftn,
+    "fft.rfftn": rfftn,
 }

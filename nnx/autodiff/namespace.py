@@ -99,7 +99,9 @@ class Namespace(ModuleType):
         pullbacks_of = self._table.get(path)
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            values, nodes, traced = [], [], False
+            values: list[Any] = []
+            nodes: list[Node | None] = []
+            traced = False
             for arg in args:
                 kind = type(arg)
                 if kind is Tensor:
@@ -252,7 +254,7 @@ class Namespace(ModuleType):
         return Tensor(tensor._array, Node((), (), tensor.shape, tensor.dtype), self)
 
     def _deepest(self, args: Any) -> "Namespace":
-        spaces = [arg._space for arg in args if type(arg) is Tensor]
+        spaces: list[Namespace] = [arg._space for arg in args if type(arg) is Tensor]
         return max((self, *spaces), key=lambda space: space._depth)
 
     def _same_library(self, x: Tensor) -> None:

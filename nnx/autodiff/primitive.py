@@ -82,4 +82,4 @@ def custom_vjp(forward: Callable[..., tuple[Any, Any]], backward: Callable[..., 
         lambda xp, *arrays, **options: forward(*arrays, **options),
         lambda xp, needs, saved, g: backward(saved, g),
     )
-    return update_wrapper(function, forward)  # type: ignore[arg-type]
+    return update_wrapper(function, forward)

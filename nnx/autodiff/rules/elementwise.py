@@ -7,6 +7,7 @@ respect to the exponent where the base is not positive. At a pole (``sqrt`` and 
 infinite where a gradient arrives, and 0 where none does, so that ``where`` never leaks a NaN from the branch it did not take.
 """
 
+import cmath
 import math
 from typing import Any
 
@@ -111,7 +112,7 @@ def _complex_sign(xp: Namespace, y: Array, x: Array) -> Any:
 
 
 def _same_sign(xp: Namespace, a: Any, b: Any) -> Array:
-    negative = math.copysign(1, b) < 0 if isinstance(b, SCALAR) else xp.signbit(b)
+    negative = math.copysign(1.0, b.real) < 0 if isinstance(b, SCALAR) else xp.signbit(b)
     return xp.signbit(a) == negative
 
 
@@ -144,7 +145,7 @@ def _pow_base(xp: Namespace, a: Array, b: Any) -> Any:
 def _log_of_positive(xp: Namespace, a: Any, y: Array) -> Any:
     """log a where a > 0, else 0: what d(a^b)/db = a^b log a needs."""
     if isinstance(a, SCALAR):
-        return math.log(a) if isinstance(a, complex) or a > 0 else 0.0
+        return cmath.log(a) if isinstance(a, complex) else math.log(a) if a > 0 else 0.0
     if is_complex(xp, a):
         return xp.log(xp.where(a == 0, xp.ones_like(a), a))
     return xp.log(xp.where(a > 0, a, xp.ones_like(a)))
