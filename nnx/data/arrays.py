@@ -67,8 +67,7 @@ def fitted(data: Dataset, schema: Schema) -> Dataset:
     if have == want:
         return data
     if math.prod(have) == math.prod(want) and 1 in (len(have), len(want)):  # flat rows against images
-        names = data.feature_names if len(want) == 1 else None
-        return replace(data, x=data.x.reshape(-1, *want), feature_names=names)
+        return replace(data, x=data.x.reshape(-1, *want))
     raise ShapeError(
         expected=f"rows of shape {want}, as the model was trained on",
         got=f"{have}",

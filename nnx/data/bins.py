@@ -30,13 +30,13 @@ def bin_target(y: Any, n: int, strategy: str = "quantile") -> Bins:
 
     Source: CS231n notes, neural-networks-2, "word of caution" on L2 regression.
     """
-    y = _column(y)
+    values = _column(y)
     if isinstance(n, bool) or not isinstance(n, int) or n < 2:
         raise ConfigError(expected="two or more bins", got=repr(n), where="n", fix="10 is a common choice.")
     if strategy not in ("quantile", "uniform"):
         raise ConfigError(expected="strategy 'quantile' or 'uniform'", got=repr(strategy), where="strategy")
-    low, high = float(y.min()), float(y.max())
-    edges = np.linspace(low, high, n + 1) if strategy == "uniform" else np.quantile(y, np.linspace(0.0, 1.0, n + 1))
+    low, high = float(values.min()), float(values.max())
+    edges = np.linspace(low, high, n + 1) if strategy == "uniform" else np.quantile(values, np.linspace(0.0, 1.0, n + 1))
     if not np.all(np.diff(edges) > 0):
         raise DataError(
             expected=f"a target that fills {n} bins",
@@ -44,9 +44,9 @@ def bin_target(y: Any, n: int, strategy: str = "quantile") -> Bins:
             where="y",
             fix="Use fewer bins, or strategy='uniform' if the target has more than one value.",
         )
-    labels = assign_bins(y, edges)
+    labels = assign_bins(values, edges)
     counts = np.bincount(labels, minlength=n)
-    means = np.bincount(labels, weights=y, minlength=n) / np.maximum(counts, 1)
+    means = np.bincount(labels, weights=values, minlength=n) / np.maximum(counts, 1)
     return Bins(labels, edges, np.where(counts > 0, means, (edges[:-1] + edges[1:]) / 2))
 
 
@@ -61,16 +61,15 @@ def assign_bins(y: Any, edges: _Array) -> _Array:
 
 
 def _column(y: Any) -> _Array:
-    y = np.asarray(y, dtype=np.float64)
-    if y.ndim == 2 and y.shape[1] == 1:
-        y = y[:, 0]
-    if y.ndim != 1 or not y.size:
+    values = np.asarray(y, dtype=np.float64)
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if values.ndim != 1 or not values.size:
         raise ShapeError(
-            expected="targets of shape (N,) or (N, 1)", got=str(y.shape), where="y", fix="Bin one target at a time."
+            expected="targets of shape (N,) or (N, 1)", got=str(values.shape), where="y", fix="Bin one target at a time."
         )
-    wrong = np.flatnonzero(~np.isfinite(y))
+    wrong = np.flatnonzero(~np.isfinite(values))
     if wrong.size:
-        raise DataError(
-            expected="finite targets", got=str(y[wrong[0]]), where=f"y at row {wrong[0]}", fix="Drop the row."
-        )
-    return y
+        row = int(wrong[0])
+        raise DataError(expected="finite targets", got=str(values[row]), where=f"y at row {row}", fix="Drop the row.")
+    return values

@@ -150,7 +150,7 @@ def _check_inputs(data: Dataset) -> None:
         )
     if data.image_shape is not None and math.prod(data.image_shape) != math.prod(x.shape[1:]):
         raise ShapeError(expected=f"images of {data.image_shape}", got=f"rows of {x.shape[1:]}", where=data.name)
-    if data.feature_names is not None and (x.ndim != 2 or len(data.feature_names) != x.shape[1]):
+    if data.feature_names is not None and len(data.feature_names) != math.prod(x.shape[1:]):
         raise ShapeError(
             expected=f"{len(data.feature_names)} features, as many as names",
             got=f"x of shape {x.shape}",
