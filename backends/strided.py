@@ -18,7 +18,7 @@ def windows_by(as_strided: Callable[..., Any]) -> Callable[..., Array]:
         hops = (step * t for step, t in zip(steps, stride, strict=True))
         reaches = (step * d for step, d in zip(steps, dilation, strict=True))
         view = as_strided(x, (batch, *out, *kernel, channels), (first, *hops, *reaches, last))
-        return view.reshape(batch, *out, prod(kernel) * channels)
+        return view.copy().reshape(batch, *out, prod(kernel) * channels)
 
     return windows
 

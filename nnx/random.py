@@ -127,21 +127,27 @@ def _cast(values: np.ndarray, shape: Shape, dtype: Any) -> np.ndarray:
     return values.reshape(shape).astype(backends.dtype_name(dtype), copy=False)
 
 
+def _table(above: tuple[float, ...], below: tuple[float, ...]) -> np.ndarray:
+    """Coefficients of a ratio of polynomials: (power, numerator or denominator, 1)."""
+    table: np.ndarray = np.array([above, below]).T[..., None]
+    return table
+
+
 # Wichura: Algorithm AS 241, The percentage points of the normal distribution (Applied Statistics 37, 1988), PPND16:
 # numerator and denominator for |p - 1/2| <= 0.425, for tails down to exp(-25), and beyond.
-_CENTRE = (
+_CENTRE = _table(
     (3.3871328727963666080e0, 1.3314166789178437745e2, 1.9715909503065514427e3, 1.3731693765509461125e4,
      4.5921953931549871457e4, 6.7265770927008700853e4, 3.3430575583588128105e4, 2.5090809287301226727e3),
     (1.0, 4.2313330701600911252e1, 6.8718700749205790830e2, 5.3941960214247511077e3,
      2.1213794301586595867e4, 3.9307895800092710610e4, 2.8729085735721942674e4, 5.2264952788528545610e3),
 )  # fmt: skip
-_TAIL = (
+_TAIL = _table(
     (1.42343711074968357734e0, 4.63033784615654529590e0, 5.76949722146069140550e0, 3.64784832476320460504e0,
      1.27045825245236838258e0, 2.41780725177450611770e-1, 2.27238449892691845833e-2, 7.74545014278341407640e-4),
     (1.0, 2.05319162663775882187e0, 1.67638483018380384940e0, 6.89767334985100004550e-1,
      1.48103976427480074590e-1, 1.51986665636164571966e-2, 5.47593808499534494600e-4, 1.05075007164441684324e-9),
 )  # fmt: skip
-_FAR_TAIL = (
+_FAR_TAIL = _table(
     (6.65790464350110377720e0, 5.46378491116411436990e0, 1.78482653991729133580e0, 2.96560571828504891230e-1,
      2.65321895265761230930e-2, 1.24266094738807843860e-3, 2.71155556874348757815e-5, 2.01033439929228813265e-7),
     (1.0, 5.99832206555887937690e-1, 1.36929880922735805310e-1, 1.48753612908506148525e-2,
@@ -164,15 +170,12 @@ def _quantile(p: np.ndarray) -> np.ndarray:
     return x
 
 
-def _ratio(coefficients: tuple[tuple[float, ...], tuple[float, ...]], x: np.ndarray) -> np.ndarray:
-    above, below = (_polynomial(part, x) for part in coefficients)
-    return above / below
-
-
-def _polynomial(coefficients: tuple[float, ...], x: np.ndarray) -> np.ndarray:
-    total = coefficients[-1] * x
-    for coefficient in coefficients[-2:0:-1]:
-        total += coefficient
+def _ratio(coefficients: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Numerator over denominator, both by Horner's rule at once."""
+    total: np.ndarray = coefficients[-1] * x
+    for pair in coefficients[-2:0:-1]:
+        total += pair
         total *= x
     total += coefficients[0]
-    return total
+    ratio: np.ndarray = total[0] / total[1]
+    return ratio
