@@ -25,13 +25,14 @@ from nnx.layers import (
     Tanh,
     training,
 )  # fmt: skip
+from nnx.train import evaluate, fit, load, predict, save
 
 __version__ = "0.1.0"
 
 __all__ = [
     "ELU", "GELU", "BatchNorm", "Buffer", "Dropout", "Flatten", "LeakyReLU", "Linear", "Maxout", "MinMaxScale",
     "Module", "Parameter", "ReLU", "Sequential", "SiLU", "Sigmoid", "Softmax", "Softplus", "Standardize", "Tanh",
-    "__version__", "autodiff", "backends", "custom_vjp", "data", "grad", "hvp", "init", "jvp", "layers", "losses",
-    "metrics", "namespace", "ops", "optim", "random", "regularizers", "stop_gradient", "training", "value_and_grad",
+    "__version__", "autodiff", "backends", "custom_vjp", "data", "evaluate", "fit", "grad", "hvp", "init", "jvp", "layers", "load", "losses",
+    "metrics", "namespace", "ops", "optim", "predict", "random", "regularizers", "save", "stop_gradient", "training", "value_and_grad",
     "vjp",
 ]  # fmt: skip

@@ -1,1 +1,13 @@
-"""."""
+"""Training: the step, the loop, what watches it, and model files."""
+
+from nnx.train.callbacks import Callback, EarlyStopping, MetricsFile
+from nnx.train.evaluation import evaluate, predict
+from nnx.train.fit import fit
+from nnx.train.run import Run
+from nnx.train.saving import load, read_notes, save
+from nnx.train.step import train_step
+
+__all__ = [
+    "Callback", "EarlyStopping", "MetricsFile", "Run", "evaluate", "fit", "load", "predict", "read_notes", "save",
+    "train_step",
+]  # fmt: skip

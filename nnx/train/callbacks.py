@@ -1,0 +1,99 @@
+"""What may happen while a model trains: callbacks see the run after every epoch and may end it."""
+
+import json
+import math
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nnx.errors import ConfigError
+from nnx.typing import Array
+
+if TYPE_CHECKING:
+    from nnx.train.run import Run
+
+Record = Mapping[str, Any]
+"""One line of history: epoch, step, loss, val_loss, metrics, learning_rate, examples_per_second, seconds."""
+
+
+class Callback:
+    """The base: override what you need. ``on_epoch`` ends the training by returning true."""
+
+    def on_start(self, run: "Run") -> None:
+        """Before the first step."""
+
+    def on_epoch(self, run: "Run", record: Record) -> bool | None:
+        """After each epoch."""
+        return None
+
+    def on_end(self, run: "Run") -> None:
+        """After the last epoch, also when a callback or ^C ended it."""
+
+
+class OnEpoch(Callback):
+    """A plain function ``f(run, record)`` as a callback."""
+
+    def __init__(self, function: Callable[["Run", Record], bool | None]) -> None:
+        self.function = function
+
+    def on_epoch(self, run: "Run", record: Record) -> bool | None:
+        """Call it."""
+        return self.function(run, record)
+
+
+class EarlyStopping(Callback):
+    """End when ``monitor`` has not improved by ``min_delta`` for ``patience`` epochs, and restore the best arrays.
+
+    Metrics that grow with quality (accuracy, r2) are maximised, everything else minimised.
+    """
+
+    def __init__(
+        self, patience: int = 10, *, monitor: str = "val_loss", min_delta: float = 0.0, restore: bool = True
+    ) -> None:
+        if patience < 1:
+            raise ConfigError(expected="patience ≥ 1 epochs", got=repr(patience), where="EarlyStopping")
+        self.patience, self.monitor, self.min_delta, self.restore = patience, monitor, min_delta, restore
+
+    def on_start(self, run: "Run") -> None:
+        """Forget an earlier training."""
+        self.best, self.best_epoch, self.arrays = math.inf, 0, dict[str, Array]()
+
+    def on_epoch(self, run: "Run", record: Record) -> bool | None:
+        """Compare with the best so far."""
+        value = score(record, self.monitor)
+        if value < self.best - self.min_delta:
+            self.best, self.best_epoch, self.arrays = value, record["epoch"], run.model.state()
+        return bool(record["epoch"] - self.best_epoch >= self.patience)
+
+    def on_end(self, run: "Run") -> None:
+        """Back to the best."""
+        if self.restore and self.arrays:
+            run.model.load(self.arrays)
+
+
+class MetricsFile(Callback):
+    """Every record as one line of JSON in ``metrics.jsonl``, on the disk before the next epoch begins."""
+
+    def __init__(self, directory: str | os.PathLike[str]) -> None:
+        self.path = Path(directory) / "metrics.jsonl"
+
+    def on_epoch(self, run: "Run", record: Record) -> bool | None:
+        """Append the record."""
+        with open(self.path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+        return None
+
+
+def score(record: Record, monitor: str) -> float:
+    """The monitored value with its sign turned so that smaller is better."""
+    if monitor not in record:
+        raise ConfigError(
+            expected=f"monitor one of {', '.join(record)}",
+            got=repr(monitor),
+            fix="Give fit validation data for the val_ values.",
+        )
+    value = float(record[monitor])
+    if math.isnan(value):
+        return math.inf
+    return -value if monitor.rpartition("val_")[2] in ("accuracy", "r2") else value

@@ -1,0 +1,92 @@
+"""Loss and metrics on a data set, and predictions, in batches that bound the memory."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from nnx import backends, losses, metrics
+from nnx.data import Dataset
+from nnx.layers import Module
+from nnx.typing import Array
+
+METRIC = {"classification": "accuracy", "regression": "r2"}
+"""The metric of each task."""
+
+
+def backend_of(model: Module) -> backends.Backend:
+    """Where the model's arrays are; NumPy for a model without arrays."""
+    return backends.of(next(iter(model.state().values()), np.zeros(())))
+
+
+def dtype_of(model: Module) -> str | None:
+    """The floating dtype of the model's arrays by name."""
+    for value in model.state().values():
+        name = str(value.dtype).rpartition(".")[2]
+        if name.startswith("float"):
+            return name
+    return None
+
+
+def targets(data: Dataset, rows: Any, backend: backends.Backend, dtype: str | None) -> Array:
+    """The targets of some rows on the device: labels as they are, real targets in the model's dtype."""
+    y = data.y[rows]  # type: ignore[index]
+    return backend.asarray(y, dtype=None if data.task == "classification" else dtype)
+
+
+def outputs_in_batches(model: Module, x: Any, batch_size: int) -> Iterator[tuple[slice, Array]]:
+    """The model's outputs on rows of host or device inputs, batch by batch, on the device."""
+    backend, dtype = backend_of(model), dtype_of(model)
+    for start in range(0, max(x.shape[0], 1), batch_size):
+        rows = slice(start, start + batch_size)
+        yield rows, model(backend.asarray(x[rows, ...], dtype=dtype))
+
+
+def evaluate(
+    model: Module, data: Dataset, *, loss: str | Callable[..., Array] | None = None, batch_size: int = 1024
+) -> dict[str, float]:
+    """The mean loss and the metric of the task: accuracy for classes; R² and mean absolute error for real targets.
+
+    ``loss`` is cross-entropy for classes and the squared error for real targets unless another is named.
+    """
+    loss_of = losses.get(loss or default_loss(data.task))
+    backend, dtype = backend_of(model), dtype_of(model)
+    total, parts = 0.0, []
+    for rows, out in outputs_in_batches(model, data.x, batch_size):
+        value = loss_of(out, targets(data, rows, backend, dtype))
+        total += float(backend.to_numpy(value)) * int(out.shape[0])
+        parts.append(backend.to_numpy(out))
+    outputs = np.concatenate(parts)
+    return {"loss": total / len(data), **measure(outputs, data)}
+
+
+def measure(outputs: Array, data: Dataset) -> dict[str, float]:
+    """The metrics of the task from host outputs."""
+    if data.task == "classification":
+        return {"accuracy": float(metrics.accuracy(outputs, data.y))}
+    y = np.asarray(data.y, dtype=outputs.dtype)
+    return {"r2": float(metrics.r2(outputs, y)), "mae": float(metrics.mae(outputs, y))}
+
+
+def predict(model: Module, x: Any, *, batch_size: int = 1024) -> Array:
+    """The model's outputs for inputs x (N, …): logits for classes. Host inputs give host outputs.
+
+    Inputs of any backend are moved to the model's in batches; the outputs come back to where the inputs were.
+
+    >>> import numpy as np, nnx
+    >>> predict(nnx.Linear(2, 3), np.zeros((5, 2))).shape
+    (5, 3)
+    """
+    if isinstance(x, Dataset):
+        x = x.x
+    home, there = backends.of(x), backend_of(model)
+    if home.name == there.name:
+        return home.xp.concat([out for _, out in outputs_in_batches(model, x, batch_size)], axis=0)
+    host = home.to_numpy(x)
+    parts = [there.to_numpy(out) for _, out in outputs_in_batches(model, host, batch_size)]
+    return home.asarray(np.concatenate(parts))
+
+
+def default_loss(task: str | None) -> str:
+    """The usual loss of a task."""
+    return "cross_entropy" if task == "classification" else "mse"

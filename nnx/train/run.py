@@ -1,0 +1,40 @@
+"""A training run: the model, its history, and what it was made with."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nnx.layers import Module
+from nnx.train.callbacks import Record, score
+
+
+@dataclass
+class Run:
+    """What :func:`nnx.fit` returns, and what callbacks see while it runs."""
+
+    model: Module
+    task: str | None
+    epochs: int
+    steps_per_epoch: int
+    metric: str
+    directory: Path | None = None
+    history: list[Record] = field(default_factory=list)
+    state: dict[str, Any] = field(default_factory=dict)
+    step: int = 0
+    stopped: str = ""
+    """Why it ended before its last epoch, empty if it did not."""
+
+    @property
+    def monitor(self) -> str:
+        """What "best" is judged by: the metric on validation data, on training data if there is none."""
+        validated = bool(self.history) and f"val_{self.metric}" in self.history[0]
+        return f"val_{self.metric}" if validated else self.metric
+
+    @property
+    def best(self) -> Record:
+        """The record of the best epoch so far (the first of equals)."""
+        return min(self.history, key=lambda record: score(record, self.monitor))
+
+    def curve(self, name: str) -> list[float]:
+        """One value of every epoch, e.g. ``run.curve("val_loss")``."""
+        return [float(record[name]) for record in self.history]

@@ -1,0 +1,101 @@
+"""Named arrays in one safetensors file: the only place that touches the library.
+
+safetensors stores an array that is not C-contiguous or not little-endian wrongly, without a word; :func:`stored` sees
+that it never gets one. A file is written beside its place and renamed, so a reader finds the old one or the new one.
+"""
+
+import json
+import os
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nnx.errors import DataError
+
+HEADER_LIMIT = 8 << 20
+ARRAY_LIMIT = 100_000
+
+
+def stored(x: Any) -> np.ndarray[Any, Any]:
+    """``x`` as a C-contiguous little-endian host array of the same shape and values.
+
+    >>> stored(np.asarray([[1.0, 2.0], [3.0, 4.0]]).T).flags.c_contiguous
+    True
+    """
+    x = np.asarray(x, order="C")
+    if x.dtype.byteorder == ">" or (x.dtype.byteorder == "=" and not np.little_endian):
+        x = x.astype(x.dtype.newbyteorder("<"))
+    return x
+
+
+def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, Any], metadata: Mapping[str, str]) -> None:
+    """Write host arrays and texts to ``path``, whole or not at all."""
+    from safetensors.numpy import save
+
+    data = save({name: stored(array) for name, array in arrays.items()}, metadata=dict(metadata))
+    write_whole(path, data)
+
+
+def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
+    """Write a file beside its place, make sure it is on the disk, then rename it."""
+    target = Path(path)
+    beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        with open(beside, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, target)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, str]]:
+    """The arrays and texts of a file. ``DataError`` for anything that is not a whole safetensors file."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    source = Path(path)
+    metadata = _header(source)
+    try:
+        return load(source.read_bytes()), metadata
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise _broken(source, str(error)) from None
+
+
+def _header(source: Path) -> dict[str, str]:
+    """The metadata, after the header was found to be of sane size, without duplicate names or absurd shapes."""
+    try:
+        size = source.stat().st_size
+        with open(source, "rb") as file:
+            lead = file.read(8)
+            length = struct.unpack("<Q", lead)[0] if len(lead) == 8 else -1
+            if not 0 <= length <= min(HEADER_LIMIT, size - 8):
+                raise _broken(source, f"a header of {length} bytes in a file of {size}")
+            header = json.loads(file.read(length), object_pairs_hook=lambda pairs: _unique(pairs, source))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        if isinstance(error, OSError):
+            raise DataError(expected="a model file", got=f"{source}: {error.strerror}", fix="Check the path.") from None
+        raise _broken(source, "a header that is not JSON") from None
+    if not isinstance(header, dict) or len(header) > ARRAY_LIMIT:
+        raise _broken(source, "no table of arrays")
+    metadata = header.get("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise _broken(source, "metadata that is not text")
+    return metadata
+
+
+def _unique(pairs: list[tuple[str, Any]], source: Path) -> dict[str, Any]:
+    table = dict(pairs)
+    if len(table) != len(pairs):
+        raise _broken(source, "a name that stands twice")
+    return table
+
+
+def _broken(source: Path, why: str) -> DataError:
+    return DataError(
+        expected="a whole safetensors file", got=why, where=str(source), fix="Copy it again, or take an earlier one."
+    )
