@@ -36,7 +36,9 @@ def bin_target(y: Any, n: int, strategy: str = "quantile") -> Bins:
     if strategy not in ("quantile", "uniform"):
         raise ConfigError(expected="strategy 'quantile' or 'uniform'", got=repr(strategy), where="strategy")
     low, high = float(values.min()), float(values.max())
-    edges = np.linspace(low, high, n + 1) if strategy == "uniform" else np.quantile(values, np.linspace(0.0, 1.0, n + 1))
+    edges = (
+        np.linspace(low, high, n + 1) if strategy == "uniform" else np.quantile(values, np.linspace(0.0, 1.0, n + 1))
+    )
     if not np.all(np.diff(edges) > 0):
         raise DataError(
             expected=f"a target that fills {n} bins",
@@ -66,7 +68,10 @@ def _column(y: Any) -> _Array:
         values = values[:, 0]
     if values.ndim != 1 or not values.size:
         raise ShapeError(
-            expected="targets of shape (N,) or (N, 1)", got=str(values.shape), where="y", fix="Bin one target at a time."
+            expected="targets of shape (N,) or (N, 1)",
+            got=str(values.shape),
+            where="y",
+            fix="Bin one target at a time.",
         )
     wrong = np.flatnonzero(~np.isfinite(values))
     if wrong.size:

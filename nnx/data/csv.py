@@ -14,6 +14,7 @@ from nnx.errors import ConfigError, DataError
 DELIMITERS = ("\t", ";", ",")  # in a tie the comma loses: it may be a decimal comma
 _LINE = 16 << 20  # bytes
 _COLUMNS = 100_000
+_UNQUESTIONED = 4 << 20  # bytes of unpacked text that are read whatever they were packed into: parsing takes time
 _SAMPLE = 32  # rows that decide the delimiter
 
 
@@ -107,7 +108,7 @@ def _lines(path: Path) -> Iterator[str]:
                 if len(raw) == _LINE:
                     raise DataError(f"a line longer than {_LINE} bytes", where=f"{path}, line {number}", fix=_NOT_TEXT)
                 if zipped:
-                    plausible(read, stored, str(path))
+                    plausible(read, stored, str(path), _UNQUESTIONED)
                 yield _decode(raw.removeprefix(b"\xef\xbb\xbf") if number == 1 else raw, path, number)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(f"damaged gzip file: {error}", where=str(path), fix="Copy it again.") from error

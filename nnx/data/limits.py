@@ -52,9 +52,9 @@ def claim(needed: int, where: str) -> None:
         )
 
 
-def plausible(declared: int, stored: int, where: str) -> None:
-    """Refuse compressed data that would grow more than measured data ever does."""
-    if declared > _SMALL and declared > _RATIO * max(1, stored):
+def plausible(declared: int, stored: int, where: str, small: int = _SMALL) -> None:
+    """Refuse compressed data that would grow to more than ``small`` bytes and more than measured data ever does."""
+    if declared > small and declared > _RATIO * max(1, stored):
         raise DataError(
             expected=f"data that grows at most {_RATIO} times",
             got=f"{size(stored)} that declare {size(declared)}",

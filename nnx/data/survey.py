@@ -37,20 +37,18 @@ class Seen:
         distinct = set(cells)
         if len(self.values) <= MOST:
             self.values |= set(islice(distinct, 2 * MOST))
-        if all(is_number(cell) for cell in distinct):
+        numbers = {cell for cell in distinct if is_number(cell)}
+        self.whole = self.whole and all(_is_whole(cell) for cell in numbers)
+        if len(numbers) == len(distinct):
             self.numbers += len(cells)
-            self.whole = self.whole and all(_is_whole(cell) for cell in distinct)
             return
-        for cell, row in zip(cells, rows, strict=True):
-            if is_number(cell):
-                self.numbers += 1
-                self.whole = self.whole and _is_whole(cell)
-            elif cell in MISSING or _is_infinite(cell):
-                self.missing = self.missing or (row.place, cell)
-            elif cell in MISSING_NUMBER:
-                self.missing_number = self.missing_number or (row.place, cell)
-            else:
-                self.text = self.text or (row.place, cell)
+        self.numbers += sum(cell in numbers for cell in cells) if numbers else 0
+        rest = distinct - numbers
+        missing = {cell for cell in rest if cell in MISSING or _is_infinite(cell)}
+        missing_number = (rest & MISSING_NUMBER) - missing
+        self.missing = self.missing or _first(missing, cells, rows)
+        self.missing_number = self.missing_number or _first(missing_number, cells, rows)
+        self.text = self.text or _first(rest - missing - missing_number, cells, rows)
 
     @property
     def numeric(self) -> bool:
@@ -130,6 +128,15 @@ def blocks(every: Iterable[Row]) -> Iterator[list[Row]]:
     rows = iter(every)
     while block := list(islice(rows, _BLOCK)):
         yield block
+
+
+def _first(wanted: set[str], cells: tuple[str, ...], rows: list[Row]) -> tuple[str, str] | None:
+    """Place and text of the first of the cells that are wanted."""
+    return (
+        next(((row.place, cell) for cell, row in zip(cells, rows, strict=True) if cell in wanted), None)
+        if wanted
+        else None
+    )
 
 
 def is_number(cell: str) -> bool:

@@ -1,24 +1,13 @@
 """Files for the readers, written the way other programs write them."""
 
 import gzip
-import importlib.util
 import struct
-import sys
-import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-
-import nnx
-
-if importlib.util.find_spec("nnx.random") is None:
-    shim = types.ModuleType("nnx.random")
-    shim.key = lambda seed, purpose, path="", step=0: (seed, purpose, path, step)
-    shim.permutation = lambda key, n: np.random.default_rng([key[0], key[3], *key[1].encode()]).permutation(n)
-    sys.modules["nnx.random"] = nnx.random = shim
 
 IDX_TYPES = {"u1": 0x08, "i1": 0x09, "i2": 0x0B, "i4": 0x0C, "f4": 0x0D, "f8": 0x0E}
 
@@ -31,7 +20,7 @@ def idx_bytes(array: np.ndarray[Any, Any]) -> bytes:
 
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[[str, Any], Path]:
-    """``write("name", content)``: text, bytes, an array as IDX, or keyword arrays as NPZ; ``.gz`` is packed."""
+    """``write("name", content)``: text, bytes, an array as IDX, a function of the IDX writer, or keyword arrays as NPZ; ``.gz`` is packed."""
 
     def write(name: str, content: Any = None, **arrays: Any) -> Path:
         path = tmp_path / name
@@ -39,6 +28,8 @@ def write(tmp_path: Path) -> Callable[[str, Any], Path]:
         if arrays:
             np.savez(path, **arrays)
             return path
+        if callable(content):
+            content = content(idx_bytes)
         if isinstance(content, np.ndarray):
             content = idx_bytes(content)
         raw = content.encode() if isinstance(content, str) else content

@@ -19,7 +19,9 @@ def numbered(counts, task="classification"):
     return Dataset(x, np.repeat(np.arange(len(counts)), counts), classes=tuple(map(str, range(len(counts)))))
 
 
-@given(st.lists(st.integers(1, 60), min_size=1, max_size=8).filter(lambda c: sum(c) >= 20), FRACTIONS, st.integers(0, 9))
+@given(
+    st.lists(st.integers(1, 60), min_size=1, max_size=8).filter(lambda c: sum(c) >= 20), FRACTIONS, st.integers(0, 9)
+)
 def test_parts_are_a_stratified_partition(counts, fractions, seed):
     data = numbered(counts)
     parts = split(data, fractions, seed)
@@ -117,18 +119,20 @@ def test_the_order_depends_on_seed_and_epoch_and_not_on_the_batch_size():
 def test_drop_last_and_no_shuffle():
     data = digits()
     assert {len(b) for b in batches(data, 64, seed=0, epoch=0, drop_last=True)} == {64}
-    np.testing.assert_array_equal(np.concatenate(list(batches(data, 64, seed=0, epoch=0, shuffle=False))), np.arange(1797))
+    np.testing.assert_array_equal(
+        np.concatenate(list(batches(data, 64, seed=0, epoch=0, shuffle=False))), np.arange(1797)
+    )
 
 
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (dict(batch_size=0), "batch_size: expected a whole number ≥ 1, got 0"),
-        (dict(batch_size=2.5), "batch_size: .*got 2.5"),
-        (dict(batch_size=True), "batch_size: .*got True"),
-        (dict(n=0), "n: expected a whole number ≥ 1"),
-        (dict(epoch=-1), "epoch: expected a whole number ≥ 0, got -1"),
-        (dict(batch_size=20, drop_last=True), "10 rows make no whole batch of 20.*batch_size=10"),
+        ({"batch_size": 0}, "batch_size: expected a whole number ≥ 1, got 0"),
+        ({"batch_size": 2.5}, "batch_size: .*got 2.5"),
+        ({"batch_size": True}, "batch_size: .*got True"),
+        ({"n": 0}, "n: expected a whole number ≥ 1"),
+        ({"epoch": -1}, "epoch: expected a whole number ≥ 0, got -1"),
+        ({"batch_size": 20, "drop_last": True}, "10 rows make no whole batch of 20.*batch_size=10"),
     ],
 )
 def test_bad_batches_are_refused_at_the_call(arguments, message):
