@@ -16,8 +16,6 @@ from nnx.autodiff import namespace_over
 from nnx.autodiff.tape import Node
 from nnx.autodiff.tensor import Tensor
 
-INNER = {"numpy": "array_api_compat.numpy", "torch": "array_api_compat.torch", "strict": "array_api_strict"}
-
 CREATORS = (
     "arange", "asarray", "empty", "empty_like", "eye", "from_dlpack", "full", "full_like", "linspace", "ones", "ones_like",
     "zeros", "zeros_like",
@@ -25,8 +23,8 @@ CREATORS = (
 
 
 def namespace(inner: str, mode: str) -> Any:
-    """The namespace under test: over which library, and in which of the two modes."""
-    space = namespace_over(import_module(INNER[inner]))
+    """The namespace under test: over which library (its module's name), and in which of the two modes."""
+    space = namespace_over(import_module(inner))
     if mode == "traced":
         trace_everything(space)
     return space

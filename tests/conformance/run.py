@@ -45,7 +45,7 @@ def main(arguments: list[str]) -> int:
 
 def suite(checkout: Path, inner: str, mode: str, examples: str, rest: list[str]) -> int:
     """One run of the suite, in a process of its own; its exit status."""
-    make = f'import harness; xp = harness.namespace("{inner}", "{mode}")'
+    make = f'import harness; xp = harness.namespace("{LIBRARIES[inner]}", "{mode}")'
     environment = os.environ | {
         "ARRAY_API_TESTS_MODULE": LIBRARIES[inner] if mode == "bare" else f"exec('{make}')",
         "ARRAY_API_TESTS_VERSION": VERSION,
