@@ -5,6 +5,7 @@
 what users call, ``check`` the numerical check.
 """
 
+from nnx.autodiff.checkpointing import checkpoint
 from nnx.autodiff.namespace import Namespace, namespace
 from nnx.autodiff.over import namespace_over
 from nnx.autodiff.primitive import Primitive, custom_vjp
@@ -15,6 +16,7 @@ __all__ = [
     "Namespace",
     "Primitive",
     "Tensor",
+    "checkpoint",
     "custom_vjp",
     "grad",
     "hvp",

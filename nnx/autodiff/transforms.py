@@ -48,6 +48,27 @@ def arrays_in(args: Any) -> list[Array]:
     return found
 
 
+def flatten(args: Any) -> tuple[list[Array], Callable[[Any], Any]]:
+    """All arrays of nested arguments, and the function that builds the nest again around others."""
+
+    def each(fn: Callable[[Array], Array], nest: Any) -> Any:
+        def one(leaf: Any) -> Any:
+            if is_module(leaf):
+                return leaf.map_arrays(lambda path, array: fn(array))
+            return fn(leaf) if is_array(leaf) else leaf
+
+        return tree.map(one, nest)
+
+    found: list[Array] = []
+    each(lambda array: (found.append(array), array)[1], args)
+
+    def rebuild(arrays: Any) -> Any:
+        following = iter(arrays)
+        return each(lambda array: next(following), args)
+
+    return found, rebuild
+
+
 def next_level(arrays: list[Array]) -> Namespace:
     """A namespace deeper than every active one and than every array given."""
     if not arrays:
@@ -72,6 +93,17 @@ def active(space: Namespace) -> Iterator[None]:
         yield
     finally:
         _active.reset(token)
+
+
+def inside_level(f: Callable[..., Any]) -> Callable[..., Any]:
+    """``f``, to be run in another context but at the level that is active now."""
+    level = _active.get()
+
+    def run(*args: Any) -> Any:
+        _active.set(level)
+        return f(*args)
+
+    return run
 
 
 def lift(space: Namespace, arg: Any) -> Any:
@@ -114,7 +146,9 @@ def lower(space: Namespace, out: Any) -> Any:
     return tree.map(lambda leaf: space.lower(leaf), out)
 
 
-def _conjugate(xp: Module, g: Array) -> Array:
+def conjugate(g: Array) -> Array:
+    """The conjugate of a complex array, a real one as it is."""
+    xp = namespace(g)
     return xp.conj(g) if xp.isdtype(g.dtype, "complex floating") else g
 
 
@@ -124,7 +158,7 @@ def collect(space: Namespace, leaves: Any, gradients: dict[Node, Array]) -> Any:
 
     def one(leaf: Tensor) -> Array:
         g = gradients.get(leaf._node)  # type: ignore[arg-type]
-        return xp.zeros_like(leaf._array) if g is None else _conjugate(xp, space.array(g))
+        return xp.zeros_like(leaf._array) if g is None else conjugate(space.array(g))
 
     return tree.map(one, leaves)
 
@@ -229,10 +263,7 @@ def vjp(f: Callable[..., Any], *xs: Any) -> tuple[Any, Callable[[Any], tuple[Any
                 got=f"{[tuple(u.shape) for u in us]}",
                 fix="Give one array for each output, of its shape.",
             )
-        xp = namespace(*us, *(space.lower(y) for y in ys))
-        seeds = [
-            (y._node, _conjugate(xp, u)) for y, u in zip(ys, us) if type(y) is Tensor and y._space is space and y._node
-        ]
+        seeds = [(y._node, conjugate(u)) for y, u in zip(ys, us) if type(y) is Tensor and y._space is space and y._node]
         gradients = backward(seeds, space._inner)
         return tuple(collect(space, leaves, gradients) for _, leaves in traced)
 
@@ -244,7 +275,7 @@ def _push(space: Namespace, pulled: Any, u: Any, v: Any) -> Any:
     """d⟨pulled(u), v⟩/du for a pullback that is linear in ``u``: the pushforward of ``v``."""
     pairs = list(zip(tree.leaves(pulled), tree.leaves(v), strict=True))
     xp = space._inner
-    seeds = [(g._node, _conjugate(xp, space.lower(t))) for g, t in pairs if type(g) is Tensor and g._node is not None]
+    seeds = [(g._node, conjugate(space.lower(t))) for g, t in pairs if type(g) is Tensor and g._node is not None]
     return collect(space, u, backward(seeds, xp))
 
 
