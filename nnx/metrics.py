@@ -71,9 +71,11 @@ def confusion_matrix(outputs: Array, labels: Array, classes: int | None = None) 
     device = array_api_compat.device(labels)
     numbers = xp.arange(classes, dtype=labels.dtype, device=device)[None, :]
     total = xp.zeros((classes, classes), dtype=labels.dtype, device=device)
-    for start in range(0, labels.shape[0], _ROWS):
-        true = xp.astype(labels[start : start + _ROWS, None] == numbers, dtype)
-        guess = xp.astype(predicted[start : start + _ROWS, None] == numbers, dtype)
+    n = labels.shape[0]
+    for start in range(0, n, _ROWS):
+        stop = min(start + _ROWS, n)
+        true = xp.astype(labels[start:stop, None] == numbers, dtype)
+        guess = xp.astype(predicted[start:stop, None] == numbers, dtype)
         total = total + xp.astype(xp.matmul(xp.matrix_transpose(true), guess), total.dtype)
     return total
 

@@ -75,8 +75,9 @@ def targets(
     Errors: DtypeError, ShapeError or DataError with the row.
 
     >>> import numpy as np
-    >>> targets(np.asarray(["no", "yes", "no"]), "auto", "answers")
-    Targets(y=array([0, 1, 0]), task='classification', classes=('no', 'yes'), notes=("task classification: y holds texts",))
+    >>> found = targets(np.asarray(["no", "yes", "no"]), "auto", "answers")
+    >>> found.y, found.classes, found.notes
+    (array([0, 1, 0]), ('no', 'yes'), ('task classification: y holds texts',))
     """
     y = _plain(y, where)
     chosen, why = _judge(y, classes, where) if task == "auto" and schema is None else (task, "")
