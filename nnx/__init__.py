@@ -1,7 +1,18 @@
 """nnx: train neural networks on any array library that speaks the Python Array API standard."""
 
 from nnx import autodiff, backends, data, init, layers, losses, metrics, ops, optim, random, regularizers
-from nnx.autodiff import checkpoint, custom_vjp, grad, hvp, jvp, namespace, stop_gradient, value_and_grad, vjp
+from nnx.autodiff import (
+    checkpoint,
+    custom_vjp,
+    grad,
+    gradcheck,
+    hvp,
+    jvp,
+    namespace,
+    stop_gradient,
+    value_and_grad,
+    vjp,
+)
 from nnx.layers import (
     ELU,
     GELU,
@@ -32,7 +43,7 @@ __version__ = "0.1.0"
 __all__ = [
     "ELU", "GELU", "BatchNorm", "Buffer", "Dropout", "Flatten", "LeakyReLU", "Linear", "Maxout", "MinMaxScale",
     "Module", "Parameter", "ReLU", "Sequential", "SiLU", "Sigmoid", "Softmax", "Softplus", "Standardize", "Tanh",
-    "__version__", "autodiff", "backends", "checkpoint", "custom_vjp", "data", "evaluate", "fit", "grad", "hvp", "init", "jvp", "layers", "load", "losses",
+    "__version__", "autodiff", "backends", "checkpoint", "custom_vjp", "data", "evaluate", "fit", "grad", "gradcheck", "hvp", "init", "jvp", "layers", "load", "losses",
     "metrics", "namespace", "ops", "optim", "predict", "random", "regularizers", "save", "stop_gradient", "training", "value_and_grad",
     "vjp",
 ]  # fmt: skip

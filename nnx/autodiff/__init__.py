@@ -5,6 +5,7 @@
 what users call, ``check`` the numerical check.
 """
 
+from nnx.autodiff.check import gradcheck
 from nnx.autodiff.checkpointing import checkpoint
 from nnx.autodiff.namespace import Namespace, namespace
 from nnx.autodiff.over import namespace_over
@@ -19,6 +20,7 @@ __all__ = [
     "checkpoint",
     "custom_vjp",
     "grad",
+    "gradcheck",
     "hvp",
     "jvp",
     "namespace",

@@ -79,10 +79,8 @@ class Namespace(ModuleType):
         path = name if not extension or name in standard.signatures("linear_algebra") else f"{extension}.{name}"
         if name in QUESTIONS:
             function = self._ask(inner)
-        elif name == "asarray":
-            function = lambda obj, /, **options: self._asarray(obj, **options)
-        elif name == "from_dlpack":
-            function = lambda x, /, **options: self.wrap(inner(x, **options))
+        elif name in ("asarray", "from_dlpack"):
+            function = self._create(name, inner)
         elif path in COMPOSITE or path in WITHOUT_DERIVATIVE:
             function = self._compose(path, COMPOSITE.get(path), inner)
         elif name in ("concat", "stack"):
@@ -93,6 +91,15 @@ class Namespace(ModuleType):
         function.__doc__ = getattr(inner, "__doc__", None)
         function.__signature__ = signature
         return function
+
+    def _create(self, name: str, inner: Any) -> Any:
+        def asarray(obj: Any, /, **options: Any) -> Tensor:
+            return self._asarray(obj, **options)
+
+        def from_dlpack(x: Any, /, **options: Any) -> Any:
+            return self.wrap(inner(x, **options))
+
+        return asarray if name == "asarray" else from_dlpack
 
     def _record(self, path: str, inner: Callable[..., Any]) -> Any:
         """A function of arrays in its positional arguments, with one rule for each that has a derivative."""
