@@ -52,6 +52,7 @@ class Namespace(ModuleType):
         self._depth: int = inner._depth + 1 if nested else 1
         self._table = table
         self._admitted: set[type] = {int, float, bool, complex, type(None), tuple, list}
+        self._inexact: dict[Any, bool] = {}
         self._array_type: type | None = None
         self.__array_api_version__ = getattr(inner, "__array_api_version__", standard.VERSION)
         for name in (*standard.CONSTANTS, *standard.DTYPES):
@@ -252,13 +253,16 @@ class Namespace(ModuleType):
     def leaf(self, x: Any) -> Tensor:
         """A traced array from which gradients are wanted."""
         tensor = self.lift(x)
-        if not self._inner.isdtype(tensor.dtype, ("real floating", "complex floating")):
+        dtype = tensor.dtype
+        if dtype not in self._inexact:
+            self._inexact[dtype] = self._inner.isdtype(dtype, ("real floating", "complex floating"))
+        if not self._inexact[dtype]:
             raise DtypeError(
                 expected="floating-point arrays to differentiate with respect to",
-                got=f"{tensor.dtype}",
+                got=f"{dtype}",
                 fix="Convert it with xp.astype(x, xp.float64), or leave it out of argnums.",
             )
-        return Tensor(tensor._array, Node((), (), tensor.shape, tensor.dtype), self)
+        return Tensor(tensor._array, Node((), (), tensor.shape, dtype), self)
 
     def _deepest(self, args: Any) -> "Namespace":
         spaces: list[Namespace] = [arg._space for arg in args if type(arg) is Tensor]

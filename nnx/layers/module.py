@@ -25,8 +25,12 @@ from nnx.layers import loading
 from nnx.layers.parameter import Parameter
 from nnx.typing import Array
 
+Slots = dict[str, tuple[Parameter, list[tuple["Module", str]]]]
 Observer = Callable[["Module", tuple[Any, ...], Any], None]
 _observer: ContextVar[Observer | None] = ContextVar("nnx_observer", default=None)
+
+# Raised whenever a module gets a new attribute that is not the value of an array: what was known of trees is then old.
+_structure = [0]
 
 
 @contextmanager
@@ -90,6 +94,7 @@ class Module:
     def __setattr__(self, name: str, value: Any) -> None:
         declared = self.__dict__["_declared"]
         if isinstance(value, Parameter):
+            _structure[0] += 1
             declared[name] = value
             self.__dict__.pop(name, None)
             self.__dict__["_ready"] = False
@@ -102,6 +107,7 @@ class Module:
                 fix=f"Write self.{name} = nnx.Parameter(array) to train it, or nnx.Buffer(array) to keep it.",
             )
         else:
+            _structure[0] += 1
             declared.pop(name, None)
             self.__dict__[name] = value
 
@@ -129,8 +135,20 @@ class Module:
         for name, child in self._children():
             yield from child._walk(f"{prefix}.{name}" if prefix else name, seen)
 
-    def _slots(self) -> dict[str, tuple[Parameter, list[tuple["Module", str]]]]:
-        """Each declared array once, by its first path, with all the places that hold it (tied arrays have several)."""
+    def _slots(self) -> Slots:
+        """Each declared array once, by its first path, with all the places that hold it (tied arrays have several).
+
+        Remembered until an attribute of any module is set to something else than an array, or a list changes.
+        """
+        version, containers, slots = self.__dict__.get("_known_slots", (-1, (), {}))
+        if version == _structure[0] and all(container == as_it_was for container, as_it_was in containers):
+            return slots  # type: ignore[no-any-return]
+        slots = self._find_slots()
+        containers = [(c, copy.copy(c)) for _, module in self.modules() for c in _containers(module.__dict__)]
+        self.__dict__["_known_slots"] = (_structure[0], containers, slots)
+        return slots
+
+    def _find_slots(self) -> Slots:
         places: dict[int, tuple[str, Parameter, list[tuple[Module, str]]]] = {}
         for path, module in self.modules():
             for name, declaration in module._declared.items():
@@ -215,7 +233,8 @@ class Module:
         for path, value in values.items():
             for module, name in slots[path][1]:
                 module.__dict__[name] = value
-        self._settle()
+        if not self._ready:
+            self._settle()
         return self
 
     def to(self, backend: Any, dtype: Any = None) -> Self:
@@ -265,6 +284,7 @@ class Module:
         modules[id(self)] = twin
         contents = twin.__dict__
         contents.update(self.__dict__)
+        contents.pop("_known_slots", None)
         contents["_path"] = path
         contents["_origin"] = self._origin or self
         prefix = f"{path}." if path else ""
@@ -292,6 +312,17 @@ class Module:
         args, kwargs = self._arguments
         shown = [repr(arg) for arg in args] + [f"{name}={value!r}" for name, value in kwargs.items()]
         return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def _containers(attributes: dict[str, Any]) -> Iterator[Any]:
+    """The lists and dictionaries among attributes, also inside one another."""
+    waiting = [value for name, value in attributes.items() if name[0] != "_"]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, (list, tuple, dict)):
+            waiting.extend(value.values() if isinstance(value, dict) else value)
+            if not isinstance(value, tuple):
+                yield value
 
 
 def _modules_in(value: Any, path: str) -> Iterator[tuple[str, Module]]:
