@@ -274,6 +274,8 @@ class Namespace(ModuleType):
 
     def _admit(self, x: Any) -> Any:
         """Let a value of a type not met before through, unless it is an array of another library."""
+        if isinstance(x, type):  # a dtype class: NumPy's have the attributes of arrays
+            return x
         if array_api_compat.is_array_api_obj(x) or isinstance(x, np.generic):
             library = array_api_compat.array_namespace(x)
             if library.__name__ != self._bottom.__name__:

@@ -4,7 +4,6 @@ Where it has no node it is a constant of the computation, and its value may be r
 would cut the derivative without a word, so the conversions raise and say what to write instead.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import array_api_compat
@@ -49,7 +48,8 @@ class Tensor:
         return self._space.to_device(self, device, stream=stream)  # type: ignore[no-any-return]
 
     def __getitem__(self, key: Any, /) -> "Tensor":
-        return self._space.getitem(self, key)  # type: ignore[no-any-return]
+        plain = tuple(map(_value_of, key)) if isinstance(key, tuple) else _value_of(key)
+        return self._space.getitem(self, plain)  # type: ignore[no-any-return]
 
     def __repr__(self) -> str:
         return f"{'Traced' if self._node else 'Tensor'}({self._array!r})"
@@ -82,7 +82,11 @@ class Tensor:
         array = self._value("np.asarray(x)")
         return np.asarray(array, dtype=dtype) if copy is None else np.array(array, dtype=dtype, copy=copy)
 
-    def __dlpack__(self, **options: Any) -> Any:
+    def __dlpack__(
+        self, *, stream: Any = None, max_version: Any = None, dl_device: Any = None, copy: bool | None = None
+    ) -> Any:
+        given = {"stream": stream, "max_version": max_version, "dl_device": dl_device, "copy": copy}
+        options = {name: value for name, value in given.items() if value is not None}
         return self._value("from_dlpack(x)").__dlpack__(**options)
 
     def __dlpack_device__(self) -> Any:
@@ -94,8 +98,8 @@ class Tensor:
                 "x[key] = value on a traced array would lose the derivative",
                 fix="Build a new array instead: xp.where(mask, value, x), xp.concat or xp.stack.",
             )
-        lower = self._space.lower
-        self._array[_lowered(lower, key)] = lower(value)
+        plain = tuple(map(_value_of, key)) if isinstance(key, tuple) else _value_of(key)
+        self._array[plain] = self._space.lower(value)
 
     def __len__(self) -> int:
         if not self.shape:
@@ -106,8 +110,11 @@ class Tensor:
         return iter(self._space.unstack(self))
 
 
-def _lowered(lower: Callable[[Any], Any], key: Any) -> Any:
-    return tuple(map(lower, key)) if isinstance(key, tuple) else lower(key)
+def _value_of(key: Any) -> Any:
+    """An index has no derivative: only its value counts."""
+    while isinstance(key, Tensor):
+        key = key._array
+    return key
 
 
 def _operator(function: str) -> Any:
