@@ -65,6 +65,23 @@ def clip(xp: Namespace, x: Array, /, min: Any = None, max: Any = None) -> Array:
     return xp._clip(x, min, max)
 
 
+# sets -----------------------------------------------------------------------------------------------------------------
+def _unique(name: str) -> Callable[..., Any]:
+    """A set function whose values are taken out of ``x``: of equal elements the first gets the gradient."""
+
+    def composition(xp: Namespace, x: Array, /) -> Any:
+        constant = xp.wrap(xp.lower(x))
+        found = getattr(xp, name)(constant)
+        flat = xp.reshape(constant, (x.size,))
+        order = xp.argsort(flat)
+        values = found if name == "unique_values" else found.values
+        first = xp.take(order, xp.searchsorted(xp.take(flat, order, axis=0), values), axis=0)
+        values = xp.take(xp.reshape(x, (x.size,)), first, axis=0)
+        return values if name == "unique_values" else found._replace(values=values)
+
+    return composition
+
+
 # linear algebra -------------------------------------------------------------------------------------------------------
 def tensordot(xp: Namespace, a: Array, b: Array, /, *, axes: Any = 2) -> Array:
     """Sums over pairs of axes, as one product of matrices."""
@@ -193,6 +210,10 @@ COMPOSITE: dict[str, Callable[..., Any]] = {
     "meshgrid": meshgrid,
     "tensordot": tensordot,
     "tile": tile,
+    "unique_all": _unique("unique_all"),
+    "unique_counts": _unique("unique_counts"),
+    "unique_inverse": _unique("unique_inverse"),
+    "unique_values": _unique("unique_values"),
     "unstack": unstack,
     "linalg.diagonal": diagonal,
     "linalg.eigvals": eigvals,

@@ -36,6 +36,9 @@ QUESTIONS = {"can_cast", "finfo", "iinfo", "isdtype", "result_type", "broadcast_
 # These take arrays by keyword and have no derivative.
 WITHOUT_DERIVATIVE = {"searchsorted"}
 
+# What comes among the arguments and is no array.
+PYTHON = {int, float, bool, complex, type(None), tuple, list}
+
 
 class Namespace(ModuleType):
     """A namespace of the standard whose arrays are :class:`Tensor`. Made by :func:`namespace_over`.
@@ -51,7 +54,7 @@ class Namespace(ModuleType):
         self._bottom: Module = inner._bottom if nested else inner
         self._depth: int = inner._depth + 1 if nested else 1
         self._table = table
-        self._admitted: set[type] = {int, float, bool, complex, type(None), tuple, list}
+        self._admitted: set[type] = {*PYTHON}
         self._inexact: dict[Any, bool] = {}
         self._array_type: type | None = None
         self.__array_api_version__ = getattr(inner, "__array_api_version__", standard.VERSION)
@@ -105,6 +108,7 @@ class Namespace(ModuleType):
     def _record(self, path: str, inner: Callable[..., Any]) -> Any:
         """A function of arrays in its positional arguments, with one rule for each that has a derivative."""
         pullbacks_of = self._table.get(path)
+        nested = isinstance(self._inner, Namespace)
 
         def call(*args: Any, **kwargs: Any) -> Any:
             values: list[Any] = []
@@ -112,22 +116,19 @@ class Namespace(ModuleType):
             traced = False
             for arg in args:
                 kind = type(arg)
-                if kind is Tensor:
-                    if arg._space is not self:
-                        if arg._space._depth > self._depth:
-                            return _resolve(arg._space, path)(*args, **kwargs)
-                        self._same_library(arg)
-                        values.append(arg)
-                        nodes.append(None)
-                        continue
+                if kind is Tensor and arg._space is self:
                     values.append(arg._array)
                     nodes.append(arg._node)
                     traced = traced or arg._node is not None
-                else:
-                    if kind not in self._admitted:
-                        arg = self._admit(arg)
-                    values.append(arg)
-                    nodes.append(None)
+                    continue
+                if kind is Tensor:
+                    if arg._space._depth > self._depth:
+                        return _resolve(arg._space, path)(*args, **kwargs)
+                    self._same_library(arg)
+                elif kind not in self._admitted:
+                    arg = self._admit(arg)
+                values.append(self._below(arg) if nested else arg)
+                nodes.append(None)
             out = inner(*values, **kwargs) if kwargs else inner(*values)
             if not traced or pullbacks_of is None:
                 return self.wrap(out)
@@ -237,6 +238,11 @@ class Namespace(ModuleType):
             x = self._admit(x)
         return x, None
 
+    def _below(self, x: Any) -> Any:
+        """A constant as an array of the inner differentiable namespace, so that a rule never meets bare arrays beside its own."""
+        array = type(x) is Tensor or (type(x) not in PYTHON and array_api_compat.is_array_api_obj(x))
+        return self._inner.lift(x) if array else x
+
     def lower(self, x: Any) -> Any:
         """``x`` without this level."""
         return x._array if type(x) is Tensor and x._space is self else x
@@ -318,23 +324,44 @@ _BY_TYPE: dict[type, Module] = {}
 def namespace(*arrays: Any) -> Module:
     """The namespace to compute in: that of the most deeply traced array, else the array library's own.
 
-    ``None`` and Python scalars are passed over. Plain arrays beside traced ones are lifted by whatever function of
-    the result meets them.
+    ``None`` and Python and NumPy scalars are passed over. Plain arrays beside traced ones are lifted by whatever function
+    of the result meets them. ``MixedArraysError`` names two array libraries that meet.
 
     >>> import numpy as np
     >>> namespace(np.ones(3), 2.0).__name__
     'array_api_compat.numpy'
     """
     found: Module = None
+    scalar: Module = None
     for x in arrays:
         kind = type(x)
+        space: Module
         if kind is Tensor:
-            if not isinstance(found, Namespace) or x._space._depth > found._depth:
-                found = x._space
-        elif found is None and kind in _BY_TYPE:
-            found = _BY_TYPE[kind]
-        elif found is None and x is not None and kind not in (int, float, bool, complex):
-            found = _BY_TYPE[kind] = array_api_compat.array_namespace(x)
+            space = x._space
+        elif kind in _BY_TYPE:
+            space = _BY_TYPE[kind]
+        elif x is None or kind in (int, float, bool, complex):
+            continue
+        elif isinstance(x, np.generic):
+            scalar = array_api_compat.array_namespace(x)
+            continue
+        else:
+            space = _BY_TYPE[kind] = array_api_compat.array_namespace(x)
+        if found is None:
+            found = space
+        elif space is not found:
+            found = _deeper(found, space)
     if found is None:
-        raise TypeError("expected at least one array to take the namespace from")
+        if scalar is None:
+            raise TypeError("expected at least one array to take the namespace from")
+        return scalar
     return found
+
+
+def _deeper(a: Module, b: Module) -> Module:
+    """Of two namespaces over one library the one with more levels."""
+    bottoms = [space._bottom if isinstance(space, Namespace) else space for space in (a, b)]
+    if bottoms[0] is not bottoms[1]:
+        raise _mixed(*bottoms)
+    depths = [space._depth if isinstance(space, Namespace) else 0 for space in (a, b)]
+    return a if depths[0] >= depths[1] else b
