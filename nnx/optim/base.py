@@ -123,7 +123,8 @@ class Optimizer(Configured):
         new_slots: dict[str, dict[str, Array]] = {slot: {} for slot in slots}
         for path, p in params.items():
             g = grads[path]
-            _check_like(path, g, p, where)
+            if type(g) is not type(p) or g.shape != p.shape or g.dtype != p.dtype:
+                _check_like(path, g, p, where)
             new = rule(xp, p, g, *(slot[path] for slot in kept), *numbers[self.decays(path, p)])
             if not p.shape:  # NumPy gives scalars for arithmetic on 0-d arrays
                 new = tuple(xp.asarray(array) for array in new)

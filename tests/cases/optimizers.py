@@ -232,7 +232,7 @@ OPTIMIZERS: dict[str, Row] = {
         "PyTorch clips outside of its optimizers: see the transforms",
         rate=0.5,
         bowl=0.2,
-        valley=0.01,
+        valley=0.005,
         steps=8000,
     ),
 }

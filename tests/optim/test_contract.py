@@ -9,6 +9,7 @@ from cases.optimizers import OPTIMIZERS
 from optim.problem import gradient, parameters, run
 from support.compare import assert_agrees
 
+import nnx
 from nnx import backends, errors, optim, tree
 from nnx.optim import base
 
@@ -242,3 +243,23 @@ def test_a_rate_factor_lowers_the_rate_and_lasts() -> None:
         assert optimizer.rate(state) == 0.25
     with pytest.raises(errors.ConfigError, match="SGD: factor is out of range"):
         optim.SGD(0.5).with_rate_factor({"step": 0}, 0.0)
+
+
+@every
+def test_steps_can_be_differentiated(name: str, backend: Any) -> None:
+    optimizer, start = OPTIMIZERS[name].make(0.05), np.asarray([[0.5, 1.5], [-0.7, 0.2]])
+
+    def after_two_steps(w: Any) -> Any:
+        params, state = {"w": w}, optimizer.init({"w": w})
+        for _ in range(2):
+            params, state = optimizer.update({"w": params["w"] * params["w"] * params["w"]}, state, params)
+        return nnx.namespace(params["w"]).sum(params["w"] * params["w"])
+
+    slope = backend.to_numpy(nnx.grad(after_two_steps)(backend.asarray(start)))
+    for index in np.ndindex(start.shape):
+        ends = []
+        for h in (1e-6, -1e-6):
+            there = start.copy()
+            there[index] += h
+            ends.append(after_two_steps(there))
+        assert slope[index] == pytest.approx((ends[0] - ends[1]) / 2e-6, rel=1e-6, abs=1e-8)

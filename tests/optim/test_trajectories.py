@@ -9,7 +9,7 @@ from cases.optimizers import OPTIMIZERS, Row
 from optim.problem import gradient, parameters, run
 from support.compare import assert_agrees
 
-from nnx import backends, optim
+from nnx import backends, optim, tree
 from nnx.optim import base
 
 STEPS = 50
@@ -172,3 +172,30 @@ def test_reaches_the_bottom_of_an_elongated_bowl(row: Row) -> None:
 def test_follows_the_valley_of_rosenbrock(row: Row) -> None:
     value, x = minimise(row.make(row.valley), rosenbrock, [-1.0, 1.0], row.steps)
     assert value < 0.05, x  # it begins at 4; also where decay or a constraint moves the minimum a little
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_large_arrays_go_through_the_fused_rule(
+    name: str, dtype: str, backend: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.Generator(np.random.Philox(key=[0, 11]))
+    params = {"weight": backend.asarray(rng.normal(size=(200, 200)), dtype=dtype)}
+    grads = [{"weight": backend.asarray(0.1 * rng.normal(size=(200, 200)), dtype=dtype)} for _ in range(3)]
+
+    def three_steps() -> tuple[Any, Any]:
+        optimizer, now = OPTIMIZERS[name].make(0.01), params
+        state = optimizer.init(now)
+        for g in grads:
+            now, state = optimizer.update(g, state, now)
+        return now["weight"], [array for path, array in tree.paths(state) if hasattr(array, "dtype")]
+
+    fused, slots = three_steps()
+    optimizer = OPTIMIZERS[name].make(0.01)
+    rule = base.fused(backend, getattr(optimizer, "optimizer", optimizer).rule())
+    assert getattr(rule, "declined", "") == ""
+    monkeypatch.setattr(base, "fused", lambda backend, rule: rule)
+    plain, plain_slots = three_steps()
+    eps = 2.0**-23 if dtype == "float32" else 2.0**-52
+    for array, expected in ((fused, plain), *zip(slots, plain_slots, strict=True)):
+        assert_agrees(array, expected, rtol=0.0 if backend.name == "numpy" else 8 * eps, scale=1.0)
