@@ -77,7 +77,7 @@ def fitted(data: Dataset, schema: Schema) -> Dataset:
 
 
 def _host(values: Any, role: str, where: str) -> np.ndarray[Any, Any]:
-    if np.ma.isMaskedArray(values) and np.ma.is_masked(values):
+    if isinstance(values, np.ndarray) and np.any(getattr(values, "mask", False)):
         raise DataError(
             "masked values", where=f"{where}, {role}", fix="Fill them (x.filled(value)) or drop their rows."
         )

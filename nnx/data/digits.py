@@ -1,10 +1,12 @@
 """The handwritten digits that come with nnx: 1,797 images of 8×8, no network needed. DIGITS.md has their licence."""
 
+import zipfile
 from importlib import resources
 
 import numpy as np
 
 from nnx.data.dataset import Dataset
+from nnx.data.npz import read_array
 
 
 def digits() -> Dataset:
@@ -20,12 +22,12 @@ def digits() -> Dataset:
     """
     with (
         resources.files("nnx.data").joinpath("digits.npz").open("rb") as file,
-        np.load(file, allow_pickle=False) as stored,
+        zipfile.ZipFile(file) as archive,
     ):
-        x, y = stored["x"].astype(np.float32), stored["y"].astype(np.int64)
+        x, y = (read_array(archive, archive.getinfo(f"{name}.npy"), "digits") for name in "xy")
     return Dataset(
-        x,
-        y,
+        x.astype(np.float32),
+        y.astype(np.int64),
         task="classification",
         classes=tuple(str(digit) for digit in range(10)),
         feature_names=tuple(f"pixel_{row}_{column}" for row in range(8) for column in range(8)),

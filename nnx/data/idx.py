@@ -13,13 +13,12 @@ import numpy as np
 
 from nnx.data.arrays import from_arrays
 from nnx.data.dataset import Dataset
-from nnx.data.limits import claim, plausible
+from nnx.data.limits import claim, plausible, read_bytes
 from nnx.data.schema import Schema
 from nnx.errors import DataError, ShapeError
 
 TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 NAME = re.compile(r"[-.]idx\d?(-ubyte)?(\.gz)?$", re.IGNORECASE)
-_PIECE = 1 << 24  # bytes read at a time
 _DEFLATE = 1032  # times that gzip can shrink at most: a header that declares more is lying
 
 
@@ -74,8 +73,7 @@ def idx_array(path: Path) -> np.ndarray[Any, Any]:
             if zipped:
                 plausible(declared, stored, where)
             claim(declared, where)
-            data = np.empty(declared, dtype=np.uint8)
-            held = _fill(data, file)
+            data, held = read_bytes(file, declared)
             if held != declared:
                 raise _damaged(where, f"the file ends after {held} of {declared} bytes")
             if file.read(1):
@@ -98,15 +96,6 @@ def _header(file: Any, where: str) -> tuple[np.dtype[Any], tuple[int, ...]]:
     if min(shape) < 1:
         raise _damaged(where, f"sizes {shape}: each must be above 0")
     return np.dtype(TYPES[head[2]]), shape
-
-
-def _fill(data: np.ndarray[Any, Any], file: Any) -> int:
-    """Read into ``data`` piece by piece; how many bytes there were."""
-    view, done = data.data, 0
-    while done < len(view) and (piece := file.read(min(_PIECE, len(view) - done))):
-        view[done : done + len(piece)] = piece
-        done += len(piece)
-    return done
 
 
 def _labels_beside(path: Path) -> Path | None:

@@ -1,12 +1,16 @@
-"""What a file may ask for: sizes are judged from its header, before any memory is taken."""
+"""What a file may ask for: sizes are judged from its header before any memory is taken, then read piece by piece."""
 
 import os
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from nnx.errors import DataError
 
 _UNKNOWN = 4 << 30  # bytes assumed free where the system does not tell
 _SMALL = 64 << 20  # bytes below which compression is not questioned
+_PIECE = 1 << 24  # bytes read at a time
 _RATIO = 500  # deflate ends at 1032 times; measured data stays below 100
 
 
@@ -61,6 +65,15 @@ def plausible(declared: int, stored: int, where: str, small: int = _SMALL) -> No
             where=where,
             fix="If you trust the file, unpack it and load it uncompressed.",
         )
+
+
+def read_bytes(file: Any, count: int) -> tuple[np.ndarray[Any, Any], int]:
+    """An array of ``count`` bytes filled from a file piece by piece, and how many there were."""
+    data, done = np.empty(count, dtype=np.uint8), 0
+    while done < count and (piece := file.read(min(_PIECE, count - done))):
+        data[done : done + len(piece)] = np.frombuffer(piece, dtype=np.uint8)
+        done += len(piece)
+    return data, done
 
 
 def size(count: int) -> str:

@@ -1,20 +1,27 @@
 """NPZ archives: inputs and targets by key. Sizes are read from the headers first; nothing is ever unpickled."""
 
 import math
+import re
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 from nnx.data.arrays import from_arrays
 from nnx.data.dataset import Dataset
-from nnx.data.limits import claim, plausible
+from nnx.data.limits import claim, plausible, read_bytes
 from nnx.data.schema import Schema
 from nnx.data.targets import did_you_mean, listing
 from nnx.errors import ConfigError, DataError, DtypeError
 
+_LONGEST = 10_000  # bytes of a header, as NumPy limits it
+_VALUE = r"""'[^']*'|"[^"]*"|True|False|\([^()]*\)|\[[^\[\]]*\]"""
+_ITEM = re.compile(rf"""('\w+'|"\w+")\s*:\s*({_VALUE})""")
+_HEADER = re.compile(rf"""\{{\s*(?:{_ITEM.pattern}\s*(?:,\s*|(?=\}})))*\}}\s*""")
+_PLAIN = re.compile(r"[<>|=](b1|[iu][1248]|f[248]|c8|c16|[SU][1-9]\d{0,5})")
+_SHAPE = re.compile(r"\((\d{1,18}L?(,\s*\d{1,18}L?){0,31},?)?\s*\)")
 _BROKEN = (
     zipfile.BadZipFile,
     zlib.error,
@@ -54,8 +61,11 @@ def read_npz(
                     where=str(path),
                     fix="Say which: nnx.data.load(path, inputs='x_train', target='y_train').",
                 )
-            x, y = _read(archive, members[x_key], path), _read(archive, members[y_key], path) if y_key else None
-            names = _read(archive, members["classes"], path) if "classes" in members else None
+            x, y = (
+                read_array(archive, members[x_key], path),
+                read_array(archive, members[y_key], path) if y_key else None,
+            )
+            names = read_array(archive, members["classes"], path) if "classes" in members else None
     except _BROKEN as error:
         if isinstance(error, (DataError, DtypeError, ConfigError)):
             raise
@@ -89,33 +99,56 @@ def _key(
     return found[0] if found else None
 
 
-def _read(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> np.ndarray[Any, Any]:
+def read_array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path | str) -> np.ndarray[Any, Any]:
+    """One member of an open archive, once its header is found to declare what it holds."""
     where = f"{path}, array {info.filename.removesuffix('.npy')}"
     if info.flag_bits & 1:
         raise DataError("the archive is encrypted", where=where, fix="Unpack it, and save it without a password.")
     with archive.open(info) as file:
-        try:
-            version = np.lib.format.read_magic(file)
-            read_header = (
-                np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-            )
-            shape, _, dtype = read_header(file)
-        except (*_BROKEN, MemoryError, RecursionError, TypeError, KeyError) as error:
-            raise _damaged(where, f"no NPY header ({error})") from error
-        if dtype.hasobject:
-            raise DtypeError(
-                expected="numbers or texts",
-                got="an array of Python objects",
-                where=where,
-                fix="nnx runs no code from files: save x.astype(numpy.float32), or texts as y.astype(str).",
-            )
+        shape, fortran, dtype = _header(file, where)
         declared, held = math.prod(shape) * dtype.itemsize, info.file_size - file.tell()
-        if min(shape, default=0) < 0 or declared != held:
+        if declared != held:
             raise _damaged(where, f"shape {shape} of {dtype} declares {declared} bytes and {held} follow")
         plausible(declared, info.compress_size, where)
         claim(declared, where)
-    with archive.open(info) as file:
-        return np.lib.format.read_array(file, allow_pickle=False)
+        data, held = read_bytes(file, declared)
+        if held != declared or file.read(1):
+            raise _damaged(where, f"{held} of {declared} bytes")
+    if dtype.kind == "U":
+        points = data.view(np.dtype(np.uint32).newbyteorder(dtype.byteorder))
+        if points.size and (points.max() > 0x10FFFF or np.any((points >= 0xD800) & (points < 0xE000))):
+            raise _damaged(where, "texts with impossible characters")
+    return data.view(dtype).reshape(shape, order="F" if fortran else "C")
+
+
+def _header(file: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, order and type of an NPY file: a magic word, a length, and a dictionary written as Python literals.
+
+    Read by patterns: Python's own parser would be one more thing that strangers can feed.
+
+    Source: the module documentation of numpy.lib.format.
+    """
+    magic = file.read(8)
+    wide = magic[6:7] in (b"\2", b"\3")
+    length = int.from_bytes(file.read(4 if wide else 2), "little")
+    if magic[:6] != b"\x93NUMPY" or magic[6:7] not in (b"\1", b"\2", b"\3") or length > _LONGEST:
+        raise _damaged(where, "no NPY header")
+    text = file.read(length).decode("latin1")
+    items = {key.strip("'\""): value for key, value in _ITEM.findall(text)} if _HEADER.fullmatch(text) else {}
+    if items.keys() != {"descr", "fortran_order", "shape"} or items["fortran_order"] not in ("True", "False"):
+        raise _damaged(where, f"an NPY header that is none: {text[:80]!r}")
+    descr = items["descr"].strip("'\"")
+    if not _PLAIN.fullmatch(descr):
+        raise DtypeError(
+            expected="numbers or texts",
+            got="an array of Python objects" if descr.endswith("O") else f"an array of type {descr[:80]}",
+            where=where,
+            fix="nnx runs no code from files: save x.astype(numpy.float32), or texts as y.astype(str).",
+        )
+    if not _SHAPE.fullmatch(items["shape"]):
+        raise _damaged(where, f"shape {items['shape'][:80]}")
+    shape = tuple(int(number) for number in re.findall(r"\d+", items["shape"]))
+    return shape, items["fortran_order"] == "True", np.dtype(descr)
 
 
 def _damaged(where: Any, what: str) -> DataError:
