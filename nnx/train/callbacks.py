@@ -23,6 +23,9 @@ class Callback:
     def on_start(self, run: "Run") -> None:
         """Before the first step."""
 
+    def on_step(self, run: "Run") -> None:
+        """After each step; ``run.step`` counts them. Look at nothing on the device here: that would wait for it."""
+
     def on_epoch(self, run: "Run", record: Record) -> bool | None:
         """After each epoch."""
         return None
@@ -73,7 +76,7 @@ class EarlyStopping(Callback):
 
 
 class MetricsFile(Callback):
-    """Every record as one line of JSON in ``metrics.jsonl``, on the disk before the next epoch begins."""
+    """Every record as one line of JSON in ``metrics.jsonl``, before the next epoch begins; null for NaN and infinity."""
 
     def __init__(self, directory: str | os.PathLike[str]) -> None:
         self.path = Path(directory) / "metrics.jsonl"
@@ -81,8 +84,19 @@ class MetricsFile(Callback):
     def on_epoch(self, run: "Run", record: Record) -> bool | None:
         """Append the record."""
         with open(self.path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+            file.write(as_json(record) + "\n")
         return None
+
+
+def as_json(record: Record) -> str:
+    """One line of JSON, which has no word for NaN or infinity: they become null.
+
+    >>> as_json({"epoch": 1, "loss": math.inf})
+    '{"epoch": 1, "loss": null}'
+    """
+    return json.dumps(
+        {name: None if isinstance(v, float) and not math.isfinite(v) else v for name, v in record.items()}
+    )
 
 
 def score(record: Record, monitor: str) -> float:

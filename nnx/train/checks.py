@@ -5,14 +5,15 @@ from typing import Any
 
 import numpy as np
 
-from nnx import backends
+from nnx import backends, optim
 from nnx.data import Dataset
 from nnx.errors import ConfigError, DataError, ShapeError
-from nnx.layers import Module, Preparation, Sequential
-from nnx.train.evaluation import outputs_in_batches
+from nnx.layers import Flatten, Module, Preparation, Sequential, training
+from nnx.train.evaluation import backend_of, dtype_of, outputs_in_batches
+from nnx.train.run import METRICS, MODEL
 
 
-def check_settings(epochs: int, batch_size: int, train: Any, val: Any) -> None:
+def check_settings(epochs: int, batch_size: int, train: Any, val: Any, optimizer: Any = None) -> None:
     """``ConfigError`` unless the numbers make sense and the data are data sets with targets."""
     for name, value in (("epochs", epochs), ("batch_size", batch_size)):
         if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
@@ -29,40 +30,76 @@ def check_settings(epochs: int, batch_size: int, train: Any, val: Any) -> None:
             )
         if data.y is None or len(data) == 0:
             raise DataError(expected=f"{name} with rows and targets", got=repr(data), where="fit")
+    if val is not None:
+        _check_alike(train, val)
+    if optimizer is not None and not isinstance(optimizer, optim.Optimizer):
+        raise ConfigError(
+            expected="an optimizer", got=repr(optimizer), where="fit", fix="Write optimizer=nnx.optim.Adam(1e-3)."
+        )
+
+
+def _check_alike(train: Dataset, val: Dataset) -> None:
+    def kind(data: Dataset) -> str:
+        return f"rows of {data.x.shape[1:]} for {data.task} with {data.outputs} outputs"
+
+    if kind(val) != kind(train) or val.classes != train.classes:
+        raise DataError(
+            expected=f"validation data like the training data: {kind(train)}",
+            got=kind(val) if kind(val) != kind(train) else f"the classes {val.classes}, not {train.classes}",
+            where="fit",
+            fix="Split one data set with nnx.data.split, or load the other with schema=train.schema.",
+        )
+    if val.task == "regression" and len(val) < 2:
+        raise DataError(expected="two validation rows or more, for R²", got="one", where="fit", fix="Hold out more.")
 
 
 def claim(directory: Path) -> None:
-    """Make the directory; ``ConfigError`` if it already holds a run, which is never written over."""
-    directory.mkdir(parents=True, exist_ok=True)
-    for name in ("metrics.jsonl", "model.safetensors"):
-        if (directory / name).exists():
-            raise ConfigError(
-                expected="a directory without a run in it",
-                got=f"{directory / name}",
-                where="fit",
-                fix="Choose another directory, or move the old run away.",
-            )
+    """Make the directory and its metrics.jsonl; ``ConfigError`` if it already holds a run: of two, one gets it."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        if (directory / MODEL).exists():
+            raise FileExistsError(None, None, str(directory / MODEL))
+        open(directory / METRICS, "x").close()
+    except FileExistsError as error:
+        raise ConfigError(
+            expected="a directory without a run in it",
+            got=str(error.filename),
+            where="fit",
+            fix="Choose another directory, or move the old run away.",
+        ) from None
+    except OSError as error:
+        raise ConfigError(
+            f"the directory cannot be written ({error.strerror or error})",
+            where=str(directory),
+            fix="Check its place and permissions.",
+        ) from None
 
 
 def prepare(model: Module, train: Dataset, seed: int) -> None:
     """Draw the parameters if nobody has, and fit preparation layers at the front that nobody has fitted."""
     if not model.initialized:
         model.initialize(seed)
-    x: Any = train.x
+    passed: list[Module] = []
     for layer in model.layers if isinstance(model, Sequential) else ():
-        if not isinstance(layer, Preparation):
+        if not isinstance(layer, (Preparation, Flatten)):
             break
-        if not layer.is_fitted:
-            layer.fit(x)
-        x = np.concatenate([_on_host(layer, out) for _, out in outputs_in_batches(layer, x, 4096)])
+        if isinstance(layer, Preparation) and not layer.is_fitted:
+            layer.fit(_through(passed, train.x))
+        passed.append(layer)
 
 
-def _on_host(layer: Module, out: Any) -> Any:
-    return backends.of(out).to_numpy(out)
+def _through(layers: list[Module], x: Any) -> Any:
+    """Host inputs after these layers, on the host."""
+    if not layers:
+        return x
+    chain = Sequential(*layers)
+    return np.concatenate([backends.of(out).to_numpy(out) for _, out in outputs_in_batches(chain, x, 4096)])
 
 
-def check_fit(model: Module, train: Dataset, loss: Any) -> None:
-    """The model's outputs fit the targets: as many classes as labels need, or the shape of the targets."""
+def check_fit(model: Module, train: Dataset, batch_size: int) -> None:
+    """The model's outputs fit the targets: as many classes as labels need, or the shape of the targets; no batch is too short."""
+    if len(train) % batch_size == 1 or batch_size == 1:
+        _check_batch_of_one(model, train, batch_size)
     _, out = next(outputs_in_batches(model, train.x[:2], 2))
     n = min(2, len(train))
     y = train.y
@@ -83,3 +120,15 @@ def check_fit(model: Module, train: Dataset, loss: Any) -> None:
             where="fit",
             fix=f"Give the last layer {y.shape[-1]} outputs.",
         )
+
+
+def _check_batch_of_one(model: Module, train: Dataset, batch_size: int) -> None:
+    """Batch norm has no variance of one row: better said now than at the end of the first epoch."""
+    x = backend_of(model).asarray(train.x[:1], dtype=dtype_of(model))
+    try:
+        with training(write_back=False):
+            model(x)
+    except ShapeError as error:
+        rows = f"{len(train)} rows in batches of {batch_size} leave a batch of one"
+        fix = f"Use batch_size={batch_size + 1}." if batch_size > 1 else "Use batch_size=32."
+        raise ConfigError(rows, expected=error.expected, where=error.where, fix=fix) from None

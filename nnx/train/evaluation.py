@@ -7,6 +7,7 @@ import numpy as np
 
 from nnx import backends, losses, metrics
 from nnx.data import Dataset
+from nnx.errors import DataError
 from nnx.layers import Module
 from nnx.typing import Array
 
@@ -49,6 +50,10 @@ def evaluate(
 
     ``loss`` is cross-entropy for classes and the squared error for real targets unless another is named.
     """
+    if data.y is None:
+        raise DataError(
+            "there are no targets to compare with", where=data.name, fix="Use nnx.predict, or data with their targets."
+        )
     loss_of = losses.get(loss or default_loss(data.task))
     backend, dtype = backend_of(model), dtype_of(model)
     total, parts = 0.0, []

@@ -14,7 +14,8 @@ from nnx.layers import Module
 from nnx.train import checks
 from nnx.train.callbacks import Callback, MetricsFile, OnEpoch
 from nnx.train.evaluation import METRIC, backend_of, default_loss, dtype_of, evaluate, targets
-from nnx.train.run import Run
+from nnx.train.interrupt import interruptible
+from nnx.train.run import MODEL, Run
 from nnx.train.saving import save
 from nnx.train.step import train_step
 from nnx.typing import Array
@@ -41,19 +42,20 @@ def fit(
     is ``Adam(1e-3)``, ``backend`` is where the model is. After every epoch a record is appended to ``run.history``,
     ``val`` is evaluated, and callbacks (objects or functions ``f(run, record)``) are told; one that returns true ends the
     training. With ``directory``, metrics.jsonl is written as it goes and model.safetensors at the end. ^C ends the
-    training after the step at hand, with everything kept.
+    training after the step at hand, with everything kept; a second ^C leaves at once.
 
     Errors: ``ConfigError``, ``DataError`` or ``ShapeError`` before the first step when settings, data and model do not fit
-    together; ``DivergedError`` when the loss is no longer a number.
+    together; ``DivergedError`` when the loss of an epoch is no longer a number: the model then has, and the directory
+    keeps, the weights of the epoch before.
     """
-    checks.check_settings(epochs, batch_size, train, val)
+    checks.check_settings(epochs, batch_size, train, val, optimizer)
     checks.prepare(model, train, seed)
     if backend is not None:
         model.to(backend)
     device, dtype = backend_of(model), dtype_of(model)
     loss = loss or default_loss(train.task)
     loss_of = losses.get(loss)
-    checks.check_fit(model, train, loss_of)
+    checks.check_fit(model, train, batch_size)
     steps = batch_count(len(train), batch_size)
     optimizer = (optimizer or optim.Adam(1e-3)).with_steps_per_epoch(steps)
     run = Run(model, train.task, epochs, steps, METRIC[train.task or "regression"], directory and Path(directory))
@@ -61,31 +63,43 @@ def fit(
     told = _callbacks(callbacks, run.directory)
     for callback in told:
         callback.on_start(run)
-    try:
-        for epoch in range(epochs):
-            started, average = time.perf_counter(), _Average(train.task, device)
-            for rows in batches(len(train), batch_size, seed=seed, epoch=epoch):
-                x, y = device.asarray(train.x[rows, ...], dtype=dtype), targets(train, rows, device, dtype)
-                loss_value, outputs, _, run.state = train_step(
-                    model, loss_of, optimizer, run.state, x, y, seed, run.step
-                )
-                run.step += 1
-                average.add(loss_value, outputs, y)
-            seconds = time.perf_counter() - started
-            record = {"epoch": epoch + 1, "step": run.step, **average.values(), **_validation(model, val, loss)}
-            record |= {"learning_rate": optimizer.rate(run.state), "examples_per_second": len(train) / seconds}
-            record["seconds"] = seconds
-            run.history.append(record)
-            _stop_if_diverged(record)
-            if any([callback.on_epoch(run, record) for callback in told]):  # all are told
-                run.stopped = "a callback ended it"
-                break
-    except KeyboardInterrupt:
-        run.stopped = "interrupted"
-    for callback in told:
-        callback.on_end(run)
-    if run.directory:
-        save(model, run.directory / "model.safetensors")
+    good = model.state()
+    with interruptible() as wish:
+        try:
+            for epoch in range(epochs):
+                started, average = time.perf_counter(), _Average(train.task, device)
+                for rows in batches(len(train), batch_size, seed=seed, epoch=epoch):
+                    x, y = device.asarray(train.x[rows, ...], dtype=dtype), targets(train, rows, device, dtype)
+                    step = train_step(model, loss_of, optimizer, run.state, x, y, seed, run.step)
+                    run.state, run.step = step.state, run.step + 1
+                    average.add(step.loss, step.outputs, y)
+                    for callback in told:
+                        callback.on_step(run)
+                    wish.meet()
+                values, seconds = average.values(), time.perf_counter() - started
+                record = {"epoch": epoch + 1, "step": run.step, **values, **_validation(model, val, loss)}
+                record |= {"learning_rate": optimizer.rate(run.state), "examples_per_second": len(train) / seconds}
+                run.history.append(record | {"seconds": seconds})
+                endings = [callback.on_epoch(run, run.history[-1]) for callback in told]
+                if not math.isfinite(record["loss"]):
+                    run.stopped = "diverged"
+                    model.load(good)
+                    break
+                if any(endings):
+                    run.stopped = "a callback ended it"
+                    break
+                good = model.state()
+                wish.meet()
+        except KeyboardInterrupt:
+            if wish.insisted:
+                raise
+            run.stopped = "interrupted"
+        for callback in told:
+            callback.on_end(run)
+        if run.directory:
+            save(model, run.directory / MODEL, notes=_notes(train, loss))
+    if run.stopped == "diverged":
+        raise _diverged(run)
     return run
 
 
@@ -101,14 +115,20 @@ def _validation(model: Module, val: Dataset | None, loss: Any) -> dict[str, floa
     return {f"val_{name}": value for name, value in evaluate(model, val, loss=loss).items()} if val else {}
 
 
-def _stop_if_diverged(record: dict[str, Any]) -> None:
-    if not math.isfinite(record["loss"]):
-        raise DivergedError(
-            expected="a finite loss",
-            got=f"{record['loss']} in epoch {record['epoch']}",
-            where="fit",
-            fix="Lower the learning rate by 10, clip the gradients, or look for bad values in the data.",
-        )
+def _notes(train: Dataset, loss: Any) -> dict[str, Any]:
+    """What a model file says of the data it was trained on: how to encode others, and how it was judged."""
+    return {"schema": train.schema.to_dict(), "loss": loss if isinstance(loss, str) else None}
+
+
+def _diverged(run: Run) -> DivergedError:
+    last = run.history[-1]
+    kept = f"The weights of epoch {last['epoch'] - 1} are kept. " if len(run.history) > 1 else ""
+    return DivergedError(
+        expected="a finite loss",
+        got=f"{last['loss']} in epoch {last['epoch']}",
+        where="fit",
+        fix=f"{kept}Lower the learning rate by 10, clip the gradients, or look for bad values in the data.",
+    )
 
 
 class _Average:

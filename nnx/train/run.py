@@ -4,8 +4,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nnx.errors import StateError
 from nnx.layers import Module
 from nnx.train.callbacks import Record, score
+
+METRICS, MODEL = "metrics.jsonl", "model.safetensors"
+"""The files of a run's directory."""
 
 
 @dataclass
@@ -26,13 +30,15 @@ class Run:
 
     @property
     def monitor(self) -> str:
-        """What "best" is judged by: the metric on validation data, on training data if there is none."""
-        validated = bool(self.history) and f"val_{self.metric}" in self.history[0]
-        return f"val_{self.metric}" if validated else self.metric
+        """What "best" is judged by: the metric on validation data; without any, the metric or the loss in training."""
+        known = self.history[0] if self.history else {}
+        return next((name for name in (f"val_{self.metric}", self.metric) if name in known), "loss")
 
     @property
     def best(self) -> Record:
-        """The record of the best epoch so far (the first of equals)."""
+        """The record of the best epoch so far (the first of equals). ``StateError`` before the end of the first."""
+        if not self.history:
+            raise StateError(expected="a finished epoch", got="none", where="run.best")
         return min(self.history, key=lambda record: score(record, self.monitor))
 
     def curve(self, name: str) -> list[float]:
