@@ -21,7 +21,7 @@ from nnx.errors import ConfigError, DtypeError, MixedArraysError, ShapeError, St
 from nnx.optim import check
 from nnx.optim.config import Configured
 from nnx.optim.schedules import Schedule
-from nnx.typing import Array
+from nnx.typing import Array, Namespace
 
 Rule = Callable[..., tuple[Array, ...]]
 """``rule(xp, p, g, *slots, *numbers) -> (p, *slots)``, element by element."""
@@ -116,8 +116,7 @@ class Optimizer(Configured):
             return {}, {**state, "step": step + 1}
         rate = self.rate(state)
         numbers = {decays: self.numbers(step, rate, decays) for decays in (False, True)}
-        backend = backends.of(next(iter(params.values())))
-        xp, rule = backend.xp, fused(backend, self.rule())
+        xp, rule = _runner(self.rule(), next(iter(grads.values())), next(iter(params.values())))
         kept = tuple(state[slot] for slot in slots)
         new_params: dict[str, Array] = {}
         new_slots: dict[str, dict[str, Array]] = {slot: {} for slot in slots}
@@ -134,12 +133,21 @@ class Optimizer(Configured):
         return new_params, {**state, "step": step + 1, **new_slots}
 
 
+def _runner(rule: Rule, g: Array, p: Array) -> tuple[Namespace, Rule]:
+    """The namespace and the rule as it runs there: as written where a step is itself being differentiated."""
+    for array in (g, p):
+        if getattr(type(array), "__nnx_tensor__", False):
+            return array.__array_namespace__(), rule
+    backend = backends.of(p)
+    return backend.xp, fused(backend, rule)
+
+
 def _zeros_like(p: Array) -> Array:
-    return backends.of(p).xp.zeros_like(p)
+    return array_api_compat.array_namespace(p).zeros_like(p)
 
 
 def _check_trainable(path: str, p: Array, where: str) -> None:
-    if not backends.of(p).xp.isdtype(p.dtype, "real floating"):
+    if not array_api_compat.array_namespace(p).isdtype(p.dtype, "real floating"):
         raise DtypeError(
             f"{path} cannot be trained",
             expected="float32 or float64",

@@ -8,7 +8,8 @@ difference of 10⁻⁶ / ‖g‖ where it clips. A gradient that is not finite m
 from dataclasses import dataclass
 from typing import ClassVar
 
-from nnx import backends
+import array_api_compat
+
 from nnx.optim import check
 from nnx.optim.base import Arrays, State
 from nnx.optim.transform import GradientTransform
@@ -100,4 +101,4 @@ def global_norm(grads: Arrays) -> Array:
 
 
 def _namespace(grads: Arrays) -> Namespace:
-    return backends.of(next(iter(grads.values()))).xp
+    return array_api_compat.array_namespace(next(iter(grads.values())))
