@@ -1,7 +1,7 @@
 """Losses: each takes the model's outputs and the targets, and gives a 0-d array with the default ``reduction="mean"``.
 
 ``reduction="sum"`` adds the rows up, ``"none"`` gives one value for each row (N,). A loss never broadcasts ``(N,)``
-against ``(N, 1)``: that would compare every output with every target.
+against ``(N, 1)``: that would compare every output with every target. The mean over no rows is an error.
 """
 
 from collections.abc import Callable
@@ -26,16 +26,18 @@ def cross_entropy(
 
     Shapes: logits (N, C); target (N,) integer labels 0…C−1, or (N, C) probabilities. With ``label_smoothing`` s the
     target is (1 − s) t + s/C. With ``class_weights`` w (C,) the terms are w_c t_c log p_c and the mean is divided by the
-    weights of the rows, Σ_n w_{label n}, so that a constant weight changes nothing. At the start, with small logits, it
-    is near ln C. Labels are range-checked on the host by ``nnx.fit``, not here: a label outside gives no gradient.
+    weights of the targets before smoothing, Σ_nc w_c t_nc, so that a constant weight changes nothing (0 if no row has a
+    weight). With labels that is PyTorch's ``CrossEntropyLoss``, which divides by N for probabilities. At the start, with
+    small logits, it is near ln C. Labels are range-checked on the host by ``nnx.fit``, not here: a label outside gives no
+    gradient.
 
     Errors: ``ShapeError`` if the shapes do not fit, ``DtypeError`` for float labels.
 
     >>> import numpy as np
-    >>> cross_entropy(np.zeros((2, 10)), np.asarray([3, 7]))
-    np.float64(2.3025850929940455)
+    >>> round(float(cross_entropy(np.zeros((2, 10)), np.asarray([3, 7]))), 6)
+    2.302585
     """
-    xp = namespace(logits, target)
+    xp = namespace(logits, target, class_weights)
     if logits.ndim != 2:
         raise ShapeError(expected="logits of shape (N, C)", got=f"{tuple(logits.shape)}", where="cross_entropy")
     n, classes = logits.shape
@@ -56,14 +58,26 @@ def cross_entropy(
         )
     if not 0 <= label_smoothing < 1:
         raise ConfigError(expected="0 ≤ label_smoothing < 1", got=repr(label_smoothing), where="cross_entropy")
-    t = target if soft else ops.one_hot(xp, target, classes, logits.dtype)
-    if label_smoothing:
-        t = t * (1 - label_smoothing) + label_smoothing / classes
+    if soft:
+        t = target if target.dtype == logits.dtype else xp.astype(target, logits.dtype)
+    else:
+        t = ops.one_hot(xp, target, classes, logits.dtype)
+    smooth = t * (1 - label_smoothing) + label_smoothing / classes if label_smoothing else t
     if class_weights is None:
-        return _reduce(xp, ops.softmax_cross_entropy(logits, t), reduction)
-    t = t * class_weights
-    rows = ops.softmax_cross_entropy(logits, t)
-    return xp.sum(rows) / xp.sum(t) if reduction == "mean" else _reduce(xp, rows, reduction)
+        return _reduce(xp, ops.softmax_cross_entropy(logits, smooth), reduction, "cross_entropy")
+    if tuple(class_weights.shape) != (classes,):
+        raise ShapeError(
+            expected=f"class_weights of shape ({classes},)",
+            got=f"{tuple(class_weights.shape)}",
+            where="cross_entropy",
+            fix="Give one weight for each class.",
+        )
+    weights = xp.astype(class_weights, logits.dtype)
+    rows = ops.softmax_cross_entropy(logits, smooth * weights)
+    if reduction != "mean" or n == 0:
+        return _reduce(xp, rows, reduction, "cross_entropy")
+    total = xp.sum(t * weights)
+    return xp.sum(rows) / xp.where(total > 0, total, xp.ones_like(total))
 
 
 def binary_cross_entropy(logits: Array, target: Array, *, reduction: str = "mean") -> Array:
@@ -72,11 +86,11 @@ def binary_cross_entropy(logits: Array, target: Array, *, reduction: str = "mean
     Shapes: logits and target alike, (N,) or (N, k); targets 0…1. (N, k) is averaged over the k outputs first.
 
     >>> import numpy as np
-    >>> binary_cross_entropy(np.asarray([0.0, 1e4]), np.asarray([1.0, 1.0]))
-    np.float64(0.34657359027997264)
+    >>> round(float(binary_cross_entropy(np.asarray([0.0, 1e4]), np.asarray([1.0, 1.0]))), 6)
+    0.346574
     """
     xp, target = _alike(logits, target, "binary_cross_entropy")
-    return _reduce(xp, ops.softplus(logits) - logits * target, reduction)
+    return _reduce(xp, ops.sigmoid_cross_entropy(logits, target), reduction, "binary_cross_entropy")
 
 
 def mse(prediction: Array, target: Array, *, reduction: str = "mean") -> Array:
@@ -87,7 +101,7 @@ def mse(prediction: Array, target: Array, *, reduction: str = "mean") -> Array:
     np.float64(2.5)
     """
     xp, target = _alike(prediction, target, "mse")
-    return _reduce(xp, xp.square(prediction - target), reduction)
+    return _reduce(xp, xp.square(prediction - target), reduction, "mse")
 
 
 def l1(prediction: Array, target: Array, *, reduction: str = "mean") -> Array:
@@ -98,7 +112,7 @@ def l1(prediction: Array, target: Array, *, reduction: str = "mean") -> Array:
     np.float64(1.5)
     """
     xp, target = _alike(prediction, target, "l1")
-    return _reduce(xp, xp.abs(prediction - target), reduction)
+    return _reduce(xp, xp.abs(prediction - target), reduction, "l1")
 
 
 def huber(prediction: Array, target: Array, *, delta: float = 1.0, reduction: str = "mean") -> Array:
@@ -113,7 +127,7 @@ def huber(prediction: Array, target: Array, *, delta: float = 1.0, reduction: st
     xp, target = _alike(prediction, target, "huber")
     d = xp.abs(prediction - target)
     inside = xp.minimum(d, xp.full_like(d, delta))
-    return _reduce(xp, inside * (d - 0.5 * inside), reduction)
+    return _reduce(xp, inside * (d - 0.5 * inside), reduction, "huber")
 
 
 LOSSES: dict[str, Loss] = {
@@ -146,17 +160,30 @@ def _alike(prediction: Array, target: Array, where: str) -> tuple[Namespace, Arr
             fix="Reshape the targets, e.g. y[:, None] for (N, 1): broadcasting would compare all rows with all rows.",
         )
     xp = namespace(prediction, target)
+    if not xp.isdtype(prediction.dtype, "real floating"):
+        raise DtypeError(
+            expected="floating-point outputs", got=f"{prediction.dtype}", where=where, fix="Cast them with xp.astype."
+        )
     return xp, target if target.dtype == prediction.dtype else xp.astype(target, prediction.dtype)
 
 
-def _reduce(xp: Namespace, values: Array, reduction: str) -> Array:
+def _reduce(xp: Namespace, values: Array, reduction: str, where: str) -> Array:
     """Rows (N,), or (N, k) averaged over k, to what was asked for."""
     if values.ndim > 1:
         values = xp.mean(values, axis=tuple(range(1, values.ndim)))
     if reduction == "mean":
+        if 0 in values.shape:
+            raise ShapeError(
+                expected="at least one row to average",
+                got="an empty batch",
+                where=where,
+                fix="Leave empty batches out.",
+            )
         return xp.mean(values)
     if reduction == "sum":
         return xp.sum(values)
     if reduction == "none":
         return values
-    raise ConfigError(expected="reduction mean, sum or none", got=repr(reduction), fix="Choose one of those.")
+    raise ConfigError(
+        expected="reduction mean, sum or none", got=repr(reduction), where=where, fix="Choose one of those."
+    )

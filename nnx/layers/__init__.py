@@ -10,15 +10,16 @@ from nnx.layers.parameter import Buffer, Parameter
 from nnx.layers.preparation import MinMaxScale, Preparation, Standardize
 from nnx.layers.sequential import Sequential
 from nnx.layers.training import Pass, current_pass, training
+from nnx.layers.unstandardize import Unstandardize
 
 LAYERS = (
     BatchNorm, Dropout, ELU, Flatten, GELU, LeakyReLU, Linear, Maxout, MinMaxScale, ReLU, Sequential, SiLU, Sigmoid,
-    Softmax, Softplus, Standardize, Tanh,
+    Softmax, Softplus, Standardize, Tanh, Unstandardize,
 )  # fmt: skip
 """Every layer: what a model file may ask for by name."""
 
 __all__ = [
     "LAYERS", "BatchNorm", "Buffer", "Dropout", "ELU", "Flatten", "GELU", "LeakyReLU", "Linear", "Maxout",
     "MinMaxScale", "Module", "Parameter", "Pass", "Preparation", "ReLU", "Sequential", "SiLU", "Sigmoid", "Softmax",
-    "Softplus", "Standardize", "Tanh", "current_pass", "observing", "training",
+    "Softplus", "Standardize", "Tanh", "Unstandardize", "current_pass", "observing", "training",
 ]  # fmt: skip

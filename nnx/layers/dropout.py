@@ -1,6 +1,5 @@
 """Dropout."""
 
-
 from nnx import backends, ops, random
 from nnx.autodiff.transforms import value_of
 from nnx.errors import ConfigError

@@ -4,7 +4,8 @@ import difflib
 from typing import TYPE_CHECKING, Any
 
 from nnx import backends
-from nnx.errors import StateError
+from nnx.autodiff import Tensor
+from nnx.errors import DtypeError, StateError
 from nnx.layers.parameter import Parameter
 from nnx.typing import Array
 
@@ -34,12 +35,20 @@ def check_paths(state: dict[str, Array], declared: dict[str, Parameter], model: 
     )
 
 
-def placed(value: Any, slot: tuple[Parameter, list[tuple["Module", str]]], where: str) -> Array:
-    """The value where the model's own array is, checked for its shape."""
+def placed(value: Any, path: str, slot: tuple[Parameter, list[tuple["Module", str]]], any_dtype: bool) -> Array:
+    """The value where the model's own array is, checked for its shape and, unless ``any_dtype``, its dtype."""
     declaration, holders = slot
     module, name = holders[0]
     current = module.__dict__.get(name)
-    if current is not None and type(value) is not type(current):
+    if current is not None and type(value) is not Tensor:
         backend = backends.of(current)
-        value = backend.asarray(value)
-    return declaration.checked(value, f"{where}.{name}")
+        if not (backend.owns(value) and backend.resides(value)):
+            value = backend.asarray(value)
+        if value.dtype != current.dtype and not any_dtype:
+            raise DtypeError(
+                expected=f"dtype {current.dtype}, as the model",
+                got=f"{value.dtype}",
+                where=path,
+                fix="Cast the arrays, or the model with model.to(backend, dtype=...).",
+            )
+    return declaration.checked(value, path)

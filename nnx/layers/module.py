@@ -21,8 +21,9 @@ from typing import Any, Self
 from nnx import backends, random
 from nnx.autodiff.transforms import is_array
 from nnx.errors import NnxError, StateError
-from nnx.layers import loading
+from nnx.layers import loading, nest
 from nnx.layers.parameter import Parameter
+from nnx.layers.training import current_pass
 from nnx.typing import Array
 
 Slots = dict[str, tuple[Parameter, list[tuple["Module", str]]]]
@@ -99,17 +100,37 @@ class Module:
             self.__dict__.pop(name, None)
             self.__dict__["_ready"] = False
         elif name in declared and is_array(value):
-            self.__dict__[name] = declared[name].checked(value, f"{self._place()}.{name}")
+            self._assign(name, declared[name].checked(value, f"{self._place()}.{name}"))
         elif is_array(value):
             raise StateError(
                 expected="a declared array",
                 got=f"a bare array for {type(self).__name__}.{name}",
                 fix=f"Write self.{name} = nnx.Parameter(array) to train it, or nnx.Buffer(array) to keep it.",
             )
+        elif name in declared and value is not None and not isinstance(value, Module):
+            raise StateError(
+                expected=f"an array for {type(self).__name__}.{name}",
+                got=f"{type(value).__name__} {value!r}",
+                fix="Make an array of it: backend.asarray(value); or None to do without.",
+            )
+        elif nest.holds_parameters(value):
+            raise StateError(
+                expected="parameters as attributes",
+                got=f"{type(self).__name__}.{name}, a {type(value).__name__} with parameters in it",
+                fix="Give each a name of its own, or put modules that hold them into the list.",
+            )
         else:
             _structure[0] += 1
             declared.pop(name, None)
             self.__dict__[name] = value
+
+    def _assign(self, name: str, value: Array) -> None:
+        """A new value; one for a buffer in a training pass is kept by the pass and written when it ends."""
+        this = current_pass()
+        if this is None or self._declared[name].trained:
+            self.__dict__[name] = value
+        else:
+            this.update(self, name, value)
 
     def __getattr__(self, name: str) -> Any:
         """Reached only for what is not there yet: a declared array without values."""
@@ -120,8 +141,8 @@ class Module:
 
     def _children(self) -> Iterator[tuple[str, "Module"]]:
         for name, value in self.__dict__.items():
-            if name[0] != "_":
-                yield from _modules_in(value, name)
+            if name not in nest.OWN:
+                yield from nest.modules_in(value, name)
 
     def modules(self, prefix: str = "") -> Iterator[tuple[str, "Module"]]:
         """Every module of the tree once with its path, this one first (its path is empty)."""
@@ -141,10 +162,10 @@ class Module:
         Remembered until an attribute of any module is set to something else than an array, or a list changes.
         """
         version, containers, slots = self.__dict__.get("_known_slots", (-1, (), {}))
-        if version == _structure[0] and all(container == as_it_was for container, as_it_was in containers):
+        if version == _structure[0] and all(map(nest.unchanged, containers)):
             return slots  # type: ignore[no-any-return]
         slots = self._find_slots()
-        containers = [(c, copy.copy(c)) for _, module in self.modules() for c in _containers(module.__dict__)]
+        containers = [(c, nest.items(c)) for _, module in self.modules() for c in nest.containers(module.__dict__)]
         self.__dict__["_known_slots"] = (_structure[0], containers, slots)
         return slots
 
@@ -154,7 +175,16 @@ class Module:
             for name, declaration in module._declared.items():
                 full = f"{path}.{name}" if path else name
                 places.setdefault(id(declaration), (full, declaration, []))[2].append((module, name))
-        return {path: (declaration, holders) for path, declaration, holders in places.values()}
+        slots = {path: (declaration, holders) for path, declaration, holders in places.values()}
+        if len(slots) < len(places):
+            paths = [path for path, _, _ in places.values()]
+            raise StateError(
+                expected="one path for each array",
+                got=f"two arrays at {next(path for path in paths if paths.count(path) > 1)}",
+                where=self._place(),
+                fix="Choose keys without dots for modules in dictionaries.",
+            )
+        return slots
 
     # values ----------------------------------------------------------------------------------------------------------
     def initialize(self, seed: int = 0, *, dtype: Any = None) -> Self:
@@ -172,6 +202,7 @@ class Module:
         current = next((module.__dict__[name] for module, name in holders if name in module.__dict__), None)
         backend = backends.get("numpy") if current is None else backends.of(current)
         value = backend.asarray(declaration.draw(random.key(seed, "initialize", path), dtype))
+        declaration.checked(value, path)
         for module, name in holders:
             module.__dict__[name] = value
 
@@ -195,12 +226,17 @@ class Module:
         """Whether every array has values."""
         return all(name in module.__dict__ for _, holders in self._slots().values() for module, name in holders)
 
-    def _arrays(self, keep: Callable[[Parameter, bool], bool]) -> dict[str, Array]:
-        if not self._ready:
+    def _filled(self) -> Slots:
+        """The slots, all with values: parts may have been added since the last time."""
+        slots = self._slots()
+        if not self._ready or any(name not in m.__dict__ for _, holders in slots.values() for m, name in holders):
             self._fill(0)
+        return slots
+
+    def _arrays(self, keep: Callable[[Parameter, bool], bool]) -> dict[str, Array]:
         return {
             path: holders[0][0].__dict__[holders[0][1]]
-            for path, (declaration, holders) in self._slots().items()
+            for path, (declaration, holders) in self._filled().items()
             if keep(declaration, any(name in module._frozen for module, name in holders))
         }
 
@@ -224,12 +260,16 @@ class Module:
     def load(self, state: dict[str, Array]) -> Self:
         """Take values by path: either all arrays, or exactly the trainable parameters, or exactly the buffers.
 
-        Host arrays go to where the model's arrays are. ``StateError`` names every path that is missing or unknown,
-        and every array of another shape; then nothing has been changed.
+        Arrays go to where the model's arrays are. A whole state may bring another dtype; a part must have the model's.
+        ``StateError`` names every path that is missing or unknown; that, ``ShapeError`` and ``DtypeError`` leave the
+        model as it was.
         """
         slots = self._slots()
         loading.check_paths(state, {path: declaration for path, (declaration, _) in slots.items()}, self)
-        values = {path: loading.placed(value, slots[path], self._place()) for path, value in state.items()}
+        if len(state) < len(slots):
+            self._filled()
+        whole = len(state) == len(slots)
+        values = {path: loading.placed(value, path, slots[path], whole) for path, value in state.items()}
         for path, value in values.items():
             for module, name in slots[path][1]:
                 module.__dict__[name] = value
@@ -240,17 +280,22 @@ class Module:
     def to(self, backend: Any, dtype: Any = None) -> Self:
         """Move all arrays to a backend such as "cupy:0"; ``dtype`` changes the floating ones, e.g. "float64"."""
         target = backends.get(backend)
+        slots, moved = self._filled(), {}
         for path, value in self.state().items():
             source = backends.of(value)
             floating = source.xp.isdtype(value.dtype, "real floating")
-            moved = value if source.name == target.name else source.to_numpy(value)
-            moved = target.asarray(moved, dtype=dtype if floating else None)
-            for module, name in self._slots()[path][1]:
-                module.__dict__[name] = moved
+            there = value if source.name == target.name else source.to_numpy(value)
+            moved[path] = target.asarray(there, dtype=dtype if floating else None)
+        for path, value in moved.items():
+            for module, name in slots[path][1]:
+                module.__dict__[name] = value
         return self
 
     def freeze(self, *names: str) -> Self:
-        """Keep these parameters of this module (all parameters below it, without names) out of training."""
+        """Keep these parameters of this module (all parameters below it, without names) out of training.
+
+        Buffers are not parameters: the running statistics of a frozen batch norm still move in training.
+        """
         return self._set_frozen(names, True)
 
     def unfreeze(self, *names: str) -> Self:
@@ -258,10 +303,11 @@ class Module:
         return self._set_frozen(names, False)
 
     def _set_frozen(self, names: tuple[str, ...], frozen: bool) -> Self:
-        unknown = [name for name in names if name not in self._declared]
+        known = [name for name, declaration in self._declared.items() if declaration.trained]
+        unknown = [name for name in names if name not in known]
         if unknown:
             raise StateError(
-                expected=f"parameters of {self._place()}: {', '.join(self._declared) or 'none'}",
+                expected=f"parameters of {self._place()}: {', '.join(known) or 'none'}",
                 got=", ".join(unknown),
                 fix="Freeze a part by model.layers[0].freeze('weight'), or the whole by model.freeze().",
             )
@@ -273,8 +319,7 @@ class Module:
     # copies ----------------------------------------------------------------------------------------------------------
     def map_arrays(self, fn: Callable[[str, Array], Array]) -> Self:
         """A copy of the tree with every array replaced by ``fn(path, array)``; this module is left as it was."""
-        if not self._ready:
-            self._fill(0)
+        self._filled()
         return self._copy("", fn, {}, {})  # type: ignore[return-value]
 
     def _copy(self, path: str, fn: Any, modules: dict[int, "Module"], arrays: dict[int, Array]) -> "Module":
@@ -293,8 +338,8 @@ class Module:
                 arrays[id(declaration)] = fn(prefix + name, contents[name])
             contents[name] = arrays[id(declaration)]
         for name, value in self.__dict__.items():
-            if name[0] != "_" and isinstance(value, (Module, list, tuple, dict)):
-                contents[name] = _copied(value, prefix + name, fn, modules, arrays)
+            if name not in nest.OWN and isinstance(value, (Module, list, tuple, dict)):
+                contents[name] = nest.copied(value, prefix + name, fn, modules, arrays)
         return twin
 
     def copy(self) -> Self:
@@ -312,36 +357,3 @@ class Module:
         args, kwargs = self._arguments
         shown = [repr(arg) for arg in args] + [f"{name}={value!r}" for name, value in kwargs.items()]
         return f"{type(self).__name__}({', '.join(shown)})"
-
-
-def _containers(attributes: dict[str, Any]) -> Iterator[Any]:
-    """The lists and dictionaries among attributes, also inside one another."""
-    waiting = [value for name, value in attributes.items() if name[0] != "_"]
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, (list, tuple, dict)):
-            waiting.extend(value.values() if isinstance(value, dict) else value)
-            if not isinstance(value, tuple):
-                yield value
-
-
-def _modules_in(value: Any, path: str) -> Iterator[tuple[str, Module]]:
-    if isinstance(value, Module):
-        yield path, value
-    elif isinstance(value, (list, tuple)):
-        for index, item in enumerate(value):
-            yield from _modules_in(item, f"{path}.{index}")
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            yield from _modules_in(item, f"{path}.{key}")
-
-
-def _copied(value: Any, path: str, fn: Any, modules: dict[int, Module], arrays: dict[int, Array]) -> Any:
-    if isinstance(value, Module):
-        return value._copy(path, fn, modules, arrays)
-    if isinstance(value, (list, tuple)):
-        items = [_copied(item, f"{path}.{index}", fn, modules, arrays) for index, item in enumerate(value)]
-        return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
-    if isinstance(value, dict):
-        return {key: _copied(item, f"{path}.{key}", fn, modules, arrays) for key, item in value.items()}
-    return value

@@ -1,8 +1,9 @@
 """Batch normalisation."""
 
 from nnx import init, ops
+from nnx.autodiff import namespace
 from nnx.autodiff.transforms import value_of
-from nnx.errors import ConfigError, ShapeError
+from nnx.errors import ConfigError, DtypeError, ShapeError
 from nnx.layers.linear import positive
 from nnx.layers.module import Module
 from nnx.layers.parameter import Buffer, Parameter
@@ -18,7 +19,10 @@ class BatchNorm(Module):
     estimate for single examples; so ``momentum=0.9`` here is PyTorch's ``momentum=0.1``. At inference the running
     statistics are used. The layer before needs no bias.
 
-    Errors: ``ShapeError`` for another number of channels, or for one value per channel in training (no variance).
+    A layer that is called twice in a pass moves its statistics twice.
+
+    Errors: ``ShapeError`` for another number of channels, or for one value per channel in training (no variance);
+    ``DtypeError`` for another dtype than the model's.
     Source: Ioffe and Szegedy (2015), arXiv:1502.03167.
     """
 
@@ -42,6 +46,13 @@ class BatchNorm(Module):
                 got=f"{tuple(x.shape)}",
                 fix="Channels come last; build BatchNorm with as many features as the layer before gives.",
             )
+        namespace(x, self.running_mean)
+        if x.dtype != self.running_mean.dtype:
+            raise DtypeError(
+                expected=f"x of dtype {self.running_mean.dtype}, as the model",
+                got=f"{x.dtype}",
+                fix="Cast x with xp.astype, or the model with model.to(backend, dtype=...).",
+            )
         this = current_pass()
         if this is None:
             return ops.normalize(x, self.running_mean, self.running_variance, self.gamma, self.beta, self.eps)
@@ -61,4 +72,4 @@ class BatchNorm(Module):
     def _move(self, this: Pass, mean: Array, variance: Array) -> None:
         m = self.momentum
         for name, batch in (("running_mean", mean), ("running_variance", variance)):
-            this.update(self, name, m * value_of(getattr(self, name)) + (1 - m) * value_of(batch))
+            this.update(self, name, m * this.buffer(self, name) + (1 - m) * value_of(batch))

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from nnx import backends, init, random
-from nnx.autodiff.transforms import is_array
-from nnx.errors import ShapeError
+from nnx.autodiff.transforms import is_array, value_of
+from nnx.errors import ConfigError, DtypeError, ShapeError
 from nnx.typing import Array
 
 
@@ -16,6 +16,9 @@ class Parameter:
     ``Parameter(shape, initializer)`` is drawn by ``initialize``; ``Parameter(array)`` begins with those values. The same
     declaration assigned in two places is one array: tied weights are stored, trained and counted once.
 
+    Values keep the dtype of their array; numbers and lists of them are float32. Errors: ``ConfigError`` for a shape without
+    an initializer, ``DtypeError`` for a parameter that is not of floating-point numbers.
+
     >>> Parameter((2, 3), init.he_normal())
     Parameter((2, 3), VarianceScaling(scale=2.0, fan='fan_in', distribution='normal', gain=1.0), 'float32')
     """
@@ -23,17 +26,32 @@ class Parameter:
     trained = True
 
     def __init__(self, shape: Any, initializer: Any = None, dtype: str | None = None) -> None:
-        if is_array(shape) or initializer is None:
-            array = backends.of(shape).to_numpy(shape) if is_array(shape) else np.asarray(shape)
-            shape, initializer, dtype = array.shape, _Given(array), dtype or _default(array)
+        kind = type(self).__name__
+        if initializer is None and not isinstance(shape, tuple):
+            array = _values(shape)
+            shape, initializer, dtype = array.shape, _Given(array), dtype or array.dtype.name
+        if not isinstance(shape, tuple) or not callable(initializer):
+            raise ConfigError(
+                expected="a tuple for the shape and an initializer, or an array",
+                got=f"{kind}({shape!r}, {initializer!r})",
+                fix=f"Write for example nnx.{kind}((64, 10), nnx.init.zeros()).",
+            )
         self.shape = tuple(int(n) for n in shape)
         self.initializer = initializer
-        self.dtype = dtype or "float32"
+        self.dtype = backends.dtype_name(dtype or "float32")
+        if self.trained and not self.dtype.startswith("float"):
+            raise DtypeError(
+                expected="floating-point values to train",
+                got=self.dtype,
+                where=kind,
+                fix="Make it a Buffer, or cast it to float32.",
+            )
 
     def draw(self, key: random.Key, dtype: Any = None) -> np.ndarray[Any, Any]:
         """Values on the host."""
         drawn = self.initializer(key, self.shape)
-        return np.asarray(drawn, dtype=dtype if dtype and self.dtype.startswith("float") else self.dtype)
+        wanted = dtype if dtype and self.dtype.startswith("float") else self.dtype
+        return np.asarray(drawn, dtype=backends.dtype_name(wanted))
 
     def checked(self, value: Array, where: str) -> Array:
         """``value``, if it has the declared shape."""
@@ -42,7 +60,7 @@ class Parameter:
                 expected=f"shape {self.shape}",
                 got=f"{tuple(value.shape)}",
                 where=where,
-                fix="Give an array of that shape, or declare the parameter anew.",
+                fix="Give an array of that shape, or declare it anew with another.",
             )
         return value
 
@@ -63,11 +81,15 @@ class _Given(init.Initializer):
         self.array = array
 
     def __call__(self, key: random.Key, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
-        return self.array
+        return self.array.copy()
 
     def __repr__(self) -> str:
         return "given"
 
 
-def _default(array: np.ndarray[Any, Any]) -> str:
-    return str(array.dtype)
+def _values(x: Any) -> np.ndarray[Any, Any]:
+    """A host copy; Python numbers are float32, as parameters are by default."""
+    if is_array(x):
+        return np.array(backends.of(value_of(x)).to_numpy(value_of(x)))
+    host = np.array(x)
+    return host.astype(np.float32) if host.dtype == np.float64 else host

@@ -5,8 +5,9 @@ from typing import Any, Self
 import numpy as np
 
 from nnx import backends, init
+from nnx.autodiff import namespace
 from nnx.autodiff.transforms import value_of
-from nnx.errors import DataError, DtypeError, ShapeError, StateError
+from nnx.errors import ConfigError, DataError, DtypeError, ShapeError, StateError
 from nnx.layers.linear import positive
 from nnx.layers.module import Module
 from nnx.layers.parameter import Buffer
@@ -27,6 +28,10 @@ class Preparation(Module):
         if "fitted" not in self.__dict__:
             return False
         original = self._origin or self
+        if (
+            original is not self and original.is_fitted
+        ):  # also where the arrays of this copy cannot be read, in a compiler
+            return True
         array = value_of(self.fitted)
         known, verdict = original.__dict__.get("_known", (None, False))
         if known is not array:
@@ -53,8 +58,10 @@ class Preparation(Module):
                 fix="Drop the row or fill it with the median of its column.",
             )
         state = {**self.measure(host), "fitted": np.asarray(1.0)}
-        self.load({name: np.asarray(value, dtype=self._declared[name].dtype) for name, value in state.items()})
-        return self
+        dtypes = {name: getattr(self, name).dtype for name in state}
+        return self.load(
+            {name: np.asarray(value, dtype=backends.dtype_name(dtypes[name])) for name, value in state.items()}
+        )
 
     def measure(self, x: np.ndarray[Any, Any]) -> dict[str, Any]:
         """The buffers for these inputs."""
@@ -68,6 +75,7 @@ class Preparation(Module):
                 got=f"{type(self).__name__} before fit",
                 fix="Call .fit(train.x) on it, or train with nnx.fit, which does.",
             )
+        namespace(x, self.fitted)
         if x.dtype != self.fitted.dtype:
             raise DtypeError(
                 expected=f"x of dtype {self.fitted.dtype}, as the model",
@@ -116,6 +124,8 @@ class MinMaxScale(Preparation):
 
     def __init__(self, features: int, low: float = -1.0, high: float = 1.0) -> None:
         super().__init__(features)
+        if not low < high:
+            raise ConfigError(expected="low < high", got=f"low={low}, high={high}", where="MinMaxScale")
         self.low, self.high = float(low), float(high)
         self.minimum = Buffer((features,), init.zeros())
         self.range = Buffer((features,), init.ones())
@@ -128,7 +138,6 @@ class MinMaxScale(Preparation):
     def prepare(self, x: Array) -> Array:
         """low + (high − low) (x − min)/range."""
         return (x - self.minimum) / self.range * (self.high - self.low) + self.low
-
 
 
 def _host(x: Array) -> Any:

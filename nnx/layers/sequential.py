@@ -21,6 +21,10 @@ class Sequential(Module):
                 raise TypeError(f"Sequential: expected modules, got {type(layer).__name__} at position {index}")
         self.layers = list(layers)
 
+    @property
+    def _arguments(self) -> tuple[tuple[Module, ...], dict[str, Any]]:  # the layers as they are now
+        return tuple(self.layers), {}
+
     def forward(self, x: Array) -> Array:
         """The composition of all layers."""
         for layer in self.layers:

@@ -8,6 +8,7 @@ import numpy as np
 
 from nnx import backends
 from nnx.layers.module import Module, observing
+from nnx.layers.training import inference
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def summarize(model: Module, input_shape: tuple[int, ...], dtype: Any = None) ->
         trained, frozen, size = _sizes(owned[id(module)])
         rows.append(Row(module._path, type(module).__name__, tuple(out.shape), trained, frozen, size))
 
-    with observing(note):
+    with inference(), observing(note):
         twin = model.map_arrays(lambda path, array: array)
         owned = {id(module): owned[id(module._origin)] for _, module in twin.modules()}
         for _, module in twin.modules():

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nnx import random
 from nnx.autodiff.transforms import value_of
@@ -24,42 +24,67 @@ class Pass:
 
     def __init__(self, seed: int, step: int) -> None:
         self.seed, self.step = seed, step
-        self._updates: dict[tuple[int, str], tuple[Module, str, str, Array]] = {}
+        self._updates: dict[tuple[int, str], tuple[Module, str, str, list[Array]]] = {}
 
     def key(self, purpose: str, module: "Module") -> random.Key:
         """The key of the next draw of this module: one for each call of it within the pass."""
         path = module._path
-        counts = _counts.get()
-        number = counts.get(path, 0)
-        _counts.set(MappingProxyType({**counts, path: number + 1}))
+        number = _count((purpose, path))
         return random.key(self.seed, purpose, f"{path}#{number}" if number else path, self.step)
+
+    def buffer(self, module: "Module", name: str) -> Array:
+        """The value of a buffer to build on, without its derivative: the last one of this pass, else the module's."""
+        owner = module._origin or module
+        number = _counts.get().get((id(owner), name), 0)
+        return self._updates[id(owner), name][3][number - 1] if number else value_of(getattr(module, name))
 
     def update(self, module: "Module", name: str, value: Array) -> None:
         """Remember a new value for a buffer, without its derivative."""
         owner = module._origin or module
         path = f"{module._path}.{name}" if module._path else name
-        self._updates[id(owner), name] = (owner, name, path, value_of(value))
+        values = self._updates.setdefault((id(owner), name), (owner, name, path, []))[3]
+        number = _count((id(owner), name))
+        values[number:] = [value_of(value)]
 
     @property
     def buffers(self) -> dict[str, Array]:
         """The buffers computed in this pass, by path."""
-        return {path: value for _, _, path, value in self._updates.values()}
+        return {path: values[-1] for _, _, path, values in self._updates.values()}
 
     def write_back(self) -> None:
         """Give the model its new buffers."""
-        for owner, name, _, value in self._updates.values():
-            setattr(owner, name, value)
+        for owner, name, _, values in self._updates.values():
+            owner.__dict__[name] = owner._declared[name].checked(values[-1], f"{owner._place()}.{name}")
 
 
 _pass: ContextVar[Pass | None] = ContextVar("nnx_training_pass", default=None)
-# How often each module drew in this pass. The mapping is never changed in place, so a copy of the context keeps it as
-# it was: a checkpoint that runs a part again draws the same masks again.
-_counts: ContextVar[Mapping[str, int]] = ContextVar("nnx_draw_counts", default=MappingProxyType({}))
+# How often each module drew in this pass, and gave a buffer a value. The mapping is never changed in place, so a copy of
+# the context keeps it as it was: a checkpoint that runs a part again draws the same masks again, and moves no running
+# statistics twice.
+_counts: ContextVar[Mapping[Any, int]] = ContextVar("nnx_draw_counts", default=MappingProxyType({}))
+
+
+def _count(what: Any) -> int:
+    """How often this was counted before in the pass."""
+    counts = _counts.get()
+    number = counts.get(what, 0)
+    _counts.set(MappingProxyType({**counts, what: number + 1}))
+    return number
 
 
 def current_pass() -> Pass | None:
     """The innermost training pass, ``None`` in inference."""
     return _pass.get()
+
+
+@contextmanager
+def inference() -> Iterator[None]:
+    """Calls of modules inside are inference, also within a training pass."""
+    token = _pass.set(None)
+    try:
+        yield
+    finally:
+        _pass.reset(token)
 
 
 @contextmanager

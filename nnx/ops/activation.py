@@ -1,6 +1,7 @@
 """Activations, element by element, one tape node each; with maxout, which takes the largest of k pieces.
 
-Where the derivative jumps it is taken as the one from the left: ReLU and leaky ReLU at 0 have 0 and ``slope``.
+Where the derivative jumps it is taken as the one from the left: ReLU and leaky ReLU at 0 have 0 and ``slope``. When a
+value is itself traced (for second derivatives) the function calls itself there, so that this holds at every order.
 """
 
 import math
@@ -9,6 +10,7 @@ from typing import Any
 
 from array_api_compat import device
 
+from nnx.autodiff import Namespace as Traced
 from nnx.autodiff import Primitive, namespace
 from nnx.autodiff.hooks import erf
 from nnx.errors import ConfigError, ShapeError
@@ -22,7 +24,7 @@ def _elementwise(forward: Callable[..., Any], derivative: Callable[..., Any]) ->
 
 # relu: max(x, 0) ------------------------------------------------------------------------------------------------------
 def _relu_forward(xp: Namespace, x: Array) -> tuple[Array, Array]:
-    y = xp.maximum(x, xp.zeros((), dtype=x.dtype, device=device(x)))
+    y = relu(x) if isinstance(xp, Traced) else xp.maximum(x, xp.zeros((), dtype=x.dtype, device=device(x)))
     return y, y
 
 
@@ -61,10 +63,12 @@ def leaky_relu(x: Array, slope: float = 0.01) -> Array:
 
 # elu: x if x > 0 else α (eˣ − 1) --------------------------------------------------------------------------------------
 def _elu_forward(xp: Namespace, x: Array, *, alpha: float) -> tuple[Array, Any]:
-    negative = alpha * xp.expm1(xp.minimum(x, xp.zeros_like(x)))
     positive = x > 0
-    factor = xp.where(positive, xp.ones_like(x), negative + alpha)
-    return xp.where(positive, x, negative), factor
+    if isinstance(xp, Traced):
+        y = elu(x, alpha)
+    else:
+        y = xp.where(positive, x, alpha * xp.expm1(xp.minimum(x, xp.zeros_like(x))))
+    return y, xp.where(positive, xp.ones_like(x), y + alpha)
 
 
 _elu = _elementwise(_elu_forward, lambda xp, factor: factor)
@@ -77,6 +81,9 @@ def elu(x: Array, alpha: float = 1.0) -> Array:
 
 # sigmoid: 1 / (1 + e⁻ˣ) -----------------------------------------------------------------------------------------------
 def _sigmoid_forward(xp: Namespace, x: Array) -> tuple[Array, Any]:
+    if isinstance(xp, Traced):
+        y = sigmoid(x)
+        return y, y * sigmoid(-x)
     e = xp.exp(-xp.abs(x))
     y = xp.where(x >= 0, xp.ones_like(e), e) / (1 + e)
     return y, e / ((1 + e) * (1 + e))
@@ -103,6 +110,8 @@ def tanh(x: Array) -> Array:
 
 # softplus: log(1 + eˣ) ------------------------------------------------------------------------------------------------
 def _softplus_forward(xp: Namespace, x: Array) -> tuple[Array, Array]:
+    if isinstance(xp, Traced):
+        return softplus(x), x
     return xp.maximum(x, xp.zeros_like(x)) + xp.log1p(xp.exp(-xp.abs(x))), x
 
 

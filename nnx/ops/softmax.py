@@ -1,7 +1,8 @@
 """Softmax, its logarithm, and the cross-entropy from logits, each one tape node.
 
 With z = x − max x: softmax p = eᶻ/Σeᶻ, log-softmax z − log Σeᶻ. Derivatives: p∘(g − Σ g∘p) for the first,
-g − p Σg for the second, and p − t for the cross-entropy −Σ t log p with Σt = 1.
+g − p Σg for the second, and p Σt − t for the cross-entropy −Σ t log p.
+A logit of −∞ is a class that cannot be: p = 0, no gradient, and it adds nothing to a cross-entropy unless the target has it.
 """
 
 from typing import Any
@@ -68,7 +69,8 @@ def _cross_entropy_forward(xp: Namespace, logits: Array, target: Array) -> tuple
     z, e = _shifted(xp, logits, -1)
     total = xp.sum(e, axis=-1, keepdims=True)
     log_p = z - xp.log(total)
-    return -xp.sum(target * log_p, axis=-1), (e / total, log_p, target)
+    present = xp.where(target == 0, xp.zeros_like(log_p), log_p)  # 0 · −∞ would be NaN
+    return -xp.sum(target * present, axis=-1), (e / total, log_p, target)
 
 
 def _cross_entropy_backward(xp: Namespace, needs: Any, saved: Any, g: Array) -> Any:

@@ -1,0 +1,36 @@
+"""The last layer of a regression: from standardised outputs to the targets' own unit."""
+
+from typing import Any
+
+import numpy as np
+
+from nnx import init
+from nnx.layers.parameter import Buffer
+from nnx.layers.preparation import Preparation
+from nnx.typing import Array
+
+
+class Unstandardize(Preparation):
+    """y = x σ + μ per output, with μ and the biased σ of the training targets: the inverse of ``Standardize``.
+
+    As the last layer it lets the layers before work with numbers near 1 whatever the unit of the targets. ``nnx.fit`` fits
+    it on the training targets. Where σ = 0 it is 1.
+
+    >>> layer = Unstandardize(1).fit(np.asarray([[100.0], [300.0]]))
+    >>> layer(np.asarray([[2.0]], dtype="float32"))
+    array([[400.]], dtype=float32)
+    """
+
+    def __init__(self, features: int) -> None:
+        super().__init__(features)
+        self.mean = Buffer((features,), init.zeros())
+        self.scale = Buffer((features,), init.ones())
+
+    def measure(self, x: np.ndarray[Any, Any]) -> dict[str, Any]:
+        """μ and σ."""
+        scale = x.std(axis=0)
+        return {"mean": x.mean(axis=0), "scale": np.where(scale > 1e-12 * np.abs(x).max(axis=0), scale, 1.0)}
+
+    def prepare(self, x: Array) -> Array:
+        """x σ + μ."""
+        return x * self.scale + self.mean
