@@ -10,6 +10,7 @@ from typing import Any
 from nnx import backends
 from nnx.autodiff.namespace import Namespace
 from nnx.autodiff.primitive import Primitive
+from nnx.autodiff.tensor import bare_key
 from nnx.typing import Array
 from nnx.typing import Namespace as Module
 
@@ -26,6 +27,7 @@ scatter_add = Primitive(_scatter_add, lambda xp, needs, index, g: (None, xp.take
 
 # put: zeros of a shape, with values added at a key; the adjoint of indexing
 def _put(xp: Module, values: Array, *, shape: tuple[int, ...], key: Any) -> tuple[Array, Any]:
+    key = bare_key(key)
     if isinstance(xp, Namespace):
         return put(values, shape=shape, key=key), key
     return backends.over(xp).put(xp, shape, key, values), key

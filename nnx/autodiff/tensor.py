@@ -48,8 +48,7 @@ class Tensor:
         return self._space.to_device(self, device, stream=stream)  # type: ignore[no-any-return]
 
     def __getitem__(self, key: Any, /) -> "Tensor":
-        plain = tuple(map(_value_of, key)) if isinstance(key, tuple) else _value_of(key)
-        return self._space.getitem(self, plain)  # type: ignore[no-any-return]
+        return self._space.getitem(self, bare_key(key))  # type: ignore[no-any-return]
 
     def __repr__(self) -> str:
         return f"{'Traced' if self._node else 'Tensor'}({self._array!r})"
@@ -98,8 +97,7 @@ class Tensor:
                 "x[key] = value on a traced array would lose the derivative",
                 fix="Build a new array instead: xp.where(mask, value, x), xp.concat or xp.stack.",
             )
-        plain = tuple(map(_value_of, key)) if isinstance(key, tuple) else _value_of(key)
-        self._array[plain] = self._space.lower(value)
+        self._array[bare_key(key)] = self._space.lower(value)
 
     def __len__(self) -> int:
         if not self.shape:
@@ -110,11 +108,16 @@ class Tensor:
         return iter(self._space.unstack(self))
 
 
-def _value_of(key: Any) -> Any:
+def value_of(x: Any) -> Any:
+    """The plain array at the bottom of a traced one."""
+    while type(x) is Tensor:
+        x = x._array
+    return x
+
+
+def bare_key(key: Any) -> Any:
     """An index has no derivative: only its value counts."""
-    while isinstance(key, Tensor):
-        key = key._array
-    return key
+    return tuple(map(value_of, key)) if isinstance(key, tuple) else value_of(key)
 
 
 def _operator(function: str) -> Any:

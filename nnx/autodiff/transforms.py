@@ -18,7 +18,7 @@ from nnx import tree
 from nnx.autodiff.namespace import Namespace, namespace
 from nnx.autodiff.over import namespace_over
 from nnx.autodiff.tape import Node, backward
-from nnx.autodiff.tensor import Tensor
+from nnx.autodiff.tensor import Tensor, value_of
 from nnx.errors import DtypeError, ShapeError
 from nnx.typing import Array
 from nnx.typing import Namespace as Module
@@ -337,10 +337,3 @@ def stop_gradient(x: Any) -> Any:
         return Tensor(one(leaf._array), None, leaf._space) if type(leaf) is Tensor else leaf
 
     return tree.map(one, x)
-
-
-def value_of(x: Any) -> Any:
-    """The plain array at the bottom of a traced one."""
-    while type(x) is Tensor:
-        x = x._array
-    return x
