@@ -79,7 +79,7 @@ class Fused:
         try:
             element = numba.njit(self._scalar_rule, error_model="numpy")
             element.compile((numba.types.Module(_functions()), *map(numba.typeof, samples)))
-        except (numba.core.errors.NumbaError, TypeError) as error:
+        except Exception as error:  # whatever stops the compiler, the rule still runs as written
             self.declined = str(error).strip().partition("\n")[0]
             return None
         result = next(iter(element.overloads.values())).signature.return_type

@@ -88,7 +88,7 @@ def _scatter_add(xp: Namespace, index: Array, values: Array, n: int) -> Array:
 
     ``NNX_DETERMINISTIC=1`` asks for the sorted default instead; dtypes without atomic addition take it too.
     """
-    if os.environ.get("NNX_DETERMINISTIC") == "1" or values.dtype.char not in "fdFD":
+    if os.environ.get("NNX_DETERMINISTIC") == "1" or values.dtype.char not in "fd":
         return portable.scatter_add(xp, index, values, n)
     out = cupy.zeros((n, *values.shape[1:]), dtype=values.dtype)
     cupyx.scatter_add(out, index, values)
@@ -128,8 +128,11 @@ def _philox() -> Any:
 
 
 def _fuse(rule: Callable[..., Any]) -> Callable[..., Any]:
-    """``cupy.fuse`` on the rule with CuPy's own functions for ``xp``; scalars go in as the arrays' dtype."""
-    fused = cupy.fuse(lambda *args: rule(cupy, *args), kernel_name=f"nnx_{rule.__name__.strip('<>')}")
+    """``cupy.fuse`` on the rule with CuPy's own functions for ``xp``; scalars go in as the arrays' dtype.
+
+    The CUDA compiler contracts a product and a sum into one rounding: a few ulp of the largest term from the default.
+    """
+    fused = cupy.fuse(kernel_name=f"nnx_{rule.__name__.strip('<>')}")(lambda *args: rule(cupy, *args))
 
     def run(xp: Namespace, *args: Any) -> Any:
         dtype = next((arg.dtype for arg in args if isinstance(arg, cupy.ndarray)), None)

@@ -14,7 +14,9 @@ import jax.numpy as xp
 import jax.scipy.special
 import numpy as np
 
+from nnx.backends import portable
 from nnx.backends.backend import Backend, Deviation
+from nnx.backends.portable.put import arrays_in
 from nnx.errors import BackendUnavailable, DtypeError
 from nnx.typing import Array, Namespace
 
@@ -93,7 +95,10 @@ def _scatter_add(xp: Namespace, index: jax.Array, values: jax.Array, n: int) -> 
 
 
 def _put(xp: Namespace, shape: tuple[int, ...], key: Any, values: jax.Array) -> jax.Array:
-    return xp.zeros(shape, dtype=values.dtype).at[key].add(values)
+    """JAX arrays are never assigned to; at arrays of indices the default needs no assignment either."""
+    if arrays_in(key if isinstance(key, tuple) else (key,)):
+        return portable.put(xp, shape, key, values, scatter_add=_scatter_add)
+    return xp.zeros(shape, dtype=values.dtype).at[key].set(values)
 
 
 def _fuse(rule: Callable[..., Any]) -> Callable[..., Any]:

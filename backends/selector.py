@@ -127,7 +127,9 @@ def _module(name: str) -> ModuleType:
 
 
 def _finder(array: Any) -> Callable[[Any], Backend]:
-    """How arrays of this type tell their backend."""
+    """How arrays of this type tell their backend; a traced array lives where the array inside it does."""
+    if getattr(type(array), "__nnx_tensor__", False):
+        return lambda x: of(x._array)
     for kind in type(array).__mro__:
         name = _PACKAGES.get(kind.__module__.partition(".")[0])
         if name and kind is not object:

@@ -108,8 +108,9 @@ def bernoulli(key: Key, p: float, shape: Shape, backend: Any = "numpy") -> Array
     if isinstance(words, np.ndarray):
         halves = words.astype("<u8", copy=False).view("<u4")
         return be.asarray((halves < threshold)[:count].reshape(shape))
-    low, high = words & 0xFFFFFFFF, words >> 32  # drawn on the device
-    return be.xp.reshape(be.xp.stack([low, high], axis=1) < threshold, (-1,))[:count].reshape(shape)
+    xp = be.xp  # drawn on the device
+    halves = xp.reshape(xp.stack([words & 0xFFFFFFFF, words >> 32], axis=1), (-1,))
+    return xp.reshape(halves[:count] < threshold, shape)
 
 
 def _words(key: Key, shape: Shape) -> np.ndarray:
@@ -177,5 +178,5 @@ def _ratio(coefficients: np.ndarray, x: np.ndarray) -> np.ndarray:
         total += pair
         total *= x
     total += coefficients[0]
-    ratio: np.ndarray = total[0] / total[1]
+    ratio: np.ndarray = np.divide(total[0], total[1])
     return ratio

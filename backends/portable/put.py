@@ -27,12 +27,32 @@ def put(
     array([0., 4., 0., 2.])
     """
     keys = key if isinstance(key, tuple) else (key,)
-    arrays = _arrays(keys)
-    if arrays and not xp.isdtype(arrays[0].dtype, "bool"):
+    arrays = arrays_in(keys)
+    if arrays and xp.isdtype(arrays[0].dtype, "bool"):
+        return _put_at_mask(xp, shape, arrays[0], values)
+    if arrays:
         return _put_at_integers(xp, shape, _expand(keys, len(shape)), values, scatter_add)
     out = xp.zeros(shape, dtype=values.dtype, device=array_api_compat.device(values))
-    out[key] = values  # every place is named once, and nobody else has this array
-    return out
+    places = tuple(part for part in keys if part is not None)  # the standard assigns to no new axis
+    out[places] = values if len(places) == len(keys) else xp.reshape(values, tuple(out[places].shape))
+    return out  # every place was named once, and nobody else has this array
+
+
+def arrays_in(keys: tuple[Any, ...]) -> list[Any]:
+    """The parts of a key that are arrays."""
+    return [part for part in keys if not (part is None or part is ... or isinstance(part, int | slice))]
+
+
+def _put_at_mask(xp: Namespace, shape: tuple[int, ...], mask: Array, values: Array) -> Array:
+    """Each True takes the next row of ``values``: by counting, so that no shape depends on data."""
+    zeros = xp.zeros(shape, dtype=values.dtype, device=array_api_compat.device(values))
+    if values.shape[0] == 0:
+        return zeros
+    flat = xp.astype(xp.reshape(mask, (-1,)), xp.int64)
+    rank = xp.cumulative_sum(flat) - flat  # of a False too, where it may be one too many
+    rows = xp.take(values, xp.where(rank < values.shape[0], rank, xp.zeros_like(rank)), axis=0)
+    beside = (1,) * (len(shape) - mask.ndim)
+    return xp.where(xp.reshape(mask, (*mask.shape, *beside)), xp.reshape(rows, shape), zeros)
 
 
 def _put_at_integers(
@@ -41,7 +61,7 @@ def _put_at_integers(
     """The indexed axes become one flat axis, and ``scatter_add`` does the rest."""
     taken = [axis for axis, part in enumerate(keys) if not isinstance(part, slice)]
     kept = [axis for axis, part in enumerate(keys) if isinstance(part, slice)]
-    parts = xp.broadcast_arrays(*(_index(xp, keys[axis], _arrays(keys)[0]) for axis in taken))
+    parts = xp.broadcast_arrays(*(_index(xp, keys[axis], arrays_in(keys)[0]) for axis in taken))
     flat = xp.zeros_like(parts[0])
     for axis, part in zip(taken, parts, strict=True):
         flat = flat * shape[axis] + xp.where(part < 0, part + shape[axis], part)
@@ -63,10 +83,6 @@ def _expand(keys: tuple[Any, ...], ndim: int) -> tuple[Any, ...]:
     before, after = keys[:at], keys[at + 1 :]
     full = (slice(None),) * (ndim - len(before) - len(after))
     return (*before, *full, *after)
-
-
-def _arrays(keys: tuple[Any, ...]) -> list[Any]:
-    return [part for part in keys if not (part is None or part is ... or isinstance(part, int | slice))]
 
 
 def _index(xp: Namespace, part: Any, like: Array) -> Array:

@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+from support.compare import assert_agrees
+
+from nnx import backends
+
+SHAPE = (4, 5, 3)
+A, B = np.asarray([1, 3, 1, -1]), np.asarray([0, 2, 0, -5])
+KEYS = {
+    "int": (2, ...),
+    "negative int": (-1, ...),
+    "all ints": (1, 2, 0),
+    "slice": (slice(1, 3), ...),
+    "step": (slice(None), slice(None, None, 2), ...),
+    "backwards": (slice(None, None, -1), ...),
+    "backwards from the middle": (slice(2, None, -2), slice(None), slice(None, 0, -1)),
+    "backwards after ...": (..., slice(None, None, -1)),
+    "backwards beside an int and None": (2, None, slice(3, 0, -1), ...),
+    "new axes": (None, slice(1, 2), None, ...),
+    "ellipsis": (..., 1),
+    "empty slice": (slice(3, 1), ...),
+    "mask": np.arange(60).reshape(SHAPE) % 7 == 0,
+    "no place in the mask": np.zeros(SHAPE, bool),
+    "array": (A, ...),
+    "array of two axes": (np.asarray([[0, 1], [1, 0]]), ...),
+    "array in the middle": (slice(None), A, slice(None)),
+    "array at the end": (..., np.asarray([2, 0, 2])),
+    "two arrays": (A, B, ...),
+    "two arrays apart": (A, slice(None), np.asarray([0, 2, 0, 1])),
+    "arrays that broadcast": (A[:, None], B[None, :], ...),
+    "array and int": (A, 2, ...),
+    "all axes": (A, B, np.asarray([0, 2, 0, 1])),
+    "empty array": (np.zeros(0, int), ...),
+    "0-d array": (np.asarray(2), ...),
+}
+
+
+@pytest.mark.parametrize("name", KEYS)
+@pytest.mark.parametrize("dtype", ["float32", "int64"])
+def test_put_is_the_adjoint_of_indexing(be, host, name, dtype):
+    key = KEYS[name]
+    taken = np.zeros(SHAPE)[key]
+    values = np.random.default_rng(1).integers(-9, 9, size=taken.shape).astype(dtype)
+    expected = np.zeros(SHAPE, dtype)
+    np.add.at(expected, key, values)
+    there = (
+        tuple(be.asarray(k) if isinstance(k, np.ndarray) else k for k in key)
+        if isinstance(key, tuple)
+        else be.asarray(key)
+    )
+    assert_agrees(be.put(be.xp, SHAPE, there, be.asarray(values)), expected, exact=True, backend=be)
+    basic = not any(isinstance(part, np.ndarray) for part in (key if isinstance(key, tuple) else (key,)))
+    if not (
+        basic and (be.name == "jax" or (be.name == "torch" and "backwards" in name))
+    ):  # there the default cannot assign
+        assert_agrees(host.put(be.xp, SHAPE, there, be.asarray(values)), expected, exact=True, backend=be)
+
+
+def test_a_bare_key(be):
+    out = be.put(be.xp, (4,), be.asarray([1, 3, 1]), be.asarray([1.0, 2.0, 3.0]))
+    assert be.to_numpy(out).tolist() == [0.0, 4.0, 0.0, 2.0]
+    assert be.to_numpy(be.put(be.xp, (3,), slice(None, None, -1), be.asarray([1.0, 2.0, 3.0]))).tolist() == [3, 2, 1]
+    assert be.to_numpy(be.put(be.xp, (3,), 1, be.asarray(2.0))).tolist() == [0, 2, 0]
+
+
+def test_a_mask_of_the_leading_axes(be, host):
+    mask, values = np.asarray([True, False, True]), np.arange(8.0).reshape(2, 4)
+    expected = np.zeros((3, 4))
+    expected[mask] = values
+    for hook in (be.put, host.put):
+        assert_agrees(hook(be.xp, (3, 4), be.asarray(mask), be.asarray(values)), expected, exact=True, backend=be)
+
+
+def test_no_shape_depends_on_data(strict_flags):
+    be = backends.get("strict")
+    out = be.put(be.xp, (3,), be.asarray([True, False, True]), be.asarray([1.0, 2.0]))
+    assert be.to_numpy(out).tolist() == [1.0, 0.0, 2.0]
+
+
+def test_put_inside_jit():
+    jax = pytest.importorskip("jax", reason="jax is not installed")
+    be = backends.get("jax")
+    mask, index = be.asarray([True, False, True]), be.asarray([2, 0])
+    put = jax.jit(lambda key, values: be.put(be.xp, (3,), key, values))
+    assert put(mask, be.asarray([1.0, 2.0])).tolist() == [1.0, 0.0, 2.0]
+    assert put(index, be.asarray([1.0, 2.0])).tolist() == [2.0, 0.0, 1.0]
