@@ -34,6 +34,7 @@ from nnx.layers import (
     Softplus,
     Standardize,
     Tanh,
+    Unstandardize,
     training,
 )  # fmt: skip
 from nnx.train import evaluate, fit, load, predict, save
@@ -42,7 +43,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ELU", "GELU", "BatchNorm", "Buffer", "Dropout", "Flatten", "LeakyReLU", "Linear", "Maxout", "MinMaxScale",
-    "Module", "Parameter", "ReLU", "Sequential", "SiLU", "Sigmoid", "Softmax", "Softplus", "Standardize", "Tanh",
+    "Module", "Parameter", "ReLU", "Sequential", "SiLU", "Sigmoid", "Softmax", "Softplus", "Standardize", "Tanh", "Unstandardize",
     "__version__", "autodiff", "backends", "checkpoint", "custom_vjp", "data", "evaluate", "fit", "grad", "gradcheck", "hvp", "init", "jvp", "layers", "load", "losses",
     "metrics", "namespace", "ops", "optim", "predict", "random", "regularizers", "save", "stop_gradient", "training", "value_and_grad",
     "vjp",

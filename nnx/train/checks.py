@@ -8,7 +8,7 @@ import numpy as np
 from nnx import backends, optim
 from nnx.data import Dataset
 from nnx.errors import ConfigError, DataError, ShapeError
-from nnx.layers import Flatten, Module, Preparation, Sequential, training
+from nnx.layers import Flatten, Module, Preparation, Sequential, Unstandardize, training
 from nnx.train.evaluation import backend_of, dtype_of, outputs_in_batches
 from nnx.train.run import METRICS, MODEL
 
@@ -76,9 +76,12 @@ def claim(directory: Path) -> None:
 
 
 def prepare(model: Module, train: Dataset, seed: int) -> None:
-    """Draw the parameters if nobody has, and fit preparation layers at the front that nobody has fitted."""
+    """Draw the parameters if nobody has; fit what nobody has fitted: preparation at the front, ``Unstandardize`` at the end."""
     if not model.initialized:
         model.initialize(seed)
+    last = model.layers[-1] if isinstance(model, Sequential) and model.layers else None
+    if isinstance(last, Unstandardize) and not last.is_fitted and train.task == "regression":
+        last.fit(train.y)
     passed: list[Module] = []
     for layer in model.layers if isinstance(model, Sequential) else ():
         if not isinstance(layer, (Preparation, Flatten)):

@@ -58,7 +58,8 @@ def fit(
     checks.check_fit(model, train, batch_size)
     steps = batch_count(len(train), batch_size)
     optimizer = (optimizer or optim.Adam(1e-3)).with_steps_per_epoch(steps)
-    run = Run(model, train.task, epochs, steps, METRIC[train.task or "regression"], directory and Path(directory))
+    metric, place = METRIC[train.task or "regression"], Path(directory) if directory else None
+    run = Run(model, train.task, epochs, steps, metric, validated=val is not None, directory=place)
     run.state = optimizer.init(model.parameters())
     told = _callbacks(callbacks, run.directory)
     for callback in told:

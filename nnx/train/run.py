@@ -21,6 +21,7 @@ class Run:
     epochs: int
     steps_per_epoch: int
     metric: str
+    validated: bool = False
     directory: Path | None = None
     history: list[Record] = field(default_factory=list)
     state: dict[str, Any] = field(default_factory=dict)
@@ -31,8 +32,9 @@ class Run:
     @property
     def monitor(self) -> str:
         """What "best" is judged by: the metric on validation data; without any, the metric or the loss in training."""
-        known = self.history[0] if self.history else {}
-        return next((name for name in (f"val_{self.metric}", self.metric) if name in known), "loss")
+        if self.validated:
+            return f"val_{self.metric}"
+        return self.metric if self.history and self.metric in self.history[0] else "loss"
 
     @property
     def best(self) -> Record:

@@ -15,6 +15,7 @@ FLOORS: dict[str, int] = {
     "nnx.estimators": 8,
     "nnx.export": 8,
     "nnx.train": 7,
+    "nnx.models": 7,
     "nnx.layers": 6,
     "nnx.losses": 6,
     "nnx.ops": 5,

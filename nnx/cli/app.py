@@ -1,0 +1,199 @@
+"""The verbs, their flags, and how every mistake ends in one line and a code.
+
+Exit codes: 0 done, 1 error, 2 wrong usage, configuration or data, 4 diverged, 130 ended by ^C, 141 nobody reads the output.
+"""
+
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from inspect import Parameter, Signature
+from typing import Annotated, Any
+
+from nnx.cli import display
+from nnx.cli.config import FIELDS, KINDS, flag
+from nnx.errors import (
+    BackendUnavailable,
+    ConfigError,
+    DataError,
+    DivergedError,
+    DtypeError,
+    NnxError,
+    ShapeError,
+    StateError,
+)
+
+USAGE = (ConfigError, DataError, ShapeError, DtypeError, StateError, BackendUnavailable)
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    """Parse and run a command line; the exit code."""
+    tokens = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    if os.environ.get("NNX_DEBUG") == "1":
+        return _called(tokens)
+    try:
+        return _called(tokens)
+    except DivergedError as error:
+        return _fail(4, str(error))
+    except USAGE as error:
+        return _fail(2, as_flags(str(error)))
+    except BrokenPipeError:
+        display.silence(sys.stdout)
+        return 141
+    except KeyboardInterrupt:
+        return _fail(130, "interrupted")
+    except MemoryError:
+        return _fail(1, "out of memory. Use a smaller --batch-size or --model, or free memory.")
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        return _fail(1, f"{place}{error.strerror or error}")
+    except NnxError as error:
+        return _fail(1, str(error))
+    except Exception as error:
+        return _fail(
+            1, f"a mistake in nnx: {type(error).__name__}: {error}. NNX_DEBUG=1 shows where; please report it."
+        )
+
+
+def _called(tokens: list[str]) -> int:
+    import cyclopts
+
+    try:
+        command, bound, *_ = _app().parse_args(tokens, exit_on_error=False, print_error=False)
+    except cyclopts.CycloptsError as error:
+        raise _misused(error, tokens) from error
+    answer = command(*bound.args, **bound.kwargs)
+    return answer if isinstance(answer, int) else 0
+
+
+def _fail(code: int, message: str) -> int:
+    print(f"nnx: {one_line(message)}", file=sys.stderr)
+    return code
+
+
+def one_line(text: str) -> str:
+    """A text on one line, without characters that would command a terminal.
+
+    >>> one_line("a\\n  b \\x1b[31m")
+    'a b \\\\x1b[31m'
+    """
+    flat = re.sub(r"\s*\n\s*", " ", text.strip())
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in flat)
+
+
+def as_flags(text: str) -> str:
+    """Advice for Python, as a flag: the same names with dashes.
+
+    >>> as_flags("Pass header=False, or drop=['id'], batch_size=63 or task='regression'.")
+    'Pass --no-header, or --drop id, --batch-size 63 or --task regression.'
+    """
+
+    def flagged(found: re.Match[str]) -> str:
+        name, value = found[1], found[2]
+        if name not in FIELDS:
+            return found[0]
+        if value in ("True", "False"):
+            return flag(name) if value == "True" else flag(name).replace("--", "--no-", 1)
+        return f"{flag(name)} {value.strip('[]').strip(chr(39))}"
+
+    return re.sub(r"\b([a-z_0-9]+)=(\[?'[^']*'\]?|True\b|False\b|\d[\d.e+-]*(?<!\.))", flagged, text)
+
+
+# The app --------------------------------------------------------------------------------------------------------------
+def _app() -> Any:
+    from cyclopts import App
+
+    from nnx.cli.backends import backends
+    from nnx.cli.evaluate import evaluate
+    from nnx.cli.predict import predict
+    from nnx.cli.summary import summary
+
+    app = App(
+        name="nnx",
+        help="Train neural networks on any array library.\n\nnnx train digits\n\nnnx VERB --help shows examples.",
+        version=version("nnx-array"),
+        help_format="plaintext",
+    )
+    app.command(_train(), name="train")
+    app.command(
+        _documented(evaluate, run=RUN, data=DATA, backend=BACKEND, batch_size=BATCH, json=JSON), name="evaluate"
+    )
+    app.command(
+        _documented(predict, run=RUN, data=DATA, out=OUT, backend=BACKEND, batch_size=BATCH, force=FORCE),
+        name="predict",
+    )
+    app.command(_documented(summary, run=RUN), name="summary")
+    app.command(_documented(backends, json=JSON), name="backends")
+    return app
+
+
+RUN = {"help": "A run directory, such as runs/digits-001, or a model file."}
+DATA = {"help": "digits, or a file or folder like the one it was trained on."}
+BACKEND = {"help": "numpy, cupy, torch, jax or strict, perhaps with a device: cupy:0."}
+BATCH = {"help": "Rows computed together."}
+JSON = {"help": "JSON instead of text.", "negative": ()}
+OUT = {"name": ("--out", "-o"), "help": "The CSV file to write; - is standard output."}
+FORCE = {"help": "Overwrite the file.", "negative": ()}
+
+
+def _documented(function: Callable[..., int], **about: dict[str, Any]) -> Callable[..., int]:
+    """The function, with what each of its parameters says in the help."""
+    import inspect
+
+    from cyclopts import Parameter as Option
+
+    signature = inspect.signature(function)
+    parameters = [
+        p.replace(annotation=Annotated[p.annotation, Option(**about[name])]) for name, p in signature.parameters.items()
+    ]
+    return _with(function, signature.replace(parameters=parameters))
+
+
+def _train() -> Callable[..., int]:
+    """The verb with a flag for every setting; only those that were given reach it."""
+    from cyclopts import Group
+    from cyclopts import Parameter as Option
+
+    from nnx.cli.train import train
+
+    order = Group.create_ordered
+    groups = {name: order(name) for name in dict.fromkeys(f.metadata["group"] for f in FIELDS.values())}
+    parameters = []
+    for name, f in FIELDS.items():
+        group = groups[f.metadata["group"]]
+        options: dict[str, Any] = {"help": f.metadata["help"], "group": group}
+        if name in ("json", "drop", "categorical"):
+            options["negative"] = ()
+        kind = Parameter.KEYWORD_ONLY
+        if name == "source":
+            kind = Parameter.POSITIONAL_ONLY
+        parameters.append(
+            Parameter(name, kind, default=f.default, annotation=Annotated[KINDS[name], Option(**options)])
+        )
+    option = Option(
+        name="--config", help="TOML file with settings under the names of these flags.", group=groups["Output"]
+    )
+    parameters.append(
+        Parameter("config_file", Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, option])
+    )
+    return _with(train, Signature(parameters))
+
+
+def _with(function: Callable[..., int], signature: Signature) -> Callable[..., int]:
+    def verb(*args: Any, **kwargs: Any) -> int:
+        return function(*args, **kwargs)
+
+    verb.__name__, verb.__doc__ = function.__name__, function.__doc__
+    verb.__signature__ = signature  # type: ignore[attr-defined]
+    return verb
+
+
+def _misused(error: Any, tokens: list[str]) -> ConfigError:
+    """What the parser says, as one of our errors."""
+    message = one_line(str(error))
+    verb = next((token for token in tokens if token in ("train", "evaluate", "predict", "summary", "backends")), "")
+    return ConfigError(message.rstrip("."), fix=f"See nnx {verb + ' ' if verb else ''}--help.")

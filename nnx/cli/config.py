@@ -1,0 +1,209 @@
+"""Settings of a training: what can be set, by a flag or by the same name in a TOML file. One table says it all."""
+
+import math
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from types import UnionType
+from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
+
+from nnx.data.targets import did_you_mean
+from nnx.errors import ConfigError
+from nnx.losses import LOSSES
+from nnx.models import ACTIVATIONS
+
+_SIZE = 1 << 20  # bytes of a TOML file
+
+
+class Check(NamedTuple):
+    """What a value must be."""
+
+    holds: Callable[[Any], bool]
+    expected: str
+
+
+def _one_of(*words: str) -> Check:
+    return Check(lambda value: value in words, ", ".join(words[:-1]) + " or " + words[-1])
+
+
+def _setting(default: Any, group: str, text: str, check: Check | None = None) -> Any:
+    return field(default=default, metadata={"group": group, "help": text, "check": check})
+
+
+_COUNT = Check(lambda n: n >= 1, "a whole number ≥ 1")
+_SHARE = Check(lambda p: 0 <= p < 1, "a share of the rows, 0 ≤ share < 1")
+_CHANCE = Check(lambda p: 0 <= p < 1, "a probability, 0 ≤ p < 1")
+_ABOVE = Check(lambda x: 0 < x < math.inf, "a number > 0")
+_NOT_BELOW = Check(lambda x: 0 <= x < math.inf, "a number ≥ 0")
+_SEED = Check(lambda n: 0 <= n < 2**63, "a whole number 0 ≤ seed < 2^63")
+DATA, MODEL, TRAINING, OUTPUT = "Data", "Model", "Training", "Output"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings with their defaults."""
+
+    source: str | None = _setting(
+        None, DATA, "digits, a .csv, .tsv or .npz file, an IDX images file, or a folder with MNIST's files."
+    )
+    target: str | None = _setting(
+        None, DATA, "Column (or key of an NPZ file) to predict; in a table by default the last."
+    )
+    task: str = _setting(
+        "auto", DATA, "auto, classification or regression.", _one_of("auto", "classification", "regression")
+    )
+    drop: list[str] | None = _setting(None, DATA, "Column to leave out, such as an identifier; may be repeated.")
+    categorical: list[str] | None = _setting(None, DATA, "Column of numbers that are names; may be repeated.")
+    header: bool | None = _setting(
+        None, DATA, "Whether the first row of a table has the names; by default it is judged."
+    )
+    inputs: str | None = _setting(None, DATA, "Key of the inputs in an NPZ file, if it is not x or X.")
+    val: float = _setting(0.2, DATA, "Share of the rows held out to validate; 0 for none.", _SHARE)
+    test: float = _setting(0.0, DATA, "Share of the rows looked at only once, at the end.", _SHARE)
+    model: str = _setting("mlp:128,64", MODEL, "linear, or mlp with the widths of its hidden layers.")
+    activation: str = _setting("relu", MODEL, f"{', '.join(ACTIVATIONS)}.", _one_of(*ACTIVATIONS))
+    dropout: float = _setting(0.2, MODEL, "Probability of dropping a hidden value in training.", _CHANCE)
+    batch_norm: bool = _setting(True, MODEL, "Batch normalisation before each activation.")
+    standardize: bool = _setting(True, MODEL, "Standardise inputs (and real targets) as fitted on the training rows.")
+    backend: str = _setting("numpy", TRAINING, "numpy, cupy, torch, jax or strict, perhaps with a device: cupy:0.")
+    epochs: int = _setting(30, TRAINING, "Passes over the training rows.", _COUNT)
+    batch_size: int = _setting(64, TRAINING, "Rows in one step.", _COUNT)
+    optimizer: str = _setting("adam", TRAINING, "adam, adamw, sgd, …; with settings: sgd:momentum=0.9,nesterov=true.")
+    lr: float = _setting(3e-3, TRAINING, "Learning rate, or where its schedule begins.", _ABOVE)
+    schedule: str = _setting("cosine", TRAINING, "constant, cosine, step:every=20,factor=0.1, …; lengths in epochs.")
+    loss: str | None = _setting(
+        None, TRAINING, "cross_entropy; for real targets mse, l1 or huber. Chosen by the task.", _one_of(*LOSSES)
+    )
+    l2: float = _setting(0.0, TRAINING, "Strength λ of the penalty ½ λ Σ w².", _NOT_BELOW)
+    l1: float = _setting(0.0, TRAINING, "Strength λ of the penalty λ Σ |w|.", _NOT_BELOW)
+    clip_norm: float | None = _setting(None, TRAINING, "Largest norm of all gradients together.", _ABOVE)
+    early_stopping: int | None = _setting(
+        None, TRAINING, "End after so many epochs without a lower validation loss, and take the best.", _COUNT
+    )
+    seed: int = _setting(0, TRAINING, "Seed of split, weights, order and dropout.", _SEED)
+    out: str | None = _setting(None, OUTPUT, "Directory of the run; by default runs/NAME-NNN, the next free number.")
+    json: bool = _setting(False, OUTPUT, "One JSON object a line on standard output, and nothing else.")
+
+
+KINDS: dict[str, Any] = get_type_hints(Settings)
+FIELDS = {f.name: f for f in fields(Settings)}
+NOT_KEPT = ("out", "json")
+"""What belongs to one call and not to the run."""
+
+
+def flag(name: str) -> str:
+    """A setting as a flag.
+
+    >>> flag("batch_size")
+    '--batch-size'
+    """
+    return "--" + name.replace("_", "-")
+
+
+def merged(flags: Mapping[str, Any], file: str | None) -> Settings:
+    """The settings of a file, where there is one, and the flags, which win. ``ConfigError`` says which flag or line is wrong."""
+    values = {} if file is None else read(Path(file))
+    places = {name: f"{file} (line {line}), {name.replace('_', '-')}" for name, (_, line) in values.items()}
+    chosen = {name: value for name, (value, _) in values.items()} | dict(flags)
+    places |= {name: "SOURCE" if name == "source" else flag(name) for name in flags}
+    for name, value in chosen.items():
+        check: Check | None = FIELDS[name].metadata["check"]
+        if check is not None and not check.holds(value):
+            near = (
+                did_you_mean(value, check.expected.replace(" or ", ", ").split(", ")) if isinstance(value, str) else ""
+            )
+            raise ConfigError(
+                expected=check.expected, got=repr(value), where=places[name], fix=near if near[:3] == "Did" else ""
+            )
+    return Settings(**chosen)
+
+
+def read(path: Path) -> dict[str, tuple[Any, int]]:
+    """The value and the line of every key of a TOML file; keys are the flags' names, with dashes or underscores."""
+    try:
+        if path.stat().st_size > _SIZE:
+            raise ConfigError(expected="a configuration file", got=f"more than {_SIZE} bytes", where=str(path))
+        text = path.read_text(encoding="utf-8-sig")
+        table = tomllib.loads(text)
+    except OSError as error:
+        raise ConfigError(
+            f"the file cannot be read ({error.strerror or error})", where=str(path), fix="Give a TOML file."
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        what = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise ConfigError(
+            f"not a TOML file: {what}", where=str(path), fix='Write lines such as epochs = 30 or model = "mlp:128,64".'
+        ) from None
+    found: dict[str, tuple[Any, int]] = {}
+    for key, value in table.items():
+        name, line = key.replace("-", "_"), _line(text, key)
+        where = f"{path} (line {line})"
+        if name not in FIELDS:
+            known = [known.replace("_", "-") for known in FIELDS]
+            raise ConfigError(f"unknown key {key!r}", where=where, fix=did_you_mean(key, known))
+        if name in found:
+            raise ConfigError(f"{key!r} is given twice", where=where, fix="Write it once.")
+        found[name] = (_typed(value, KINDS[name], f"{where}, {key}"), line)
+    return found
+
+
+def _line(text: str, key: str) -> int:
+    """Where a key stands; TOML itself does not tell."""
+    at = re.search(rf"^\s*\[*[\"']?{re.escape(key)}[\"']?\s*[=.\]]", text, re.MULTILINE)
+    return text.count("\n", 0, at.end()) + 1 if at else 1
+
+
+def _typed(value: Any, kind: Any, where: str) -> Any:
+    """The value, if it is of the kind; whole numbers are real ones too, truth values are no numbers."""
+    options = get_args(kind) if isinstance(kind, UnionType) else (kind,)
+    for option in options:
+        if get_origin(option) is list:
+            if isinstance(value, list) and all(isinstance(item, str) for item in value):
+                return value
+        elif option is float and isinstance(value, int) and not isinstance(value, bool):
+            return float(value)
+        elif type(value) is option:
+            return value
+    names = {str: "a text in quotes", int: "a whole number", float: "a number", bool: "true or false"}
+    expected = next((names[option] for option in options if option in names), 'a list of texts such as ["id"]')
+    raise ConfigError(expected=expected, got=_shown(value), where=where, fix="Correct the line.")
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"the text {value!r}" if isinstance(value, str) else f"{value!r}"[:60]
+
+
+def written(settings: Settings, head: str) -> str:
+    """The settings as a TOML file that ``--config`` reads, but for those of one call (``out``, ``json``).
+
+    >>> print(written(Settings(source="digits", lr=0.1), "a run").splitlines()[2])
+    source = "digits"
+    """
+    lines = [f"# {line}" for line in head.splitlines()]
+    group = ""
+    for name, f in FIELDS.items():
+        value = getattr(settings, name)
+        if value is None or name in NOT_KEPT:
+            continue
+        if f.metadata["group"] != group:
+            group = f.metadata["group"]
+            lines.append("")
+        lines.append(f"{name.replace('_', '-')} = {_toml(value)}")
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return f"[{', '.join(_toml(item) for item in value)}]"
+    if isinstance(value, str):
+        escaped = "".join(
+            f"\\u{ord(c):04x}" if c < " " or c == "\x7f" else "\\" + c if c in '"\\' else c for c in value
+        )
+        return f'"{escaped}"'
+    return repr(value)

@@ -1,0 +1,56 @@
+"""``nnx evaluate``: how good a trained model is on data."""
+
+from nnx.cli import build, display
+from nnx.cli.saved import Saved, open_run, same_source
+from nnx.data import Dataset
+from nnx.errors import ConfigError
+from nnx.train import evaluate as evaluate_model
+from nnx.train.callbacks import as_json
+
+
+def evaluate(
+    run: str, data: str | None = None, /, *, backend: str = "numpy", batch_size: int = 1024, json: bool = False
+) -> int:
+    """Loss and metric of a trained model on data with targets.
+
+    RUN is a run directory or a model file. Without DATA it is the rows of its own data that the run held out.
+
+    Examples:
+
+    nnx evaluate runs/digits-001
+
+    nnx evaluate runs/iris-001 more.csv --backend torch
+    """
+    saved = open_run(run, backend)
+    rows, what, note = (*_held_out(saved), "") if data is None else _given(saved, data)
+    values = evaluate_model(saved.model, rows, loss=saved.loss, batch_size=batch_size)
+    shown = display.Output()
+    if json:
+        shown.line(as_json({"data": what, "rows": len(rows), "backend": backend, **values, "note": note or None}))
+        return 0
+    shown.line(f"data      {what}: {len(rows):,} rows, on {backend}")
+    for name, value in values.items():
+        shown.line(f"{display.spoken(name):<9} {display.number(value)}")
+    if note:
+        shown.line(f"note      {note}")
+    return 0
+
+
+def _held_out(saved: Saved) -> tuple[Dataset, str]:
+    """The test rows of the run's own data, or the validation rows where there are no test rows."""
+    settings = saved.settings
+    if settings is None:
+        raise ConfigError(
+            "a model file alone does not tell its data", where="DATA", fix="Name the data: nnx evaluate RUN DATA."
+        )
+    parts = build.data(settings)
+    part, name = (parts.test, "test") if parts.test else (parts.val, "validation")
+    if part is None:
+        raise ConfigError("the run held no rows out", where="DATA", fix="Name the data: nnx evaluate RUN DATA.")
+    return part, f"the {name} rows of {parts.whole.name} (seed {settings.seed})"
+
+
+def _given(saved: Saved, source: str) -> tuple[Dataset, str, str]:
+    data = saved.data(source)
+    note = "these include the rows it was trained on; nnx evaluate RUN alone takes the rows held out"
+    return data, data.name, note if same_source(saved.settings, source) else ""

@@ -1,0 +1,107 @@
+"""The directory of a run: made once, never written over, and read again by the other verbs."""
+
+import os
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from nnx.errors import ConfigError, DataError
+from nnx.train.run import METRICS, MODEL
+
+CONFIG, CURVES = "config.toml", "curves.png"
+FILES = (CONFIG, METRICS, MODEL, CURVES)
+
+
+def create(name: str, out: str | None, config: str) -> Path:
+    """A new directory with its config.toml: ``out``, or the first ``runs/NAME-NNN`` that is free. Of two at once, each gets its own.
+
+    Errors: ``ConfigError`` when ``out`` already has a run in it or cannot be written.
+    """
+    try:
+        directory = _numbered(name) if out is None else _named(Path(out))
+        with open(directory / CONFIG, "x", encoding="utf-8") as file:
+            file.write(config)
+        return directory
+    except FileExistsError as error:
+        raise ConfigError(
+            expected="a directory without a run in it",
+            got=str(error.filename),
+            where="--out",
+            fix="Choose another directory, or leave --out away for a new one under runs/.",
+        ) from None
+    except UnicodeEncodeError:
+        raise ConfigError(
+            "a setting is not text that can be written as UTF-8", where="SOURCE", fix="Rename the file."
+        ) from None
+    except OSError as error:
+        raise ConfigError(
+            f"the run cannot be written there ({error.strerror or error})",
+            where=str(out or error.filename or "runs"),
+            fix="Choose a place where you may write: --out DIR.",
+        ) from None
+
+
+def _named(directory: Path) -> Path:
+    directory.mkdir(parents=True, exist_ok=True)
+    for name in FILES:
+        if (directory / name).exists():
+            raise FileExistsError(None, None, str(directory / name))
+    return directory
+
+
+def _numbered(name: str) -> Path:
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "run"
+    runs = Path("runs")
+    runs.mkdir(exist_ok=True)
+    taken = [int(found[1]) for entry in os.listdir(runs) if (found := re.fullmatch(re.escape(stem) + r"-(\d+)", entry))]
+    number = max(taken, default=0) + 1
+    while True:
+        try:
+            (runs / f"{stem}-{number:03d}").mkdir()
+            return runs / f"{stem}-{number:03d}"
+        except FileExistsError:
+            number += 1
+
+
+def discard(directory: Path) -> None:
+    """Take back a directory in which no training began."""
+    for name in (CONFIG, METRICS):
+        (directory / name).unlink(missing_ok=True)
+    try:
+        directory.rmdir()
+    except OSError:
+        pass  # it was there before, with other things in it
+
+
+class Found(NamedTuple):
+    """A trained model: its file and, unless that stands alone, its run directory."""
+
+    model: Path
+    directory: Path | None
+
+
+def find(text: str) -> Found:
+    """The model that RUN means: a run directory, or a model file."""
+    path = Path(text)
+    if not path.exists():
+        known = sorted(entry.name for entry in Path("runs").iterdir()) if Path("runs").is_dir() else []
+        fix = f"The last under runs/ is runs/{known[-1]}." if known else "Train one first: nnx train digits."
+        raise ConfigError(
+            expected="the directory of a run, or a model file",
+            got=f"{text!r}, which does not exist",
+            where="RUN",
+            fix=fix,
+        )
+    if not path.is_dir():
+        return Found(path, path.parent if path.name == MODEL and (path.parent / CONFIG).exists() else None)
+    if not (path / MODEL).exists():
+        began = (path / CONFIG).exists()
+        raise DataError(
+            expected=f"a run with its {MODEL}",
+            got="a run that has not ended yet" if began else "a directory without one",
+            where=text,
+            fix=f"Train again with nnx train --config {path / CONFIG}."
+            if began
+            else "Give the directory that nnx train named.",
+        )
+    return Found(path / MODEL, path)

@@ -1,0 +1,72 @@
+"""A trained model with what was saved beside it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from nnx import backends
+from nnx.cli import config, runs
+from nnx.cli.config import Settings
+from nnx.data import Dataset, Schema
+from nnx.data import load as load_data
+from nnx.errors import DataError
+from nnx.layers import Module
+from nnx.losses import LOSSES
+from nnx.train import load, read_notes
+
+
+@dataclass(frozen=True)
+class Saved:
+    """The model on its backend, the schema of its data, the loss it was trained with, and its run's settings."""
+
+    model: Module
+    schema: Schema
+    loss: str | None
+    settings: Settings | None
+    directory: Path | None
+
+    def data(self, source: str) -> Dataset:
+        """Other data, encoded as this model's were; the keys of an NPZ file are those of training, where it has them."""
+        keys: dict[str, str] = {}
+        if self.settings is not None and source.lower().endswith(".npz"):
+            wanted = {"inputs": self.settings.inputs, "target": self.settings.target}
+            keys = {option: key for option, key in wanted.items() if key is not None}
+        return load_data(source, schema=self.schema, **keys)  # type: ignore[arg-type]
+
+
+def open_run(run: str, backend: str) -> Saved:
+    """The model of a run directory or a model file, moved to a backend.
+
+    Errors: ``ConfigError`` or ``DataError`` when there is none, or when the file says nothing of its data.
+    """
+    there = backends.get(backend)
+    found = runs.find(run)
+    model, notes = load(found.model), read_notes(found.model)
+    if not isinstance(notes.get("schema"), dict):
+        raise DataError(
+            expected="a model file with the schema of its data",
+            got="none",
+            where=str(found.model),
+            fix="Use a model that nnx train or nnx.fit(directory=...) has written, or nnx.predict in Python.",
+        )
+    loss = notes.get("loss")
+    return Saved(
+        model.to(there),
+        Schema.from_dict(notes["schema"]),
+        loss if isinstance(loss, str) and loss in LOSSES else None,
+        settings_of(found.directory),
+        found.directory,
+    )
+
+
+def settings_of(directory: Path | None) -> Settings | None:
+    """The settings in a run's config.toml, if there is one."""
+    if directory is None or not (directory / runs.CONFIG).exists():
+        return None
+    return config.merged({}, str(directory / runs.CONFIG))
+
+
+def same_source(settings: Settings | None, source: str) -> bool:
+    """Whether a source is the one that the run was trained on."""
+    if settings is None or settings.source is None:
+        return False
+    return "digits" == source == settings.source or str(Path(source).absolute()) == settings.source

@@ -1,0 +1,184 @@
+"""``nnx train``: train a model on data and keep everything in a run directory."""
+
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from nnx import backends
+from nnx.cli import build, config, display, runs
+from nnx.cli.config import Settings
+from nnx.data import Dataset
+from nnx.errors import ConfigError, NnxError
+from nnx.layers import Module
+from nnx.train import EarlyStopping, Run, evaluate, fit
+
+INTERRUPTED = 130
+
+
+def train(source: str | None = None, /, *, config_file: str | None = None, **flags: Any) -> int:
+    """Train a model on data, and keep it in a run directory.
+
+    Some rows are held out (--val), never trained on, and judge the model. Every setting may also stand in a TOML file, under the
+    name of its flag; flags win over the file.
+
+    Examples:
+
+    nnx train digits
+
+    nnx train iris.csv --target species --model mlp:32 --epochs 100
+
+    nnx train houses.csv --target price --drop id --test 0.1 --early-stopping 10
+
+    nnx train digits --optimizer sgd:momentum=0.9 --lr 0.1 --schedule step:every=10,factor=0.1
+
+    nnx train --config runs/digits-001/config.toml --backend cupy
+    """
+    given = flags if source is None else {"source": source, **flags}
+    settings = config.merged(given, config_file)
+    backend = backends.get(settings.backend)
+    parts = build.data(settings)
+    loss = build.loss(settings, parts.whole)
+    optimizer = build.optimizer(settings, len(parts.train))
+    model = build.model(settings, parts.whole).initialize(settings.seed)
+    stopping = _stopping(settings)
+    name = parts.whole.name.split(".")[0] or "run"
+    head = f"A run of nnx {version('nnx-array')}. Again: nnx train --config THIS_FILE"
+    directory = runs.create(name, settings.out, config.written(build.located(settings), head))
+    shown = display.choose(settings.json)
+    try:
+        shown.begin(*_beginning(settings, parts, model, directory))
+        run = fit(
+            model, parts.train, parts.val, loss=loss, optimizer=optimizer, epochs=settings.epochs,
+            batch_size=settings.batch_size, backend=backend, seed=settings.seed,
+            callbacks=[shown, *stopping], directory=directory,
+        )  # fmt: skip
+    except NnxError:
+        shown.close()
+        if not (directory / runs.MODEL).exists():
+            runs.discard(directory)
+        raise
+    test = evaluate(model, parts.test, loss=loss) if parts.test else {}
+    seconds = shown.seconds()
+    note = _curves(run, directory, name)
+    kept = stopping[0].best_epoch if stopping and stopping[0].best_epoch else len(run.history)
+    shown.finish(*_ending(settings, parts, run, kept, test, seconds, directory, note))
+    return INTERRUPTED if run.stopped == "interrupted" else 0
+
+
+def _stopping(settings: Settings) -> list[EarlyStopping]:
+    if settings.early_stopping is None:
+        return []
+    if settings.val == 0:
+        raise ConfigError(
+            "nothing is held out to judge by", where="--early-stopping", fix="Hold rows out, for example --val 0.2."
+        )
+    return [EarlyStopping(settings.early_stopping, monitor="val_loss")]
+
+
+def _curves(run: Run, directory: Path, name: str) -> str:
+    """Draw the learning curves; what to say if that cannot be done."""
+    from nnx import plot
+
+    if not run.history:
+        return ""
+    try:
+        plot.curves(run.history, directory / runs.CURVES, title=name)
+    except plot.PlotUnavailable as error:
+        return f"no {runs.CURVES}: {error}"
+    return ""
+
+
+def _beginning(
+    settings: Settings, parts: build.Parts, model: Module, directory: Path
+) -> tuple[dict[str, Any], list[str]]:
+    whole = parts.whole
+    weights = sum(array.size for array in model.parameters().values())
+    rows = {"train": len(parts.train), "val": len(parts.val or ()), "test": len(parts.test or ())}
+    facts = {
+        "data": whole.name, "task": whole.task, "rows": rows, "classes": whole.classes, "seed": settings.seed,
+        "model": settings.model, "parameters": weights, "backend": settings.backend, "epochs": settings.epochs,
+        "directory": str(directory), "notes": list(whole.notes), "settings": asdict(settings),
+    }  # fmt: skip
+    split = [f"{rows['train']:,} rows to train"]
+    split += [f"{rows['val']:,} to validate"] if rows["val"] else ["none to validate"]
+    split += [f"{rows['test']:,} to test"] if rows["test"] else []
+    manner = (
+        f"stratified, seed {settings.seed}" if whole.task == "classification" else f"shuffled, seed {settings.seed}"
+    )
+    lines = [
+        f"data   {described(whole)}",
+        f"split  {', '.join(split)}" + (f" ({manner})" if len(split) > 1 and (rows["val"] or rows["test"]) else ""),
+        f"model  {settings.model}, {weights:,} parameters, on {settings.backend}",
+        f"run    {directory}",
+        *(f"note   {note}" for note in whole.notes),
+    ]
+    return facts, lines
+
+
+def described(data: Dataset) -> str:
+    """A data set in a few words."""
+    features = " × ".join(str(n) for n in data.x.shape[1:])
+    if data.task == "regression":
+        kind = f"{data.outputs} real target{'s' * (data.outputs != 1)}"
+    else:
+        kind = f"{data.outputs} classes"
+    return f"{data.name}: {len(data):,} rows, {features} features, {kind}"
+
+
+def _ending(
+    settings: Settings,
+    parts: build.Parts,
+    run: Run,
+    kept: int,
+    test: dict[str, float],
+    seconds: float,
+    directory: Path,
+    note: str,
+) -> tuple[dict[str, Any], list[str]]:
+    done = len(run.history)
+    record = run.history[kept - 1] if run.history else {}
+    facts: dict[str, Any] = {
+        "stopped": run.stopped or None, "epochs": done, "kept_epoch": kept,
+        "best_epoch": run.best["epoch"] if run.history else None,
+        **{name: value for name, value in record.items() if name.startswith("val_")},
+        **{f"test_{name}": value for name, value in test.items()},
+        "seconds": seconds, "directory": str(directory),
+    }  # fmt: skip
+    why = {"interrupted": ", interrupted by ^C", "a callback ended it": f", stopped early after {done}"}.get(
+        run.stopped, ""
+    )
+    lines = [
+        "",
+        f"trained   {settings.model} on {parts.whole.name} for {done} epoch{'s' * (done != 1)} in {seconds:.1f} s{why}",
+    ]
+    if run.history:
+        lines.append(
+            f"kept      the weights of epoch {kept}"
+            + (", the lowest validation loss" if settings.early_stopping else "")
+        )
+        best = run.best
+        lines.append(
+            f"best      epoch {best['epoch']}: {display.spoken(run.monitor)} {display.number(best[run.monitor])}"
+        )
+    if parts.val and run.history:
+        value = display.number(record[f"val_{run.metric}"])
+        used = "which chose the epoch, none trained on" if settings.early_stopping else "none of them trained on"
+        lines.append(
+            f"held out  {display.spoken(run.metric)} {value} on {len(parts.val):,} rows, {used} (seed {settings.seed})"
+        )
+    if parts.test and test:
+        value = display.number(test[run.metric])
+        lines.append(f"test      {display.spoken(run.metric)} {value} on {len(parts.test):,} rows, looked at only now")
+    lines.append(f"run       {directory}: {', '.join(name for name in runs.FILES if (directory / name).exists())}")
+    lines += [f"          {note}"] if note else []
+    lines += [f"next      nnx {verb}" for verb in _next(directory)]
+    return facts, lines
+
+
+def _next(directory: Path) -> list[str]:
+    return [
+        f"evaluate {directory}",
+        f"predict {directory} NEW_DATA -o predictions.csv",
+        f"train --config {directory}/{runs.CONFIG}",
+    ]
