@@ -10,13 +10,15 @@ from nnx.data.dataset import Dataset
 from nnx.errors import ConfigError
 
 _Ints = np.ndarray[Any, np.dtype[np.int64]]
+_NEVER = np.iinfo(np.int64).min
 
 
 def split(dataset: Dataset, fractions: Sequence[float] = (0.7, 0.15, 0.15), seed: int = 0) -> tuple[Dataset, ...]:
     """Cut a data set into parts of the given fractions (sum 1) or row counts (sum N), in random order.
 
-    With n_c rows of class c and fractions f_j, part j gets n_c f_j rows of class c, rounded up or down so that each
-    part has exactly its size and (where rows allow) every class is in every part. Sizes are N f_j by largest remainder.
+    With n_c rows of class c and fractions f_j, part j gets about n_c f_j rows of class c. Part sizes are exact, N f_j by
+    largest remainder. A class with a row for each part is in each part (if the parts have room for all such classes);
+    rarer ones go where most rows go.
 
     Errors: ConfigError when fractions do not sum to 1, counts not to N, or a part would be empty.
 
@@ -96,7 +98,7 @@ def _table(rows: _Ints, sizes: _Ints) -> _Ints:
     need = sizes - table.sum(axis=0)
     for c in np.argsort(rows, kind="stable"):  # rare classes choose first: they go where most of the rows go
         for _ in range(int(rows[c] - table[c].sum())):
-            j = int(np.argmax(np.where(need > 0, left[c], -total)))
+            j = int(np.argmax(np.where(need > 0, left[c], _NEVER)))
             table[c, j] += 1
             left[c, j] -= total
             need[j] -= 1

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nnx.data import Dataset, batch_count, batches, digits, split
-from nnx.data.split import part_sizes
+from nnx.data.split import _table, part_sizes
 from nnx.errors import ConfigError
 
 FRACTIONS = st.sampled_from([(0.8, 0.2), (0.7, 0.15, 0.15), (0.5, 0.5), (1 / 3, 1 / 3, 1 / 3), (0.4, 0.3, 0.2, 0.1)])
@@ -42,6 +42,26 @@ def test_every_class_is_in_every_part_where_rows_allow(counts, fractions, seed):
         return
     for part in split(numbered([4 * c for c in counts]), fractions, seed):
         assert np.bincount(part.y, minlength=len(counts)).min() >= 1
+
+
+def test_the_table_is_exact_for_thousands_of_class_counts():
+    """Skewed counts, many classes of one row: where rounding has the least room."""
+    draw = np.random.default_rng(0)
+    far = 0
+    for _ in range(3000):
+        rows = draw.choice([1, 1, 2, 3, 5, 10, 40, 100], draw.integers(1, 9))
+        fractions = [(0.8, 0.2), (0.7, 0.15, 0.15), (0.5, 0.25, 0.25), (0.4, 0.3, 0.2, 0.1)][draw.integers(4)]
+        if rows.sum() < 20:
+            continue
+        sizes = np.asarray(part_sizes(int(rows.sum()), fractions))
+        table = _table(rows, sizes)
+        np.testing.assert_array_equal(table.sum(axis=0), sizes)
+        np.testing.assert_array_equal(table.sum(axis=1), rows)
+        assert table.min() >= 0
+        off = np.abs(table - np.outer(rows, sizes) / rows.sum()).max()
+        assert off < 2
+        far += off > 1
+    assert far < 300
 
 
 def test_a_rare_class_is_shared_out():
