@@ -48,7 +48,7 @@ def top_k_accuracy(scores: Array, labels: Array, k: int = 5) -> Array:
     own = xp.max(xp.where(is_label, scores, lowest), axis=1, keepdims=True)
     ahead = (scores > own) | ((scores == own) & (classes[None, :] < labels[:, None]))
     rank = xp.sum(xp.astype(ahead, labels.dtype), axis=1)
-    return xp.mean(xp.astype((rank < k) & xp.any(is_label, axis=1), scores.dtype))
+    return xp.mean(xp.astype(rank < k, scores.dtype))
 
 
 def confusion_matrix(outputs: Array, labels: Array, classes: int | None = None) -> Array:

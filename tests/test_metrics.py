@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nnx import metrics
@@ -81,6 +81,7 @@ def test_many_rows_are_counted_exactly(backend, monkeypatch):
     np.testing.assert_array_equal(got, expected)
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.integers(0, 2), min_size=4, max_size=4), min_size=1, max_size=8), st.integers(0, 3))
 def test_top_one_is_accuracy_with_ties_and_k_grows(rows, label):
     scores, labels = np.asarray(rows, np.float64), np.full(len(rows), label)

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nnx.data import assign_bins, bin_target
@@ -28,10 +28,15 @@ def test_quantile_bins_are_even_and_centres_are_means():
     assert np.all((edges[:-1] < centres) & (centres < edges[1:]))
 
 
+def test_an_inner_edge_belongs_to_the_upper_bin_and_the_last_edge_to_the_last():
+    assert bin_target([0.0, 1.0, 2.0], 2, "uniform").labels.tolist() == [0, 1, 1]
+
+
 def test_an_empty_uniform_bin_has_its_middle_as_centre():
     assert bin_target([0.0, 3.0], 3, "uniform").centres.tolist() == [0.0, 1.5, 3.0]
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=50, unique=True), st.integers(2, 5))
 def test_each_target_lies_between_its_edges(y, n):
     try:

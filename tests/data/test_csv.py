@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nnx.data import Schema, load
@@ -135,6 +135,7 @@ CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), min_siz
 )
 
 
+@settings(deadline=None)
 @given(st.lists(CELLS, min_size=2, max_size=20), st.sampled_from(",;\t"))
 def test_any_text_survives_the_round_trip(tmp_path_factory, texts, delimiter):
     path = tmp_path_factory.mktemp("csv") / "t.csv"

@@ -177,6 +177,7 @@ MALFORMED = [
     ("t.csv", "a,b,y\n1,NA,0\n3,NA,1\n", DataError, "row 2, column 'b': expected a number"),
     ("t.csv", "a,b,y\n1,inf,0\n3,4,1\n", DataError, "row 2, column 'b': expected a finite number, got 'inf'. Correct"),
     ("t.csv", "a,b,y\n1,1e999,0\n3,4,1\n", DataError, "row 2, column 'b': expected a finite number, got '1e999'"),
+    ("t.csv", "a,y\n" + "1,0\n2,1\n-inf,0\n" * 20, DataError, "row 4, column 'a': expected a finite number, got '-inf'"),
     ("t.csv", "a,b,y\n1,1e39,0\n3,4,1\n", DataError, "row 2, column 'b': .*float32.*got 1e39. Change the unit"),
     ("t.csv", "a,b,y\n1,1_000,0\n3,4,1\n", DataError, "row 2, column 'b': expected a number.*got '1_000'"),
     ("t.csv", "a,b,y\n1,2,\n3,4,1\n", DataError, "row 2, column 'y': expected a number, got an empty cell"),

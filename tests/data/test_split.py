@@ -1,11 +1,20 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nnx.data import Dataset, batch_count, batches, digits, split
 from nnx.data.split import _table, part_sizes
 from nnx.errors import ConfigError
+
+
+def assert_close(table):
+    """Each cell is its share to within 2.5 rows, more only by the rows that bring a rare class into a part."""
+    rows, sizes = table.sum(axis=1), table.sum(axis=0)
+    exact = np.outer(rows, sizes) / rows.sum()
+    brought = ((exact < 1) & (rows >= len(sizes))[:, None]).sum()
+    assert (np.abs(table - exact) < 2.5 + brought).all()
+
 
 FRACTIONS = st.sampled_from([(0.8, 0.2), (0.7, 0.15, 0.15), (0.5, 0.5), (1 / 3, 1 / 3, 1 / 3), (0.4, 0.3, 0.2, 0.1)])
 
@@ -19,6 +28,7 @@ def numbered(counts, task="classification"):
     return Dataset(x, np.repeat(np.arange(len(counts)), counts), classes=tuple(map(str, range(len(counts)))))
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.integers(1, 60), min_size=1, max_size=8).filter(lambda c: sum(c) >= 20), FRACTIONS, st.integers(0, 9)
 )
@@ -31,10 +41,10 @@ def test_parts_are_a_stratified_partition(counts, fractions, seed):
     for part in parts:
         np.testing.assert_array_equal(part.y, data.y[part.x[:, 0].astype(int)])
     table = np.stack([np.bincount(part.y, minlength=len(counts)) for part in parts], axis=1)
-    exact = np.outer(counts, [len(part) for part in parts]) / len(data)
-    assert np.abs(table - exact).max() < 2
+    assert_close(table)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(4, 60), min_size=1, max_size=5), FRACTIONS, st.integers(0, 9))
 def test_every_class_is_in_every_part_where_rows_allow(counts, fractions, seed):
     sizes = part_sizes(sum(counts) * 4, fractions)
@@ -47,7 +57,6 @@ def test_every_class_is_in_every_part_where_rows_allow(counts, fractions, seed):
 def test_the_table_is_exact_for_thousands_of_class_counts():
     """Skewed counts, many classes of one row: where rounding has the least room."""
     draw = np.random.default_rng(0)
-    far = 0
     for _ in range(3000):
         rows = draw.choice([1, 1, 2, 3, 5, 10, 40, 100], draw.integers(1, 9))
         fractions = [(0.8, 0.2), (0.7, 0.15, 0.15), (0.5, 0.25, 0.25), (0.4, 0.3, 0.2, 0.1)][draw.integers(4)]
@@ -58,10 +67,9 @@ def test_the_table_is_exact_for_thousands_of_class_counts():
         np.testing.assert_array_equal(table.sum(axis=0), sizes)
         np.testing.assert_array_equal(table.sum(axis=1), rows)
         assert table.min() >= 0
-        off = np.abs(table - np.outer(rows, sizes) / rows.sum()).max()
-        assert off < 2
-        far += off > 1
-    assert far < 300
+        assert_close(table)
+        if sizes.min() >= 2 * len(rows):
+            assert table[rows >= len(sizes)].min(initial=1) >= 1
 
 
 def test_a_rare_class_is_shared_out():
@@ -70,9 +78,9 @@ def test_a_rare_class_is_shared_out():
 
 
 def test_a_class_of_one_row_is_trained_on():
-    for seed in range(20):
-        train, _, _ = split(numbered([100, 1, 100]), (0.7, 0.15, 0.15), seed)
-        assert np.bincount(train.y, minlength=3)[1] == 1
+    for seed in range(5):
+        train, _ = split(numbered([10, 5, 2, 2, 1, 1, 1]), (0.8, 0.2), seed)
+        np.testing.assert_array_equal(np.bincount(train.y, minlength=7)[4:], 1)
 
 
 def test_the_parts_of_digits_hold_each_digit_evenly():
@@ -117,6 +125,7 @@ def test_bad_fractions_are_refused(fractions, message):
         split(numbered([5, 5]), fractions)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 300), st.integers(1, 70), st.integers(0, 3), st.integers(0, 3))
 def test_batches_hold_every_row_once(n, size, seed, epoch):
     found = list(batches(n, size, seed=seed, epoch=epoch))
