@@ -1,0 +1,117 @@
+"""Each single node of ``nnx.ops`` against the same expression differentiated op by op: value, first and second derivative."""
+
+import importlib
+import pkgutil
+
+import pytest
+from cases.nodes import NODES, Node, draw
+from support.compare import assert_agrees
+
+import nnx
+from nnx import backends, ops
+from nnx.autodiff import Primitive
+
+nodes = pytest.mark.parametrize("row", [pytest.param(row, id=name) for name, row in NODES.items()])
+TIER = {"rtol": 1e-12, "scale": 10.0}
+
+
+def cast(row: Node, backend):
+    return [backend.asarray(array) for array in row.inputs]
+
+
+def losses(row: Node, arrays, backend):
+    """Σ w∘f(x) of the floating arrays for node and plain form, with fixed w, and those arrays."""
+    floating = [i for i, array in enumerate(row.inputs) if array.dtype.kind == "f"]
+
+    def build(f):
+        def loss(xs):
+            full = list(arrays)
+            for i, x in zip(floating, xs):
+                full[i] = x
+            y = f(*full)
+            xp = nnx.namespace(y)
+            ramp = xp.reshape(xp.arange(y.size, dtype=y.dtype, device=y.device), y.shape)
+            return xp.sum(y * xp.cos(ramp))
+
+        return loss
+
+    plain = build(lambda *xs: row.plain(nnx.namespace(*xs), *xs))
+    return build(row.node), plain, [arrays[i] for i in floating]
+
+
+def test_every_primitive_is_in_the_table():
+    found = set()
+    for module in pkgutil.iter_modules(ops.__path__):
+        contents = vars(importlib.import_module(f"nnx.ops.{module.name}"))
+        found |= {name.lstrip("_") for name, value in contents.items() if isinstance(value, Primitive)}
+    assert found - {"erf"} == {row.primitive for row in NODES.values()}
+
+
+def test_every_primitive_is_one_node(backend):
+    for name, row in NODES.items():
+        node, _, xs = losses(row, cast(row, backend), backend)
+        reached = []
+
+        def loss(xs, row=row, reached=reached):
+            y = row.node(*xs, *[a for a in cast(row, backend) if a.dtype == backend.xp.bool])
+            reached.append(y._node)
+            return nnx.namespace(y).sum(y)
+
+        nnx.grad(loss)(xs)
+        assert all(not parent.parents for parent in reached[0].parents), name
+
+
+@nodes
+def test_value(row: Node, backend, record_disagreement):
+    arrays = cast(row, backend)
+    expected = row.plain(backend.xp, *arrays)
+    worst = assert_agrees(row.node(*arrays), expected, **TIER)
+    record_disagreement(f"ops {row.primitive} value", backend, "float64", *worst)
+
+
+@nodes
+def test_first_derivative(row: Node, backend, record_disagreement):
+    node, plain, xs = losses(row, cast(row, backend), backend)
+    worst = assert_agrees(nnx.grad(node)(xs), nnx.grad(plain)(xs), **TIER)
+    record_disagreement(f"ops {row.primitive} gradient", backend, "float64", *worst)
+
+
+@nodes
+def test_second_derivative(row: Node, backend, record_disagreement):
+    node, plain, xs = losses(row, cast(row, backend), backend)
+    vs = [backend.xp.sin(3.0 * x + 1.0) for x in xs]
+    worst = assert_agrees(nnx.hvp(node, xs, vs), nnx.hvp(plain, xs, vs), rtol=1e-11, scale=10.0)
+    record_disagreement(f"ops {row.primitive} second derivative", backend, "float64", *worst)
+
+
+@nodes
+def test_third_derivative(row: Node, backend):
+    node, plain, xs = losses(row, cast(row, backend), backend)
+    vs = [backend.xp.sin(3.0 * x + 1.0) for x in xs]
+
+    def along(loss):
+        def curvature(xs):
+            products = nnx.hvp(loss, xs, vs)
+            return sum(nnx.namespace(p).sum(p * v) for p, v in zip(products, vs))
+
+        return nnx.grad(curvature)(xs)
+
+    assert_agrees(along(node), along(plain), rtol=1e-10, scale=100.0)
+
+
+def test_a_gradient_that_is_not_needed_is_not_computed():
+    linear, logistic, normalization, softmax = (
+        importlib.import_module(f"nnx.ops.{name}") for name in ("linear", "logistic", "normalization", "softmax")
+    )
+    x, w, g = draw((4, 5), 1), draw((5, 3), 2), draw((4, 3), 3)
+    cases = [
+        (linear._linear, (x, w), g, 3),
+        (softmax._cross_entropy, (x, x, x), x[:, 0], 2),
+        (logistic._sigmoid_cross_entropy, (x, x), x, 2),
+        (normalization._batch_norm, (x, x[0], None, (0,)), x, 3),
+    ]
+    for primitive, saved, g, n in cases:
+        for wanted in range(n):
+            needs = tuple(i == wanted for i in range(n))
+            given = [gradient is not None for gradient in primitive.backward(backends.get("numpy").xp, needs, saved, g)]
+            assert given == list(needs), primitive.__name__
