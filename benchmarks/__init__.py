@@ -1,0 +1,20 @@
+"""How fast nnx is, how much memory it takes, and against what: one file per question, one timer for all.
+
+    python -P benchmarks/run.py --quick            every question once and small, within a minute
+    python -P benchmarks/run.py --full             the whole table, about a quarter of an hour
+    python -P benchmarks/run.py --quick step       one question
+    python -P benchmarks/gpu.py --full             the same on CUDA; --dry-run runs that code on the CPU
+    python benchmarks/table.py FILE                the README's table from a result
+
+Each contestant runs in a process of its own, set up as its users would and with the same number of threads; they take
+turns in short blocks, so that whatever else the machine does meets all of them. A figure is a ratio of times within one run.
+"""
+
+import sys
+from pathlib import Path
+
+HOME = Path(__file__).resolve().parent
+RESULTS = HOME / "results"
+
+# nnx is what is installed: with the checkout on the path, its folder `nnx` would be found instead, which has no backends.
+sys.path[:] = [place for place in sys.path if Path(place).resolve() not in (HOME, HOME.parent)]

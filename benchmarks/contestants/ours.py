@@ -1,0 +1,116 @@
+"""nnx on any of its backends: the step that ``nnx.fit`` takes."""
+
+from typing import Any
+
+import nnx
+from benchmarks.networks import Network
+from nnx.train.step import train_step
+
+
+def versions() -> dict[str, Any]:
+    """What nnx runs on."""
+    return {"nnx": nnx.__version__, **nnx.backends.get("numpy").info()}
+
+
+def make(question: str, network: Network, *, backend: str) -> Any:
+    """The job of a question."""
+    return {"step": Step, "inference": Inference, "update": Update}[question](network, nnx.backends.get(backend))
+
+
+def build(network: Network, backend: Any) -> Any:
+    """The network as an nnx model with the common weights."""
+    layers: list[Any] = []
+    last = len(network.widths) - 2
+    for index, (m, n) in enumerate(zip(network.widths, network.widths[1:])):
+        hidden = index < last
+        layers.append(nnx.Linear(m, n, bias=not (hidden and network.regular)))
+        if hidden:
+            layers += [nnx.BatchNorm(n), nnx.ReLU(), nnx.Dropout(0.2)] if network.regular else [nnx.ReLU()]
+    model = nnx.Sequential(*layers).initialize(seed=0)
+    dense = [(path, layer) for path, layer in model.modules() if isinstance(layer, nnx.Linear)]
+    values = {}
+    for (path, layer), (weight, bias) in zip(dense, network.weights(), strict=True):
+        values[f"{path}.weight"] = weight
+        if layer.bias is not None:
+            values[f"{path}.bias"] = bias
+    model.load({**model.parameters(), **values})
+    return model.to(backend)
+
+
+class Step:
+    """Forward, cross-entropy, backward, Adam; batches already on the device."""
+
+    def __init__(self, network: Network, backend: Any) -> None:
+        self.backend, self.model = backend, build(network, backend)
+        self.batches = [(backend.asarray(x), backend.asarray(y)) for x, y in network.batches()]
+        self.start, self.optimizer = self.model.state(), nnx.optim.Adam(1e-3)
+        self.reset()
+
+    def reset(self) -> None:
+        """The first step again."""
+        self.model.load(self.start)
+        self.state, self.number, self.last = self.optimizer.init(self.model.parameters()), 0, None
+
+    def run(self) -> None:
+        """One training step."""
+        x, y = self.batches[self.number % len(self.batches)]
+        step = train_step(
+            self.model, nnx.losses.cross_entropy, self.optimizer, self.state, x, y, seed=0, step=self.number
+        )
+        self.state, self.last, self.number = step.state, step.loss, self.number + 1
+
+    def synchronize(self) -> None:
+        """Wait for the parameters too, not for the loss alone."""
+        self.backend.synchronize(*self.model.parameters().values())
+
+    def loss(self) -> float:
+        """Train once more; the loss before it."""
+        self.run()
+        return float(self.backend.to_numpy(self.last))
+
+
+class Inference:
+    """The model on one batch, the answer waited for each time."""
+
+    def __init__(self, network: Network, backend: Any) -> None:
+        self.backend, self.model = backend, build(network, backend)
+        self.x = backend.asarray(network.batches(1)[0][0])
+
+    def reset(self) -> None:
+        """Nothing changes."""
+
+    def run(self) -> None:
+        """One answer."""
+        self.out = self.model(self.x)
+        self.backend.synchronize(self.out)
+
+    def synchronize(self) -> None:
+        """Each answer was waited for."""
+
+    def outputs(self) -> Any:
+        """The answer, on the host."""
+        self.run()
+        return self.backend.to_numpy(self.out)
+
+
+class Update:
+    """Adam alone on the parameters of the network, with gradients that are given."""
+
+    def __init__(self, network: Network, backend: Any) -> None:
+        self.backend, self.optimizer = backend, nnx.optim.Adam(1e-3)
+        host = {f"{i}.{name}": a for i, pair in enumerate(network.weights()) for name, a in zip("Wb", pair)}
+        self.start = {path: backend.asarray(array) for path, array in host.items()}
+        self.grads = {path: backend.asarray(array * 0.01 + 0.001) for path, array in host.items()}
+        self.reset()
+
+    def reset(self) -> None:
+        """The first step again."""
+        self.params, self.state = self.start, self.optimizer.init(self.start)
+
+    def run(self) -> None:
+        """One update."""
+        self.params, self.state = self.optimizer.update(self.grads, self.state, self.params)
+
+    def synchronize(self) -> None:
+        """Wait for the new parameters."""
+        self.backend.synchronize(*self.params.values())
