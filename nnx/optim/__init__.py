@@ -10,6 +10,7 @@ from nnx.optim.clip import clip_by_global_norm, clip_by_norm, clip_by_value, glo
 from nnx.optim.constraint import Constrained
 from nnx.optim.cycles import CosineDecay, Linear, OneCycle, Warmup
 from nnx.optim.penalty import penalize
+from nnx.optim.lbfgs import LBFGS
 from nnx.optim.plateau import ReduceOnPlateau
 from nnx.optim.registry import OPTIMIZERS, SCHEDULES, from_config, parse_optimizer, parse_schedule
 from nnx.optim.rmsprop import RMSprop
@@ -18,6 +19,7 @@ from nnx.optim.sgd import SGD, SGDW
 from nnx.optim.transform import Chain, GradientTransform, chain
 
 __all__ = [
+    "LBFGS",
     "OPTIMIZERS",
     "SCHEDULES",
     "SGD",
