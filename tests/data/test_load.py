@@ -92,6 +92,16 @@ def test_a_data_set_passes_through():
     assert load(digits, schema=digits.as_images().schema).x.shape == (1797, 8, 8, 1)
 
 
+def test_a_data_set_is_renumbered_for_the_model():
+    schema = load((np.zeros((3, 2)), ["a", "b", "c"])).schema
+    other = load((np.zeros((2, 2)), ["c", "b"]))
+    assert load(other, schema=schema).y.tolist() == [2, 1]
+    with pytest.raises(ShapeError, match=r"digits: expected rows of shape \(2,\)"):
+        load("digits", schema=load((np.zeros((10, 2)), range(10))).schema)
+    with pytest.raises(DataError, match="digits, y at row 0: expected a class that the model knows, got '0'"):
+        load("digits", schema=load((np.zeros((3, 64)), ["a", "b", "c"])).schema)
+
+
 def test_npz_keys(write):
     x, y = np.eye(4, dtype="f4"), np.asarray([0, 1, 0, 1])
     for keys in (("x", "y"), ("X", "Y"), ("X", "y")):

@@ -72,6 +72,11 @@ def test_the_table_is_exact_for_thousands_of_class_counts():
             assert table[rows >= len(sizes)].min(initial=1) >= 1
 
 
+def test_extra_rows_of_a_class_are_spread():
+    table = _table(np.asarray([5, 5, 5]), np.asarray([5, 5, 5]))
+    assert set(table.ravel()) == {1, 2}
+
+
 def test_a_rare_class_is_shared_out():
     for part in split(numbered([100, 100, 3]), (0.7, 0.15, 0.15)):
         assert np.bincount(part.y, minlength=3)[2] == 1
