@@ -10,7 +10,6 @@ from nnx.data.dataset import Dataset
 from nnx.errors import ConfigError
 
 _Ints = np.ndarray[Any, np.dtype[np.int64]]
-_NEVER = np.iinfo(np.int64).min
 
 
 def split(dataset: Dataset, fractions: Sequence[float] = (0.7, 0.15, 0.15), seed: int = 0) -> tuple[Dataset, ...]:
@@ -91,17 +90,24 @@ def _stratified(labels: _Ints, sizes: Sequence[int]) -> _Ints:
 
 
 def _table(rows: _Ints, sizes: _Ints) -> _Ints:
-    """Whole numbers a[c, j] near n_c s_j / N with row sums n_c and column sums s_j."""
-    total = int(rows.sum())
+    """Whole numbers a[c, j] near n_c s_j / N with row sums n_c and column sums s_j.
+
+    All shares are rounded down; then each class gives its remaining rows to different parts. Classes with fewer rows than
+    parts choose first, by the largest share cut off; for the others the part that needs most rows goes first, which is
+    how a table of zeros and ones with given sums is always found (Gale 1957, Ryser 1957).
+    """
+    total, parts = int(rows.sum()), range(len(sizes))
     exact = rows[:, None] * sizes[None, :]  # in units of 1/N: no rounding at all
-    table, left = exact // total, exact % total
+    table, cut = exact // total, exact % total
     need = sizes - table.sum(axis=0)
-    for c in np.argsort(rows, kind="stable"):  # rare classes choose first: they go where most of the rows go
+    for c in np.argsort(rows, kind="stable"):
+        rare, given = rows[c] < len(sizes), set[int]()
         for _ in range(int(rows[c] - table[c].sum())):
-            j = int(np.argmax(np.where(need > 0, left[c], _NEVER)))
+            wanting = [(j not in given, 0 if rare else int(need[j]), int(cut[c, j]), -j) for j in parts if need[j] > 0]
+            j = -max(wanting)[-1]
             table[c, j] += 1
-            left[c, j] -= total
             need[j] -= 1
+            given.add(j)
     _represent(table)
     return table
 
