@@ -115,7 +115,7 @@ def test_an_empty_batch_and_a_single_row(row: Row, n, backend):
 
 @rows
 def test_inputs_that_are_not_contiguous(row: Row, backend):
-    model, p = prepared(row, backend)
+    model, _ = prepared(row, backend)
     host = draw((2 * row.shape[0], *row.shape[1:-1], 2 * row.shape[-1]))
     x = backend.asarray(host)[::2, ..., ::2]
     assert_agrees(
