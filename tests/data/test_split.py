@@ -75,8 +75,8 @@ def test_the_table_is_exact_for_thousands_of_class_counts():
 def test_extra_rows_of_a_class_are_spread():
     table = _table(np.asarray([5, 5, 5]), np.asarray([5, 5, 5]))
     assert set(table.ravel()) == {1, 2}
-    rare = _table(np.asarray([2, 98]), np.asarray([40, 30, 20, 10]))[0]
-    assert rare.tolist() == [1, 1, 0, 0]
+    rare = _table(np.full(10, 2), np.asarray([8, 6, 4, 2]))
+    assert set(rare.ravel()) == {0, 1}
 
 
 def test_a_rare_class_is_shared_out():
