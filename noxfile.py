@@ -25,7 +25,7 @@ SUITE_NEEDS = ("pytest>=8", "pytest-json-report", "hypothesis>=6.151", "ndindex>
 TEST_NEEDS = ("pytest>=8", "hypothesis>=6.100", "array-api-strict>=2.4", "scipy", "scikit-learn", "mpmath")
 LIBRARY = {"numpy": (), "strict": (), "torch": ("torch==2.13.0",), "jax": ("jax>=0.5",), "cupy": ()}
 SPECS = {"strict": "strict,strict:device1"}
-QUIET = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg", "PYTHONHASHSEED": "random"}
+QUIET = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
 
 nox.needs_version = ">=2024.10.9"
 nox.options.error_on_missing_interpreters = True
@@ -121,26 +121,27 @@ def types(session: nox.Session) -> None:
     session.run("mypy", "--strict", "--config-file", str(ROOT / "pyproject.toml"), "-p", "nnx")
 
 
-def suite(session: nox.Session, backend: str, extras: str) -> None:
-    """The whole suite on one backend; a skip must be for want of a library that another session has."""
-    elsewhere = {"torch", "jax", "cupy", "GPU", "onnx", "mpi"} - {backend}
+def suite(session: nox.Session, backend: str, extras: str, *options: str) -> None:
+    """The tests on one backend. None may be skipped for want of a library but those that another session has."""
+    elsewhere = {"torch", "jax", "cupy", "onnx", "mpi"} - {backend}
     if not extras:
-        elsewhere |= {"numba", "matplotlib", "optuna", "fast", "plot", "tune"}
+        elsewhere |= {"numba", "matplotlib", "optuna"}
+    specs = SPECS.get(backend, backend)
     python(
-        session, "-m", "pytest", "tests", *session.posargs,
-        NNX_BACKENDS=SPECS.get(backend, backend),
-        NNX_REQUIRED_BACKENDS=SPECS.get(backend, backend),
-        NNX_ALLOWED_SKIPS=rf"(?i)\b({'|'.join(sorted(elsewhere))})",
+        session, "-m", "pytest", "tests", *options, *session.posargs,
+        NNX_BACKENDS=specs,
+        NNX_REQUIRED_BACKENDS="" if session.posargs else specs,
+        NNX_ALLOWED_SKIPS=rf"(?is)^(?!.*(not installed|could not import|\bneeds\b))|{'|'.join(sorted(elsewhere))}",
     )  # fmt: skip
 
 
 @nox.session(python=MAIN)
 @nox.parametrize("backend", ["numpy", "strict", "torch", "jax", "cupy"])
 def tests(session: nox.Session, backend: str) -> None:
-    """The tests on one backend, which must be usable."""
+    """The tests on one backend, which must be usable: all of them on NumPy and CuPy, elsewhere those that can differ."""
     extras = {"numpy": "fast,plot,tune", "cupy": cuda()}.get(backend, "")
     install(session, *TEST_NEEDS, *LIBRARY[backend], extras=extras)
-    suite(session, backend, extras)
+    suite(session, backend, extras, *([] if backend in ("numpy", "cupy") else ["--concerning", backend]))
 
 
 @nox.session(python=NEWEST or None)

@@ -3,6 +3,7 @@
     python -P -m pytest tests                                    on NumPy
     python -P -m pytest tests --backend torch,strict:device1     on each of these
     python -P -m pytest tests --backend cupy --record out.json   on a GPU, with a record of it
+    python -P -m pytest tests --hypothesis-profile search        with examples that no run had before
 
 A test that takes ``backend`` or ``xp`` runs once for each backend chosen. A backend that was named and cannot be used
 ends the run at once: it is never skipped.
@@ -11,6 +12,7 @@ ends the run at once: it is never skipped.
 import os
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,15 @@ from support.record import Record
 from support.strict import close_the_holes, static_shapes
 
 pytest.register_assert_rewrite("support.compare")
+
+try:
+    from hypothesis import settings
+except ImportError:  # the modules that need it say so
+    pass
+else:
+    settings.register_profile("search", deadline=None)  # new examples in each run: --hypothesis-profile search
+    settings.register_profile("steady", deadline=None, derandomize=True, database=None)
+    settings.load_profile("steady")
 
 MARKS = (
     "skip_backends(*specs, reason): not run on these backends (a library name or a whole spec)",
@@ -52,6 +63,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="REGEX",
         help="fail if a test is skipped for a reason in which this is not found (default: $NNX_ALLOWED_SKIPS)",
     )
+    group.addoption(
+        "--concerning",
+        metavar="LIBRARY",
+        help="only tests that take a backend or need this library, for the others are the same on every backend",
+    )
     group.addoption("--record", metavar="FILE", help="write versions, device, counts and worst disagreements as JSON")
 
 
@@ -72,6 +88,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    library = config.getoption("--concerning")
+    if library:
+        left_out = [item for item in items if not concerns(item, library)]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if concerns(item, library)]
     used = [item for item in items if spec_of(item)]
     if used:
         from nnx import backends, errors
@@ -88,6 +109,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             for mark in item.iter_markers(name):
                 if spec in mark.args or spec.partition(":")[0] in mark.args:
                     item.add_marker(make(reason=f"{spec}: {mark.kwargs['reason']}"))
+
+
+def concerns(item: pytest.Item, library: str) -> bool:
+    """Whether a test can come out otherwise with another array library."""
+    file = item.path
+    return bool(spec_of(item)) or file.parent.name == "backends" or f'importorskip("{library}' in text_of(file)
+
+
+@cache
+def text_of(file: Path) -> str:
+    return file.read_text(encoding="utf-8")
 
 
 def spec_of(item: pytest.Item) -> str:
