@@ -13,6 +13,7 @@ from nnx.autodiff import (
     value_and_grad,
     vjp,
 )
+from nnx.doctor import doctor
 from nnx.layers import (
     ELU,
     GELU,
@@ -44,7 +45,7 @@ __version__ = "0.1.0"
 __all__ = [
     "ELU", "GELU", "BatchNorm", "Buffer", "Dropout", "Flatten", "LeakyReLU", "Linear", "Maxout", "MinMaxScale",
     "Module", "Parameter", "ReLU", "Sequential", "SiLU", "Sigmoid", "Softmax", "Softplus", "Standardize", "Tanh", "Unstandardize",
-    "__version__", "autodiff", "backends", "checkpoint", "custom_vjp", "data", "evaluate", "fit", "grad", "gradcheck", "hvp", "init", "jvp", "layers", "load", "losses",
+    "__version__", "autodiff", "backends", "checkpoint", "custom_vjp", "data", "doctor", "evaluate", "fit", "grad", "gradcheck", "hvp", "init", "jvp", "layers", "load", "losses",
     "metrics", "namespace", "ops", "optim", "predict", "random", "regularizers", "save", "stop_gradient", "training", "value_and_grad",
     "vjp",
 ]  # fmt: skip

@@ -1,0 +1,227 @@
+"""T3, T6, T7, T9, T10, T12, T13: what the course of one training says, step by step."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from nnx import optim
+from nnx.doctor.measure import number, percent
+from nnx.doctor.subject import Subject
+from nnx.doctor.trial import Course
+from nnx.doctor.verdict import Check, Finding, Severity
+
+Get = Callable[[Subject], Course]
+Host = np.ndarray[Any, Any]
+
+
+def windows(values: Host, size: int = 5) -> Host:
+    """Means of consecutive windows; a rest is left out.
+
+    >>> windows(np.arange(11.0)).tolist()
+    [2.0, 7.0]
+    """
+    count = len(values) // size
+    means: Host = values[: count * size].reshape(count, size).mean(axis=1)
+    return means
+
+
+def doubling(values: Host, times: int = 3) -> int | None:
+    """The first step at which the mean of 5 steps has doubled ``times`` times in a row and is at its highest, or None.
+
+    >>> doubling(np.repeat([1.0, 2.5, 6.0, 14.0], 5)), doubling(np.ones(40))
+    (15, None)
+    """
+    means = windows(values)
+    row = 0
+    for index in range(1, len(means)):
+        row = row + 1 if means[index] >= 2 * means[index - 1] > 0 else 0
+        if row >= times and means[index] >= means[: index + 1].max():
+            return 5 * index
+    return None
+
+
+def of_run(get: Get) -> tuple[Check, ...]:
+    """The checks of a course, which ``get(subject)`` gives."""
+
+    def update_ratio(subject: Subject, check: Check) -> Finding:
+        """T3: how far a step moves the weights, for their size."""
+        course, t = get(subject), check.limits
+        with np.errstate(all="ignore"):
+            ratios = {
+                course.paths[c]: course.update[:, c] / course.weight[:, c]
+                for c in course.weights
+                if course.weight[0, c] > 0
+            }
+        if not ratios:
+            return check.skip("there is no weight with two axes that is not 0")
+        early = {path: float(np.median(r[:20])) for path, r in ratios.items()}
+        whole = {path: float(np.median(r)) for path, r in ratios.items()}
+        high = max(ratios, key=lambda path: _nan_first(max(early[path], whole[path])))
+        low = min(ratios, key=lambda path: whole[path])
+        largest, smallest = max(early[high], whole[high]), whole[low]
+        slow = largest <= t["high"] and smallest < t["low"]
+        value, where = (smallest, low) if slow else (largest, high)
+        severity: Severity = "pass" if largest <= t["high"] and smallest >= t["low"] else "warn"
+        if not largest <= t["high_fail"] or smallest < t["low_fail"]:
+            severity = "fail"
+        factor = number(1e-3 / value) if value > 0 and np.isfinite(value) else "1e-3"
+        return check.say(
+            severity,
+            f"median {number(value)}",
+            "1e-4–0.1",
+            where,
+            {"factor": factor},
+            smallest=smallest,
+            largest=largest,
+        )
+
+    def vanishing(subject: Subject, check: Check) -> Finding:
+        """T6: gradients that die on the way to the first layer."""
+        course, t = get(subject), check.limits
+        columns = course.weights
+        if not columns:
+            return check.skip("there is no weight with two axes")
+        size = {course.paths[c]: float(np.median(course.mean_gradient[:20, c])) for c in columns}
+        where = min(size, key=lambda path: size[path])
+        first, last = (float(np.median(course.gradient[:20, c])) for c in (columns[0], columns[-1]))
+        severity: Severity = "pass"
+        if size[where] < t["mean"] or (last > 0 and first / last < t["ratio"] and first < t["norm"]):
+            severity = "warn"
+        if size[where] < t["mean_fail"]:
+            severity = "fail"
+        ratio = first / last if last > 0 else 0.0
+        return check.say(
+            severity,
+            f"mean |g| {number(size[where])}, first/last layer {number(ratio)}",
+            "≥ 1e-6, ratio ≥ 1e-3",
+            where,
+            smallest=size[where],
+            ratio=ratio,
+        )
+
+    def exploding(subject: Subject, check: Check) -> Finding:
+        """T7: gradients that grow without end, over the layers or over the steps."""
+        course, t = get(subject), check.limits
+        norms = course.norms
+        top = f"{number(float(np.quantile(norms[np.isfinite(norms)], 0.9)))}" if np.isfinite(norms).any() else "1"
+        fill = {"clip": top}
+        if not np.isfinite(norms).all():
+            step = int(np.argmin(np.isfinite(norms)))
+            column = int(np.argmin(np.isfinite(course.gradient[step])))
+            return check.say(
+                "fail",
+                f"gradient {number(float(course.gradient[step, column]))} at step {step}",
+                "finite",
+                course.paths[column],
+                fill,
+            )
+        columns = course.weights
+        first, last = (
+            (float(np.median(course.gradient[:, c])) for c in (columns[0], columns[-1])) if columns else (0.0, 0.0)
+        )
+        ratio, largest, step_of = first / last if last > 0 else 0.0, float(norms.max()), doubling(norms)
+        text = f"largest norm {number(largest)}, first/last layer {number(ratio)}"
+        if largest > t["norm"]:
+            return check.say(
+                "fail",
+                text,
+                "norm ≤ 1e6",
+                course.paths[int(np.argmax(course.gradient.max(axis=0)))],
+                fill,
+                norm=largest,
+            )
+        if ratio > t["ratio"]:
+            return check.say("warn", text, "first/last ≤ 70", course.paths[columns[0]], fill, ratio=ratio)
+        if step_of is not None:
+            return check.say(
+                "warn", f"{text}; doubles every 5 steps to step {step_of}", "no doubling", "gradients", fill
+            )
+        return check.ok(text, "norm ≤ 1e6, first/last ≤ 70", "gradients", norm=largest, ratio=ratio)
+
+    def clipped(subject: Subject, check: Check) -> Finding:
+        """T9: the share of steps whose gradient is clipped."""
+        course = get(subject)
+        limits = {
+            type(link): link.limit
+            for link in subject.links
+            if isinstance(link, (optim.clip_by_global_norm, optim.clip_by_norm))
+        }
+        if not limits:
+            return check.skip("no gradient is clipped by its norm")
+        kind, limit = next(iter(limits.items()))
+        norms = course.norms if kind is optim.clip_by_global_norm else course.gradient.max(axis=1)
+        part = float(np.mean(norms > limit))
+        severity: Severity = "pass" if part <= check.limits["share"] else "warn"
+        fill = {"clip": number(float(np.quantile(norms[np.isfinite(norms)], 0.9))) if np.isfinite(norms).any() else "1"}
+        return check.say(
+            severity,
+            f"{percent(part)} of the steps are clipped to {number(limit)}",
+            "at most half",
+            "optimizer",
+            fill,
+            share=part,
+        )
+
+    def untrained(subject: Subject, check: Check) -> Finding:
+        """T10: a parameter that three steps leave as it was."""
+        course = get(subject)
+        moved = course.update[:3].sum(axis=0)
+        still = [c for c in range(len(course.paths)) if moved[c] <= check.limits["rtol"] * course.weight[0, c]]
+        cut = [c for c in still if not course.gradient[:3, c].any()]
+        if not still:
+            return check.ok(f"all {len(course.paths)} parameters move", "in 3 steps")
+        where = course.paths[(cut or still)[0]]
+        why = "its gradient is 0" if cut else "its steps are too small"
+        text = f"{len(still)} of {len(course.paths)} parameters unchanged after 3 steps: {why}"
+        return check.say("fail", text, "none", where, count=len(still))
+
+    def falls(subject: Subject, check: Check) -> Finding:
+        """T12: the loss falls, in means of 5 steps."""
+        loss, t = get(subject).loss, check.limits
+        if not np.isfinite(loss).all():
+            step = int(np.argmin(np.isfinite(loss)))
+            return check.say("fail", f"loss {number(float(loss[step]))} at step {step}", "finite", "loss")
+        means = windows(loss)
+        start, least, end = float(means[0]), float(means.min()), float(np.median(means[-5:]))
+        signs = np.sign(np.diff(means))
+        turns = float(np.mean(signs[1:] != signs[:-1])) if len(signs) > 1 else 0.0
+        text = f"{number(start)} → {number(end)} in {len(loss)} steps, least {number(least)}"
+        values = {"start": start, "end": end, "turns": turns}
+        if end > t["rise"] * least and end > t["part"] * start:
+            return check.say("fail", text, "below twice its least", "loss", **values)
+        if end <= (1 - t["fall"]) * start:
+            return check.ok(text, "falls by 5 % or more", "loss", **values)
+        way = f"and turns in {percent(turns)} of the windows" if turns > t["turns"] else "it stalls"
+        return check.say("warn", f"{text}: {way}", "falls by 5 % or more", "loss", **values)
+
+    def regulariser_grows(subject: Subject, check: Check) -> Finding:
+        """T13: the regulariser's gradient for that of the data."""
+        course = get(subject)
+        if not course.penalty.any():
+            return check.skip("there is no regulariser")
+        with np.errstate(all="ignore"):
+            ratio = course.penalty / course.norms
+        step, middle = doubling(ratio), float(np.median(ratio))
+        bad = step is not None or middle > check.limits["ratio"]
+        return check.say(
+            "warn" if bad else "pass",
+            f"median ratio {number(middle)}",
+            "≤ 10, not doubling",
+            "regulariser",
+            ratio=middle,
+        )
+
+    return (
+        Check("T3", "short training", "steps suit the weights' size", {"low": 1e-4, "high": 0.1, "low_fail": 1e-8, "high_fail": 10.0}, "Multiply the learning rate by about {factor}.", "C3 TDC SM", update_ratio),
+        Check("T6", "short training", "gradients do not vanish", {"mean": 1e-6, "ratio": 1e-3, "norm": 1e-4, "mean_fail": 1e-7}, "He init, norm layers or skip connections: little reaches {where}.", "TDC AT SM", vanishing),
+        Check("T7", "short training", "gradients do not explode", {"ratio": 70.0, "norm": 1e6}, "Clip at the 90th percentile of the norms, {clip}, and warm up.", "AT TDC", exploding),
+        Check("T9", "short training", "clipping is rare", {"share": 0.5}, "Raise the clip to the 90th percentile, {clip}.", "G", clipped),
+        Check("T10", "short training", "every parameter is trained", {"rtol": 1e-5}, "{where} is not in the loss, or its gradient is cut.", "SM TDC", untrained),
+        Check("T12", "short training", "the loss falls", {"fall": 0.05, "turns": 0.5, "rise": 2.0, "part": 0.25}, "Lower the rate; is the sign right? (I7)", "TDC G", falls),
+        Check("T13", "short training", "the regulariser stays the smaller force", {"ratio": 10.0}, "Lower λ.", "TDC", regulariser_grows),
+    )  # fmt: skip
+
+
+def _nan_first(value: float) -> float:
+    return value if np.isfinite(value) else np.inf

@@ -1,0 +1,238 @@
+"""D: the data, before anything is computed with them. D5, D6 and D10 are in ``splits.py``; D7 is in ``leakage.py``."""
+
+import numpy as np
+
+from nnx.doctor.leakage import one_feature_tells
+from nnx.doctor.measure import number, percent, pull, similarity, units_first
+from nnx.doctor.splits import fitted_on_training_rows, rows_in_two_parts, split_is_sane
+from nnx.doctor.subject import Subject
+from nnx.doctor.verdict import Check, Finding, Severity, graded
+from nnx.doctor.walk import first_trained, hidden, walk
+from nnx.errors import NnxError
+from nnx.layers import MinMaxScale, Standardize
+
+
+def finite(subject: Subject, check: Check) -> Finding:
+    """D1: no NaN or infinity in inputs or targets."""
+    for rows in (subject.train, subject.val, subject.test):
+        for name, values in (("x", rows.flat), ("y", rows.y)) if rows is not None else ():
+            if values.dtype.kind != "f" or np.isfinite(values).all():
+                continue
+            bad = np.argwhere(~np.isfinite(values))
+            row, column = int(bad[0][0]), int(bad[0][1]) if values.ndim > 1 else 0
+            place = f"row {row}" + (f", {rows.column(column)}" if name == "x" else "")  # type: ignore[union-attr]
+            where = f"{rows.name}.{name}, {place}"  # type: ignore[union-attr]
+            value = str(values[tuple(bad[0])])
+            return check.say(
+                "fail", f"{value} and {len(bad) - 1} more like it", "none", where, {"value": value}, count=len(bad)
+            )
+    return check.ok("all finite", "all finite")
+
+
+def dtypes_and_labels(subject: Subject, check: Check) -> Finding:
+    """D2: labels 0…C−1 for the C outputs of the model; inputs of floating-point numbers."""
+    outputs = int(subject.few.shape[-1]) if subject.few.ndim == 2 else 0
+    for rows in (subject.train, subject.val, subject.test):
+        if rows is None or rows.labels is None or outputs < 2:
+            continue
+        wrong = np.flatnonzero((rows.labels < 0) | (rows.labels >= outputs))
+        if wrong.size:
+            row = int(wrong[0])
+            label = int(rows.labels[row])
+            where = f"{rows.name}.y, row {row}"
+            return check.say(
+                "fail",
+                f"label {label}, {wrong.size} such",
+                f"0…{outputs - 1}",
+                where,
+                {"label": label, "outputs": outputs},
+                count=wrong.size,
+            )
+    if subject.train.x.dtype.kind in "iu":
+        return Finding(
+            "warn",
+            f"inputs of {subject.train.x.dtype}",
+            "floating-point inputs",
+            "train.x",
+            "Cast the inputs: x.astype(numpy.float32).",
+        )
+    return check.ok(f"inputs {subject.train.x.dtype}, targets {subject.train.y.dtype}", "labels fit the outputs")
+
+
+def target_output_loss(subject: Subject, check: Check) -> Finding:
+    """D9: target, output and loss are made for each other."""
+    y, out, loss = subject.train.y, subject.few, subject.loss_name
+    shapes = f"targets {('N', *y.shape[1:])}, outputs {('N', *out.shape[1:])}".replace("'", "")
+    if out.shape[0] != min(8, len(subject.train)):
+        return check.say(
+            "fail",
+            f"outputs of shape {tuple(out.shape)} for {min(8, len(subject.train))} rows",
+            "a row for each row",
+            "outputs",
+        )
+    whole = y.dtype.kind in "iu"
+    if whole and loss in ("mse", "l1", "huber"):
+        return check.say("fail", f'classes with loss="{loss}"', "cross_entropy for classes", "loss")
+    if not whole and loss == "cross_entropy" and not _probabilities(y, out):
+        return check.say("fail", f'real targets with loss="{loss}"', "mse, l1 or huber for real targets", "loss")
+    if not whole and tuple(y.shape[1:]) != tuple(out.shape[1:]):
+        return check.say("fail", shapes, "the same shape", "train.y")
+    if whole and y.ndim != 1 and tuple(y.shape[1:]) != tuple(out.shape[1:]):
+        return check.say("fail", shapes, "labels (N,)", "train.y")
+    try:
+        value = subject.loss(out, subject.targets(subject.train, slice(0, 8)))
+    except NnxError as error:
+        return check.say("fail", str(error)[:160], "a loss that takes these targets", error.where or "loss")
+    if tuple(getattr(value, "shape", (1,))) != ():
+        return check.say("fail", f"a loss of shape {tuple(getattr(value, 'shape', ()))}", "one number, 0-d", "loss")
+    return check.ok(shapes, "they fit")
+
+
+def _probabilities(y: np.ndarray, out: object) -> bool:  # type: ignore[type-arg]
+    return (
+        y.ndim == 2
+        and y.shape[1] == out.shape[-1]
+        and bool((y >= 0).all() and np.allclose(y.sum(axis=1), 1, atol=1e-3))
+    )  # type: ignore[attr-defined]
+
+
+def scale(subject: Subject, check: Check) -> Finding:
+    """D3: the inputs are near 1 where the first trainable layer sees them."""
+    first = first_trained(subject.inference[0])
+    if first is None or first.x.ndim < 2:
+        return check.skip("no layer with parameters is called with rows")
+    xp, z = subject.backend.xp, units_first(first.x)
+    if not xp.isdtype(z.dtype, "real floating"):
+        return check.skip("the first trainable layer takes whole numbers")
+    mean = xp.mean(z, axis=0)
+    middle = xp.sort(xp.abs(mean))[z.shape[1] // 2]
+    seen = pull(
+        {
+            "largest": xp.max(xp.abs(z)),
+            "mean": middle,
+            "std": xp.sqrt(xp.mean((z - mean) ** 2)),
+            "rms": xp.sqrt(xp.mean(z * z)),
+        }
+    )
+    t = check.limits
+    unit = t["largest_low"] <= seen["largest"] <= t["largest_high"] + 1e-6
+    standard = seen["mean"] <= t["mean"] and t["std_low"] <= seen["std"] <= t["std_high"]
+    severity: Severity = "pass" if unit or standard else "warn"
+    if not t["rms_low"] <= seen["rms"] <= t["rms_high"]:
+        severity = "fail"
+    text = ", ".join(
+        f"{name} {number(value)}"
+        for name, value in (
+            ("max", seen["largest"]),
+            ("mean", seen["mean"]),
+            ("std", seen["std"]),
+            ("RMS", seen["rms"]),
+        )
+    )
+    prepared = any(isinstance(module, (Standardize, MinMaxScale)) for _, module in subject.model.modules())
+    advice = (
+        "Scale only once: the model has a preparation layer already"
+        if prepared
+        else f"Put `nnx.Standardize({z.shape[1]})` first, and scale only once"
+    )
+    bound = "max in [0.5, 1], or mean ≤ 0.2 and std in [0.5, 2]; RMS in [0.01, 50]"
+    return check.say(severity, text, bound, f"input of {first.named}", {"advice": advice}, **seen)
+
+
+def constant_features(subject: Subject, check: Check) -> Finding:
+    """D4: columns that never change, or are copies of another."""
+    x, rows = subject.train.flat, subject.train
+    constant = np.flatnonzero(np.all(x == x[:1], axis=0))
+    seen: dict[bytes, int] = {}
+    copies = []
+    for column in range(x.shape[1]):
+        first = seen.setdefault(np.ascontiguousarray(x[: 1 << 14, column]).tobytes(), column)
+        if first != column and column not in constant:
+            copies.append((column, first))
+    for path, module in subject.model.modules():
+        for name in ("scale", "range"):
+            if isinstance(module, (Standardize, MinMaxScale)) and hasattr(module, name):
+                array = getattr(module, name)
+                if float(subject.backend.to_numpy(subject.backend.xp.min(subject.backend.xp.abs(array)))) == 0.0:
+                    return check.say(
+                        "fail", f"{path} divides by 0", "a scale above 0", f"{path}.{name}", {"column": "A column"}
+                    )
+    useless = constant.size + len(copies)
+    part = useless / x.shape[1]
+    named = rows.column(int(constant[0])) if constant.size else rows.column(copies[0][0]) if copies else "train.x"
+    severity: Severity = "fail" if constant.size == x.shape[1] else "warn" if part >= check.limits["share"] else "pass"
+    text = f"{constant.size} constant and {len(copies)} copied of {x.shape[1]} columns"
+    return check.say(severity, text, "fewer than half", f"train.x, {named}", {"column": named.capitalize()}, share=part)
+
+
+def balance(subject: Subject, check: Check) -> Finding:
+    """D8: no class has ten times the rows of another."""
+    labels, outputs = subject.train.labels, int(subject.few.shape[-1]) if subject.few.ndim == 2 else 0
+    if labels is None or outputs < 2:
+        return check.skip("the targets are not classes")
+    counts = np.bincount(labels, minlength=subject.train.classes or 0).astype(np.float64)
+    if not counts.all():
+        empty = int(np.argmin(counts))
+        return check.say(
+            "fail", f"class {empty} has no training rows", "rows of every class", f"train.y, class {empty}"
+        )
+    p = counts / counts.sum()
+    ratio, even = float(counts.max() / counts.min()), float(np.exp(-np.sum(p * np.log(p))) / len(p))
+    t = check.limits
+    severity: Severity = "pass" if ratio <= t["ratio"] and even >= t["perplexity"] else "warn"
+    text = f"largest/smallest {number(ratio)}, perplexity {percent(even)} of even"
+    where = f"train.y, class {int(np.argmin(counts))} has {int(counts.min())} rows"
+    return check.say(severity, text, "largest/smallest ≤ 10 and perplexity ≥ 50 %", where, ratio=ratio, perplexity=even)
+
+
+def target_scale(subject: Subject, check: Check) -> Finding:
+    """D11: real targets are as large as the outputs at the start."""
+    y = subject.train.y
+    if subject.task != "regression":
+        return check.skip("the targets are not real numbers")
+    out, xp = subject.inference[1], subject.backend.xp
+    seen = pull({"mean": xp.mean(out), "std": xp.std(out)})
+    if not seen["std"] > 0:
+        return check.skip("the outputs are constant at the start")
+    far = float(np.sqrt(np.mean((y.astype(np.float64) - seen["mean"]) ** 2)))
+    ratio = far / seen["std"]
+    severity = graded(abs(np.log10(max(ratio, 1e-30))), warn=check.limits["decades"], fail=check.limits["decades_fail"])
+    text = f"targets are {number(far)} away from outputs of std {number(seen['std'])}"
+    return check.say(severity, text, "ratio 0.1–10", "train.y", ratio=ratio)
+
+
+def augmentation(subject: Subject, check: Check) -> Finding:
+    """D12: what augmentation makes of a row still looks like it to the layers."""
+    if subject.augment is None:
+        return check.skip("no augmentation was given")
+    x = subject.sample[0]
+    before, (calls, out) = subject.inference, walk(subject.model, subject.augment(x))
+    stats = {
+        call.named: similarity(a.out, call.out) for a, call in zip(hidden(before[0]), hidden(calls)) if a.out.ndim > 1
+    }
+    seen = pull(stats or {"outputs": similarity(before[1], out)})
+    where = min(seen, key=lambda name: seen[name])
+    value = float(np.mean(list(seen.values())))
+    t = check.limits
+    severity: Severity = "pass" if value >= t["similar"] else "warn" if value >= t["near"] else "fail"
+    return check.say(severity, f"similarity {number(value)}", "≥ 0.95", f"least at {where}", similarity=value)
+
+
+FIRST = (
+    Check("D1", "data", "inputs and targets are finite", {}, "{where} is {value}: drop the row or fill it with the training median.", "TDC UM", finite),
+    Check("D2", "data", "dtypes, and labels 0…C−1", {}, "Label {label} at {where}, but the last layer has {outputs} outputs: relabel or widen it.", "UM", dtypes_and_labels),
+    Check("D9", "data", "target, output and loss fit", {}, 'Reshape real targets to the outputs\' shape, (N, 1) for one; classes take loss="cross_entropy", real targets "mse".', "pytorch#16045", target_output_loss),
+)  # fmt: skip
+"""A failure of one of these ends the examination."""
+
+CHECKS = (
+    Check("D3", "data", "inputs are near 1 at the first layer", {"largest_low": 0.5, "largest_high": 1.0, "mean": 0.2, "std_low": 0.5, "std_high": 2.0, "rms_low": 0.01, "rms_high": 50.0}, "{advice}.", "TDC SM UM, own", scale),
+    Check("D4", "data", "features change", {"share": 0.5}, "{column} never changes or repeats another: drop it.", "TDC", constant_features),
+    Check("D5", "data", "normaliser fitted on training rows only", {"closer": 0.2}, "Fit `Standardize` after the split, on `train`.", "C2", fitted_on_training_rows),
+    Check("D6", "data", "no training rows in val or test", {"share": 0.05}, "{count} rows are in both: split by group, remove duplicates.", "DC", rows_in_two_parts),
+    Check("D7", "data", "no feature alone gives the target away", {"warn": 0.7, "fail": 0.99}, "{column} gives the answer away: is it known at prediction time?", "DC", one_feature_tells),
+    Check("D8", "data", "classes are balanced", {"ratio": 10.0, "perplexity": 0.5}, "Weight the loss or resample; start the last bias at log prior (I3).", "SM TDC", balance),
+    Check("D10", "data", "the split is sane", {"z": 8.0, "expected": 5.0}, "Use `nnx.data.split(…, seed=0)`: stratified, seeded.", "keras#8346", split_is_sane),
+    Check("D11", "data", "real targets are as large as the outputs", {"decades": 1.0, "decades_fail": 3.0}, "Standardise the target (`nnx.Unstandardize` last does it), or start the last bias at its mean.", "TDC K, own", target_scale),
+    Check("D12", "data", "augmentation keeps the data", {"similar": 0.95, "near": 0.75}, "The transform moves the data too far: lower its strength.", "TDC, own", augmentation),
+)  # fmt: skip

@@ -1,0 +1,73 @@
+"""I7 and I8: derivatives are right, and no row's output depends on another row."""
+
+import math
+from typing import Any
+
+from nnx.autodiff.check import gradcheck
+from nnx.autodiff.transforms import vjp
+from nnx.doctor.measure import number, pull
+from nnx.doctor.subject import Subject
+from nnx.doctor.trial import Trial
+from nnx.doctor.verdict import Check, Finding, Severity, graded
+from nnx.errors import DtypeError, GradientError, TracingError
+from nnx.layers import training
+from nnx.typing import Array
+
+ROWS = 3
+"""Rows that the derivative is checked with; batch norm needs two or more."""
+
+
+def gradients_are_right(subject: Subject, check: Check) -> Finding:
+    """I7: the gradient of the loss against differences in float64, after some steps, with dropout masks held fixed."""
+    trial = Trial(subject, "gradients", penalise=False)
+    trial.run(int(check.limits["steps"]))
+    model = trial.model
+    rows = subject.draw("gradient check", ROWS)
+    x, y = subject.inputs(subject.train, rows), subject.targets(subject.train, rows)
+
+    def loss_of(model: Any, x: Array, y: Array) -> Array:
+        return subject.loss(model(x), y)
+
+    try:
+        with training(seed=subject.seed, step=trial.step, write_back=False):
+            report = gradcheck(
+                loss_of, model, x, y, directions=1, entries=int(check.limits["entries"]), rtol=check.limits["warn"], raises=False, seed=subject.seed
+            )  # fmt: skip
+    except (DtypeError, TracingError) as error:
+        return check.skip(f"not to be had in float64 ({error})"[:200])
+    except GradientError as error:
+        if "two values" in str(error):
+            return check.skip("the loss gives two values for the same arguments: draw with nnx.random")
+        return check.skip(f"the loss is not finite after {trial.step} steps")
+    names = model.parameters()
+    found = [row for row in report.parameters if row.path in names]
+    checked = [row for row in found if row.checked]
+    if not checked:
+        return check.skip("every entry lies at a kink")
+    worst = max(checked, key=lambda row: row.error)
+    severity = graded(worst.error, warn=check.limits["warn"], fail=check.limits["fail"])
+    text = f"relative error {number(worst.error)}: analytic {number(worst.analytic)}, numeric {number(worst.numeric)}"
+    entry = f" {worst.at}" if worst.at.startswith("[") else ""
+    return check.say(severity, text, "< 1e-4", f"{worst.path}{entry}", error=min(worst.error, 1e300))
+
+
+def rows_apart(subject: Subject, check: Check) -> Finding:
+    """I8: ∂out_i/∂x_j is exactly 0 for i ≠ j, in inference."""
+    n = min(8, len(subject.train))
+    if n < 2:
+        return check.skip("there is only one training row")
+    x, xp = subject.inputs(subject.train, slice(0, n)), subject.backend.xp
+    try:
+        out, pull_back = vjp(lambda x: subject.model(x), x)
+    except TracingError as error:
+        return check.skip(f"the model cannot be differentiated by its inputs ({error})"[:200])
+    if out.ndim < 1 or out.shape[0] != n:
+        return check.say("fail", f"outputs of shape {tuple(out.shape)} for {n} rows", "a row for each row", "outputs")
+    one = xp.concat([xp.ones_like(out[:1, ...]), xp.zeros_like(out[1:, ...])], axis=0)
+    weights = 1.0 + xp.cumulative_sum(xp.ones_like(xp.reshape(out, (-1,))))
+    (slope,) = pull_back(one * xp.reshape(weights, out.shape))
+    seen = pull({"others": xp.max(xp.abs(slope[1:, ...])), "own": xp.max(xp.abs(slope[:1, ...]))})
+    severity: Severity = "fail" if seen["others"] != 0 else "pass"
+    text = f"|∂out_0/∂x_j| up to {number(seen['others'])} in other rows" if seen["others"] else "no row feels another"
+    values = {name: value for name, value in seen.items() if math.isfinite(value)}
+    return check.say(severity, text, "exactly 0", "outputs", **values)

@@ -1,0 +1,219 @@
+"""I: the model as it begins, before training. I9 is in ``structure.py``, I7 and I8 are in ``derivatives.py``."""
+
+import math
+
+import numpy as np
+
+from nnx.doctor.derivatives import gradients_are_right, rows_apart
+from nnx.doctor.measure import number, percent, pull, stack
+from nnx.doctor.structure import softmax_and_ranges
+from nnx.doctor.subject import Subject
+from nnx.doctor.verdict import Check, Finding, Severity, graded
+from nnx.doctor.walk import before_activations
+from nnx.layers import Dropout
+from nnx.typing import Array
+
+
+def first_loss(subject: Subject, check: Check) -> Finding:
+    """I1: the first loss is that of knowing nothing: log C, or the loss of the mean target; neither far above nor below."""
+    out, y = subject.inference[1], subject.sample[1]
+    loss = float(subject.backend.to_numpy(subject.loss(out, y)))
+    known, guess = subject.uniform_loss, subject.constant_loss
+    classes = subject.labels_known
+    if not math.isfinite(known):
+        known = math.log(max(int(subject.few.shape[-1]), 2)) if classes else math.nan
+    if not ((math.isfinite(loss) and loss >= 0) or (math.isfinite(loss) and not classes and not subject.loss_name)):
+        return check.say("fail", f"loss {number(loss)}", "finite, not negative", "loss", loss=loss)
+    if not known > 0:
+        return check.skip("the loss of a constant guess is not a positive number")
+    t = check.limits
+    excess = loss - known
+    if classes:
+        warn, fail = max(t["share"] * known, t["nats"]), max(t["share_fail"] * known, t["nats_fail"])
+    else:
+        warn, fail = t["real"] * known, t["real_fail"] * known
+    severity = graded(excess, warn=warn, fail=fail)
+    base = "equal scores" if classes else "the mean target"
+    bound = f"at most {number(known + warn)}; {number(known)} is the loss of {base}"
+    if severity == "pass" and loss < t["below"] * min(known, guess):
+        text = f"loss {number(loss)} is below that of knowing nothing, {number(min(known, guess))}"
+        return Finding(
+            "warn",
+            text,
+            "≥ 80 % of it",
+            "loss",
+            "Is the model trained already, or does an input give the target away (D7)?",
+            {"loss": loss},
+        )
+    return check.say(severity, f"loss {number(loss)}", bound, "last layer", loss=loss, known=known)
+
+
+def regulariser(subject: Subject, check: Check) -> Finding:
+    """I2: the penalty adds to the loss, and is not most of it."""
+    penalty = subject.penalty
+    if penalty is None:
+        return check.skip("there is no regulariser")
+    params = subject.model.parameters()
+    loss = float(subject.backend.to_numpy(subject.loss(subject.inference[1], subject.sample[1])))
+    value = float(subject.backend.to_numpy(penalty(params)))
+    part = value / (value + loss) if value + loss > 0 else math.inf
+    severity: Severity = (
+        "fail" if value < 0 or math.isnan(value) else "pass" if part <= check.limits["share"] else "warn"
+    )
+    text = f"penalty {number(value)} beside a loss of {number(loss)} ({percent(part)})"
+    return check.say(severity, text, "not negative, at most half", "regulariser", share=part)
+
+
+def last_bias(subject: Subject, check: Check) -> Finding:
+    """I3: with unbalanced classes or distant targets the last bias begins where the answer is likely."""
+    cause = next((subject.so_far[i] for i in ("D8", "D11") if i in subject.so_far and subject.so_far[i].bad), None)
+    if cause is None:
+        return check.ok("classes are balanced, targets near 0", "D8 and D11 pass")
+    path, bias = next(((p, b) for p, b in reversed(subject.model.parameters().items()) if b.ndim == 1), ("", None))
+    if bias is None:
+        return check.skip("there is no bias")
+    xp = subject.backend.xp
+    largest = pull({"largest": xp.max(xp.abs(bias))})["largest"]
+    start = "log prior" if cause.id == "D8" else "the mean target"
+    severity: Severity = "warn" if largest == 0 else "pass"
+    return check.say(
+        severity,
+        f"largest entry {number(largest)}",
+        f"not 0, as {cause.id} warns",
+        path,
+        {"start": start},
+        largest=largest,
+    )
+
+
+def symmetry(subject: Subject, check: Check) -> Finding:
+    """I4: the units of a layer begin different from one another; the last layer alone may begin at 0."""
+    xp = subject.backend.xp
+    weights = {path: w for path, w in subject.model.parameters().items() if w.ndim >= 2}
+    if not weights:
+        return check.skip("there are no weights with two axes")
+
+    def units_differ(w: Array) -> Array:
+        if w.shape[-1] == 1:
+            return xp.max(w) - xp.min(w)
+        return xp.max(xp.max(w, axis=-1) - xp.min(w, axis=-1))
+
+    apart = pull({path: units_differ(w) for path, w in weights.items()})
+    alike = [path for path, value in apart.items() if value == 0]
+    last = list(weights)[-1]
+    if alike in ([], [last]):
+        return check.ok(f"{len(weights)} weights differ from unit to unit", "not all equal")
+    return check.say(
+        "fail", f"all units of {len(alike)} weights are equal", "different units", alike[0], count=len(alike)
+    )
+
+
+def initial_variance(subject: Subject, check: Check) -> Finding:
+    """I5: the variance of each weight is near that of He, Glorot or LeCun."""
+    xp = subject.backend.xp
+    weights = {path: w for path, w in subject.model.parameters().items() if w.ndim >= 2 and math.prod(w.shape) >= 16}
+    if not weights:
+        return check.skip("there are no weights with two axes and 16 entries")
+    variances = pull({path: xp.mean(w * w) for path, w in weights.items()})
+    ratios = {}
+    for path, w in weights.items():
+        fan_out = int(w.shape[-1])
+        fan_in = math.prod(w.shape[:-1])
+        rules = (2.0 / fan_in, 2.0 / (fan_in + fan_out), 1.0 / fan_in)
+        v = variances[path]
+        ratios[path] = (
+            1.0
+            if min(rules) <= v <= max(rules)
+            else min((v / rule for rule in rules), key=lambda r: abs(math.log(max(r, 1e-300))))
+        )
+    zero_last = list(weights)[-1]
+    if variances[zero_last] == 0 and len(weights) > 1:
+        del ratios[zero_last]
+    path = max(ratios, key=lambda name: abs(math.log(max(ratios[name], 1e-300))))
+    ratio, t = ratios[path], check.limits
+    severity: Severity = (
+        "pass" if t["low"] <= ratio <= t["high"] else "warn" if t["low_fail"] <= ratio <= t["high_fail"] else "fail"
+    )
+    return check.say(severity, f"variance is {number(ratio)} times the nearest rule's", "0.25–4", path, ratio=ratio)
+
+
+def signal(subject: Subject, check: Check) -> Finding:
+    """I6: what reaches the activations neither dies out nor blows up with depth."""
+    xp = subject.backend.xp
+    layers = before_activations(subject.in_training)
+    if not layers:
+        return check.skip("there is no hidden layer")
+    stds = pull({name: xp.std(z) for name, z in layers})
+    t = check.limits
+    where = max(
+        stds, key=lambda name: abs(math.log(max(stds[name], 1e-30) / 0.5)) if math.isfinite(stds[name]) else math.inf
+    )
+    low, high = min(stds.values()), max(stds.values())
+    ratio = (high / low) ** 2 if low > 0 else math.inf
+    severity: Severity = "pass"
+    if not (t["low"] <= low and high <= t["high"] and ratio <= t["ratio"]):
+        severity = "warn"
+    if not (t["low_fail"] <= low and high <= t["high_fail"] and ratio <= t["ratio_fail"]):
+        severity = "fail"
+    text = f"std before activations {number(low)}–{number(high)}, variance ratio {number(ratio)}"
+    way = "dies" if stds[where] < 0.5 else "blows up"
+    return check.say(severity, text, "0.05–2, ratio ≤ 100", where, {"way": way}, low=low, high=high, ratio=ratio)
+
+
+def settings(subject: Subject, check: Check) -> Finding:
+    """I10: settings that seldom go well."""
+    t, found = check.limits, []
+    for path, module in subject.original.modules():
+        if isinstance(module, Dropout) and module.p > t["dropout"]:
+            found.append((f"dropout {number(module.p)} (≤ 0.5)", path))
+    adam, rate = subject.core.name.startswith("adam"), subject.rate
+    if adam and rate > t["adam_rate"]:
+        found.append((f"learning rate {number(rate)} with Adam (≤ 0.01)", "optimizer"))
+    if rate < t["rate"]:
+        found.append((f"learning rate {number(rate)} (≥ 1e-7)", "optimizer"))
+    eps = getattr(subject.core, "eps", None)
+    if adam and eps is not None and eps < t["eps"]:
+        found.append((f"eps {number(eps)} with Adam (≥ 1e-10)", "optimizer"))
+    if not found:
+        return check.ok(f"{subject.core.name}, learning rate {number(rate)}", "usual settings", "optimizer")
+    return check.say("warn", "; ".join(text for text, _ in found), "usual settings", found[0][1])
+
+
+def mean_over_batch(subject: Subject, check: Check) -> Finding:
+    """I11: the loss of the same rows taken twice, four times, … is the same."""
+    rows = subject.draw("batches", int(check.limits["rows"]))
+    index = np.resize(rows, int(check.limits["rows"]))
+    out = subject.model(subject.inputs(subject.train, index))
+    y, xp = subject.targets(subject.train, index), subject.backend.xp
+    values: list[Array] = []
+    for k in range(6):
+        values.append(subject.loss(xp.concat([out] * 2**k, axis=0), xp.concat([y] * 2**k, axis=0)))
+    seen = subject.backend.to_numpy(stack(values)).astype(float)
+    if not np.isfinite(seen).all() or not np.abs(seen).max() > 0:
+        return check.skip(f"the loss is {number(float(seen[0]))} (I1)")
+    change = float(np.max(np.abs(seen / seen[0] - 1))) if seen[0] else math.inf
+    severity: Severity = "pass" if change <= check.limits["change"] else "fail"
+    text = f"{number(float(seen[0]))} for {len(index)} rows, {number(float(seen[-1]))} for the same rows 32 times"
+    return check.say(severity, text, "within 10 %", "loss", change=change)
+
+
+FIRST = (
+    Check("I4", "start", "units begin different", {}, "Call `model.initialize(seed=…)` with a random initialiser for {where}.", "C2 TDC", symmetry),
+    Check("I9", "start", "softmax and last activation fit the loss", {"outside": 0.01}, "{advice}.", "UM TDC", softmax_and_ranges),
+    Check("I10", "start", "settings are usual ones", {"dropout": 0.5, "adam_rate": 1e-2, "rate": 1e-7, "eps": 1e-10}, "Start from Adam 1e-3, eps 1e-8, dropout 0.2.", "UM, own", settings),
+    Check("I11", "start", "the loss is a mean over the batch", {"rows": 128.0, "change": 0.1}, "Use the mean over the batch, not the sum, and the class axis inside it.", "TDC", mean_over_batch),
+)  # fmt: skip
+
+CHECKS = (
+    Check("I1", "start", "the first loss is that of knowing nothing", {"share": 0.5, "nats": 0.5, "share_fail": 1.0, "nats_fail": 1.5, "real": 4.0, "real_fail": 100.0, "below": 0.8}, "Shrink the last layer's initial weights ×0.1; check the loss.", "K C3 TDC ART, measured", first_loss),
+    Check("I2", "start", "the regulariser is not most of the loss", {"share": 0.5}, "Lower λ by 10.", "C3", regulariser),
+    Check("I3", "start", "the last bias begins at the likely answer", {}, "Start the last bias at {start}.", "K TDC", last_bias),
+    Check("I5", "start", "weights begin near a known rule", {"low": 0.25, "high": 4.0, "low_fail": 0.01, "high_fail": 100.0}, "Use He init before ReLU, Glorot before tanh: {where}.", "TDC, own", initial_variance),
+    Check("I6", "start", "the signal keeps its size over depth", {"low": 0.05, "high": 2.0, "ratio": 100.0, "low_fail": 0.01, "high_fail": 20.0, "ratio_fail": 1e4}, "Signal {way} at {where}: He init or a norm layer.", "TDC SM, measured", signal),
+)  # fmt: skip
+
+LAST = (
+    Check("I8", "start", "rows do not mix", {}, "Some op runs over the batch axis: check `axis=` and reshapes.", "K", rows_apart),
+    Check("I7", "start", "derivatives are right", {"warn": 1e-4, "fail": 1e-2, "entries": 6.0, "steps": 10.0}, "The derivative at {where} is wrong: run `nnx.gradcheck` on it.", "C3 TDC", gradients_are_right),
+)  # fmt: skip
+"""A failure of one of these leaves the short training out."""

@@ -1,0 +1,123 @@
+"""D5, D6, D10: the parts of the data know nothing of each other, and look alike."""
+
+from typing import Any
+
+import numpy as np
+
+from nnx import backends
+from nnx.doctor.measure import number, percent
+from nnx.doctor.rows import Rows
+from nnx.doctor.subject import Subject
+from nnx.doctor.verdict import Check, Finding, Severity
+from nnx.layers import Standardize
+
+
+def fitted_on_training_rows(subject: Subject, check: Check) -> Finding:
+    """D5: the mean that was taken away is the training rows', not that of all rows.
+
+    Judged by which of the two a fitted ``Standardize`` is nearer to; inputs that came standardised by which of the two has mean 0.
+    """
+    others = [rows for rows in (subject.val, subject.test) if rows is not None]
+    train = subject.train.flat.astype(np.float64)
+    layer = next(((path, m) for path, m in subject.original.modules() if isinstance(m, Standardize)), None)
+    if layer is not None and not subject.preparations_fitted[layer[0]]:
+        return check.ok("it will be fitted on train", "training rows", layer[0])
+    if layer is None and not np.abs(train.mean(axis=0)).max() < 0.5 * train.std(axis=0).max():
+        return check.ok("the inputs come as they are", "training rows", "train.x")
+    if not others:
+        return check.skip("there are no other rows to compare with")
+    both = np.concatenate([train, *(rows.flat.astype(np.float64) for rows in others)])
+    mean, where = np.zeros(train.shape[1]), "train.x"
+    if layer is not None:
+        stored = layer[1].mean
+        mean, where = backends.of(stored).to_numpy(stored).astype(np.float64), f"{layer[0]}.mean"
+        if mean.shape != train.shape[1:]:
+            return check.skip("the layer does not see the rows themselves")
+    spread = np.where(train.std(axis=0) > 0, train.std(axis=0), 1.0)
+    ours, theirs = (float(np.sqrt(np.mean(((part.mean(axis=0) - mean) / spread) ** 2))) for part in (train, both))
+    apart = float(np.sqrt(np.mean(((both.mean(axis=0) - train.mean(axis=0)) / spread) ** 2)))
+    if apart < 1e-5:
+        return check.skip("train and all rows have the same means")
+    near = check.limits["closer"] * apart
+    text = f"{number(ours)} σ from the means of train, {number(theirs)} σ from those of all rows"
+    severity: Severity = "pass" if ours < near else "fail" if theirs < near else "warn"
+    if severity == "warn" and layer is None:
+        return check.ok("the inputs come as they are", "training rows", "train.x")
+    return check.say(severity, text, "those of train", where, train=ours, all=theirs)
+
+
+def _keys(rows: Rows) -> list[int]:
+    x = np.ascontiguousarray(rows.flat, dtype=np.float32)
+    y = np.ascontiguousarray(rows.y.reshape(len(rows), -1), dtype=np.float32)
+    return [hash((a.tobytes(), b.tobytes())) for a, b in zip(x, y)]
+
+
+def rows_in_two_parts(subject: Subject, check: Check) -> Finding:
+    """D6: rows of val or test that are also in train, input and target alike; data that repeat themselves anyway are not accused."""
+    parts = [rows for rows in (subject.val, subject.test) if rows is not None]
+    if not parts:
+        return check.skip("there are no validation rows")
+    known = _keys(subject.train)
+    unique = set(known)
+    usual = 1 - len(unique) / len(known)
+    found = {rows.name: [i for i, key in enumerate(_keys(rows)) if key in unique] for rows in parts}
+    name = max(found, key=lambda part: len(found[part]))
+    size = len(next(rows for rows in parts if rows.name == name))
+    part = len(found[name]) / size
+    text = f"{len(found[name])} of {size} rows of {name} are in train ({percent(part)})"
+    severity: Severity = "pass" if part <= usual else "warn" if part - usual <= check.limits["share"] else "fail"
+    where = f"{name}, row {found[name][0]}" if found[name] else name
+    return check.say(severity, text, "0", where, {"count": len(found[name])}, share=part)
+
+
+def split_is_sane(subject: Subject, check: Check) -> Finding:
+    """D10: the targets of val are distributed as those of train."""
+    train, val = subject.train, subject.val
+    if val is None:
+        return check.skip("there are no validation rows")
+    if train.labels is not None and val.labels is not None:
+        return _classes_alike(train.labels, val.labels, check)
+    if train.task == "classification":
+        return check.skip("the targets are not labels")
+    a, b = (rows.y.astype(np.float64).reshape(len(rows), -1)[:, 0] for rows in (train, val))
+    error = np.sqrt(a.var() / len(a) + b.var() / len(b))
+    z = float(abs(a.mean() - b.mean()) / error) if error > 0 else 0.0
+    low, high = np.quantile(a, (0.01, 0.99))
+    inside = float(np.mean((b >= low) & (b <= high)))
+    severity: Severity = "fail" if inside < 0.05 else "warn" if z > check.limits["z"] else "pass"
+    return check.say(
+        severity,
+        f"mean targets {number(float(a.mean()))} and {number(float(b.mean()))}, z = {number(z)}",
+        "z ≤ 8",
+        "val.y",
+        z=z,
+    )
+
+
+def _classes_alike(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any], check: Check) -> Finding:
+    classes = int(max(a.max(), b.max())) + 1
+    ours, theirs = np.bincount(a, minlength=classes), np.bincount(b, minlength=classes)
+    expected = ours / ours.sum() * len(b)
+    missing = np.flatnonzero((theirs == 0) & (expected > 0) | (ours == 0) & (theirs > 0))
+    if missing.size:
+        worst = int(missing[np.argmax(np.maximum(expected, theirs)[missing])])
+        part = "val" if theirs[worst] == 0 else "train"
+        severity: Severity = "fail" if part == "train" or expected[worst] >= check.limits["expected"] else "warn"
+        return check.say(
+            severity,
+            f"class {worst} is missing in {part}",
+            "every class in every part",
+            f"{part}.y, class {worst}",
+            missing=missing.size,
+        )
+    pooled = (ours + theirs) / (len(a) + len(b))
+    kept = pooled > 0
+    square = sum(
+        float(np.sum((n - p) ** 2 / p))
+        for n, p in ((ours[kept], pooled[kept] * len(a)), (theirs[kept], pooled[kept] * len(b)))
+    )
+    freedom = max(int(kept.sum()) - 1, 1)
+    z = (square - freedom) / float(np.sqrt(2 * freedom))
+    return check.say(
+        "warn" if z > check.limits["z"] else "pass", f"class shares differ by z = {number(z)}", "z ≤ 8", "val.y", z=z
+    )
