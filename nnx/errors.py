@@ -64,7 +64,7 @@ class GradientError(NnxError, ArithmeticError):
     """A derivative disagrees with its numerical check."""
 
 
-class BackendUnavailable(NnxError, RuntimeError):
+class BackendUnavailable(NnxError, RuntimeError):  # noqa: N818  it names the state of the machine
     """An array library or its device cannot be used here; the message says why and what would help."""
 
 

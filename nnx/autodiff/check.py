@@ -21,7 +21,8 @@ import numpy as np
 from nnx import backends, random, tree
 from nnx.autodiff.namespace import namespace
 from nnx.autodiff.report import Checked, GradcheckReport
-from nnx.autodiff.transforms import grad, is_array, is_module, value_of
+from nnx.autodiff.tensor import value_of
+from nnx.autodiff.transforms import grad, is_array, is_module
 from nnx.errors import ConfigError, DtypeError, GradientError
 from nnx.typing import Array
 

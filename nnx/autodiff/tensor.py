@@ -38,7 +38,7 @@ class Tensor:
     device = property(lambda self: array_api_compat.device(self._array))
     size = property(lambda self: array_api_compat.size(self._array))
     T = property(lambda self: self._space.permute_dims(self, tuple(reversed(range(self.ndim)))))
-    mT = property(lambda self: self._space.matrix_transpose(self))
+    mT = property(lambda self: self._space.matrix_transpose(self))  # noqa: N815  the standard's name
 
     def __array_namespace__(self, *, api_version: str | None = None) -> Any:
         return self._space

@@ -18,7 +18,7 @@ from nnx import tree
 from nnx.autodiff.namespace import Namespace, namespace
 from nnx.autodiff.over import namespace_over
 from nnx.autodiff.tape import Node, backward
-from nnx.autodiff.tensor import Tensor, value_of
+from nnx.autodiff.tensor import Tensor
 from nnx.errors import DtypeError, ShapeError
 from nnx.typing import Array
 from nnx.typing import Namespace as Module
@@ -60,7 +60,12 @@ def flatten(args: Any) -> tuple[list[Array], Callable[[Any], Any]]:
         return tree.map(one, nest)
 
     found: list[Array] = []
-    each(lambda array: (found.append(array), array)[1], args)
+
+    def note(array: Array) -> Array:
+        found.append(array)
+        return array
+
+    each(note, args)
 
     def rebuild(arrays: Any) -> Any:
         following = iter(arrays)

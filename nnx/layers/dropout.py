@@ -1,7 +1,7 @@
 """Dropout."""
 
 from nnx import backends, ops, random
-from nnx.autodiff.transforms import value_of
+from nnx.autodiff.tensor import value_of
 from nnx.errors import ConfigError
 from nnx.layers.module import Module
 from nnx.layers.training import current_pass

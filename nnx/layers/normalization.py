@@ -2,7 +2,7 @@
 
 from nnx import init, ops
 from nnx.autodiff import namespace
-from nnx.autodiff.transforms import value_of
+from nnx.autodiff.tensor import value_of
 from nnx.errors import ConfigError, DtypeError, ShapeError
 from nnx.layers.linear import positive
 from nnx.layers.module import Module

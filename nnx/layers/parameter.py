@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 
 from nnx import backends, init, random
-from nnx.autodiff.transforms import is_array, value_of
+from nnx.autodiff.tensor import value_of
+from nnx.autodiff.transforms import is_array
 from nnx.errors import ConfigError, DtypeError, ShapeError
 from nnx.typing import Array
 

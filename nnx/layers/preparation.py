@@ -6,7 +6,7 @@ import numpy as np
 
 from nnx import backends, init
 from nnx.autodiff import namespace
-from nnx.autodiff.transforms import value_of
+from nnx.autodiff.tensor import value_of
 from nnx.errors import ConfigError, DataError, DtypeError, ShapeError, StateError
 from nnx.layers.linear import positive
 from nnx.layers.module import Module
@@ -28,11 +28,10 @@ class Preparation(Module):
         if "fitted" not in self.__dict__:
             return False
         original = self._origin or self
-        if (
-            original is not self and original.is_fitted
-        ):  # also where the arrays of this copy cannot be read, in a compiler
+        if original is not self and original.is_fitted:  # this copy's arrays may be a compiler's, without values
             return True
         array = value_of(self.fitted)
+        verdict: bool
         known, verdict = original.__dict__.get("_known", (None, False))
         if known is not array:
             verdict = bool(backends.of(array).to_numpy(array) > 0)

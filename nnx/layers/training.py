@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from nnx import random
-from nnx.autodiff.transforms import value_of
+from nnx.autodiff.tensor import value_of
 from nnx.typing import Array
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import numpy as np
 
 from nnx import backends, losses, metrics
 from nnx.data import Dataset
-from nnx.errors import DataError
+from nnx.errors import ConfigError, DataError
 from nnx.layers import Module
 from nnx.typing import Array
 
@@ -37,6 +37,8 @@ def targets(data: Dataset, rows: Any, backend: backends.Backend, dtype: str | No
 
 def outputs_in_batches(model: Module, x: Any, batch_size: int) -> Iterator[tuple[slice, Array]]:
     """The model's outputs on rows of host or device inputs, batch by batch, on the device."""
+    if not isinstance(batch_size, (int, np.integer)) or isinstance(batch_size, bool) or batch_size < 1:
+        raise ConfigError(expected="batch_size a whole number ≥ 1", got=repr(batch_size))
     backend, dtype = backend_of(model), dtype_of(model)
     for start in range(0, max(x.shape[0], 1), batch_size):
         rows = slice(start, start + batch_size)

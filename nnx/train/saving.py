@@ -7,7 +7,7 @@ can ask for nothing else, so opening one from a stranger runs none of theirs.
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, is_dataclass
+from numbers import Integral, Real
 from typing import Any
 
 from nnx import backends, init
@@ -42,8 +42,35 @@ def load(path: str | os.PathLike[str], *, into: Module | None = None) -> Module:
     arrays, metadata = read_arrays(path)
     if into is not None:
         return into.load(arrays)
-    model = build(_json(metadata, "model", path), str(path))
+    model = _built(_json(metadata, "model", path), str(path))
+    _check_arrays(model, arrays, str(path))
     return model.load(arrays)
+
+
+def _built(described: Any, where: str) -> Module:
+    """The module that a file describes; whatever else it describes is a ``DataError``."""
+    try:
+        model = build(described, where)
+    except RecursionError:
+        raise DataError(expected="a model", got="one that is nested too deeply", where=where) from None
+    if not isinstance(model, Module):
+        raise DataError(expected="the description of a model", got=repr(described)[:60], where=where)
+    return model
+
+
+def _check_arrays(model: Module, arrays: Mapping[str, Any], where: str) -> None:
+    """``StateError`` unless the arrays are those that the model declares: seen before it takes memory for any."""
+    declared = {path: tuple(declaration.shape) for path, (declaration, _) in model._slots().items()}
+    found = {path: tuple(array.shape) for path, array in arrays.items()}
+    wrong = sorted(path for path in declared.keys() | found.keys() if declared.get(path) != found.get(path))
+    if wrong:
+        path = wrong[0]
+        raise StateError(
+            expected=f"{path} of shape {declared[path]}" if path in declared else f"no array {path}",
+            got=f"shape {found[path]}" if path in found else "none",
+            where=where,
+            fix="The file was edited or damaged: save the model again.",
+        )
 
 
 def read_notes(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -65,48 +92,61 @@ def _json(metadata: dict[str, str], name: str, path: Any) -> Any:
 
 
 # descriptions ---------------------------------------------------------------------------------------------------------
-def describe(value: Any) -> Any:
-    """A module and the arguments it was made with, as JSON.
+def describe(value: Any, known: dict[int, int] | None = None) -> Any:
+    """A module and the arguments it was made with, as JSON. A module that stands in two places is described once.
 
     >>> import nnx
     >>> describe(nnx.Dropout(0.2))
     {'layer': 'Dropout', 'args': [0.2], 'kwargs': {}}
     """
+    known = {} if known is None else known
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
+    if isinstance(value, Real):
+        return int(value) if isinstance(value, Integral) else float(value)
     if isinstance(value, (list, tuple)):
-        return [describe(item) for item in value]
+        return [describe(item, known) for item in value]
     if isinstance(value, Module):
+        if id(value) in known:
+            return {"shared": known[id(value)]}
         args, kwargs = value._arguments
-        known = _LAYERS.get(type(value).__name__) is type(value)
-        if not known:
+        if _LAYERS.get(type(value).__name__) is not type(value):
             return {"layer": type(value).__name__, "args": None, "kwargs": None}
-        return {
-            "layer": type(value).__name__,
-            "args": describe(args),
-            "kwargs": {k: describe(v) for k, v in kwargs.items()},
-        }
-    if isinstance(value, init.Initializer) and is_dataclass(value):
-        return {"init": type(value).__name__, **asdict(value)}
+        made = {"layer": type(value).__name__, "args": describe(args, known)}
+        made["kwargs"] = {name: describe(argument, known) for name, argument in kwargs.items()}
+        known[id(value)] = len(known)
+        return made
+    if isinstance(value, init.Initializer) and init.REGISTRY.get(type(value).__name__) is type(value):
+        return {"init": type(value).__name__, **vars(value)}
     return {"unknown": type(value).__name__}
 
 
-def build(described: Any, where: str = "model") -> Any:
+def build(described: Any, where: str = "model", known: list[Any] | None = None) -> Any:
     """The inverse of :func:`describe`, from a closed list of names."""
+    known = [] if known is None else known
     if described is None or isinstance(described, (bool, int, float, str)):
         return described
     if isinstance(described, list):
-        return [build(item, where) for item in described]
-    if isinstance(described, dict) and described.get("init") in init.REGISTRY:
-        fields = {name: value for name, value in described.items() if name != "init"}
-        return _make(init.REGISTRY[described["init"]], [], fields, where)
-    if isinstance(described, dict) and described.get("layer") in _LAYERS and described.get("args") is not None:
-        kwargs = {name: build(value, where) for name, value in described["kwargs"].items()}
-        return _make(_LAYERS[described["layer"]], build(described["args"], where), kwargs, where)
-    name = described.get("layer", described.get("unknown")) if isinstance(described, dict) else described
+        return [build(item, where, known) for item in described]
+    name = described.get("layer", described.get("init")) if isinstance(described, dict) else None
+    if isinstance(name, str) and name in init.REGISTRY and "init" in described:
+        fields = {field: value for field, value in described.items() if field != "init"}
+        return _make(init.REGISTRY[name], [], fields, where)
+    if isinstance(name, str) and name in _LAYERS and isinstance(described.get("args"), list):
+        args = build(described["args"], where, known)
+        kwargs = described.get("kwargs")
+        if not isinstance(kwargs, dict):
+            raise DataError(expected=f"named arguments of {name}", got=repr(kwargs)[:60], where=where)
+        made = _make(_LAYERS[name], args, {key: build(value, where, known) for key, value in kwargs.items()}, where)
+        known.append(made)
+        return made
+    if isinstance(described, dict) and isinstance(described.get("shared"), int):
+        if not 0 <= described["shared"] < len(known):
+            raise DataError(expected="a layer that stands earlier", got=repr(described)[:60], where=where)
+        return known[described["shared"]]
     raise StateError(
         expected="a model made of nnx's own layers",
-        got=f"{name}",
+        got=str(name or described)[:60],
         where=where,
         fix="Build the model yourself and use nnx.load(path, into=model).",
     )
@@ -115,5 +155,5 @@ def build(described: Any, where: str = "model") -> Any:
 def _make(kind: Any, args: Any, kwargs: dict[str, Any], where: str) -> Any:
     try:
         return kind(*args, **kwargs)
-    except (TypeError, NnxError) as error:
-        raise DataError(expected=f"arguments of {kind.__name__}", got=str(error), where=where) from None
+    except (TypeError, ValueError, ArithmeticError, AttributeError, LookupError, NnxError) as error:
+        raise DataError(expected=f"arguments of {kind.__name__}", got=str(error)[:200], where=where) from None

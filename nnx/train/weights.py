@@ -19,13 +19,13 @@ HEADER_LIMIT = 8 << 20
 ARRAY_LIMIT = 100_000
 
 
-def stored(x: Any) -> np.ndarray[Any, Any]:
-    """``x`` as a C-contiguous little-endian host array of the same shape and values.
+def stored(array: Any) -> np.ndarray[Any, Any]:
+    """``array`` as a C-contiguous little-endian host array of the same shape and values.
 
     >>> stored(np.asarray([[1.0, 2.0], [3.0, 4.0]]).T).flags.c_contiguous
     True
     """
-    x = np.asarray(x, order="C")
+    x: np.ndarray[Any, Any] = np.asarray(array, order="C")
     if x.dtype.byteorder == ">" or (x.dtype.byteorder == "=" and not np.little_endian):
         x = x.astype(x.dtype.newbyteorder("<"))
     return x
