@@ -28,6 +28,11 @@ def divisor(xp: Namespace, d: Array, g: Array) -> Array:
     return xp.where((g == 0) & ~(xp.abs(d) > 0), xp.ones_like(d), d)
 
 
+def factor(xp: Namespace, d: Array, g: Array) -> Array:
+    """``d`` to multiply ``g`` by, with 0 where ``d`` is infinite or NaN and no gradient arrives."""
+    return xp.where((g == 0) & ~xp.isfinite(d), xp.zeros_like(d), d)
+
+
 def positive_axes(axis: int | tuple[int, ...] | None, ndim: int) -> tuple[int, ...]:
     """Axes as non-negative integers, all of them for ``None``."""
     if axis is None:

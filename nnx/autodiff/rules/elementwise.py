@@ -4,14 +4,16 @@ Ties and kinks, where the derivative is a choice: ``abs`` and ``sign`` have 0 at
 gradient equally between equal operands; ``clip`` passes it on at its bounds; ``round``, ``floor``, ``ceil``, ``trunc``,
 ``floor_divide`` and ``nextafter`` have none. ``pow`` has 0 with respect to the base where the exponent is 0, and 0 with
 respect to the exponent where the base is not positive. At a pole (``sqrt`` and ``log`` at 0, ``1/0``) the derivative is
-infinite where a gradient arrives, and 0 where none does, so that ``where`` never leaks a NaN from the branch it did not take.
+infinite where a gradient arrives, and 0 where none does, so that ``where`` leaks no NaN from the branch it did not take;
+neither does it where ``exp``, ``expm1``, ``sinh`` or ``cosh`` overflowed there. A product with an infinite factor is not looked
+after: write ``xp.where(x > 0, x, 1.0)`` inside the logarithm of x log x.
 """
 
 import cmath
 import math
 from typing import Any
 
-from nnx.autodiff.rules._helpers import conj, divisor, is_complex
+from nnx.autodiff.rules._helpers import conj, divisor, factor, is_complex
 from nnx.typing import Array, Namespace
 
 SCALAR = (bool, int, float, complex)
@@ -22,6 +24,9 @@ def rules(xp: Namespace) -> dict[str, Any]:
 
     def over(g: Array, d: Array) -> Array:
         return g / divisor(xp, d, g)
+
+    def times(g: Array, d: Array) -> Array:
+        return g * factor(xp, d, g)
 
     def over_root(g: Array, square: Array) -> Array:
         return g / xp.sqrt(divisor(xp, square, g))
@@ -37,9 +42,9 @@ def rules(xp: Namespace) -> dict[str, Any]:
         "atanh": (lambda y, x: lambda g: over(g, (1 - x) * (1 + x)),),
         "conj": (lambda y, x: lambda g: conj(xp, g),),
         "cos": (lambda y, x: lambda g: -g * xp.sin(x),),
-        "cosh": (lambda y, x: lambda g: g * xp.sinh(x),),
-        "exp": (lambda y, x: lambda g: g * y,),
-        "expm1": (lambda y, x: lambda g: g * (y + 1),),
+        "cosh": (lambda y, x: lambda g: times(g, xp.sinh(x)),),
+        "exp": (lambda y, x: lambda g: times(g, y),),
+        "expm1": (lambda y, x: lambda g: times(g, y + 1),),
         "imag": (lambda y, x: (lambda g: g * (-1j)) if is_complex(xp, x) else None,),
         "log": (lambda y, x: lambda g: over(g, x),),
         "log10": (lambda y, x: lambda g: over(g, x) * (1 / math.log(10)),),
@@ -51,7 +56,7 @@ def rules(xp: Namespace) -> dict[str, Any]:
         "reciprocal": (lambda y, x: lambda g: -over(over(g, x), x),),
         "sign": (lambda y, x: _complex_sign(xp, y, x) if is_complex(xp, x) else None,),
         "sin": (lambda y, x: lambda g: g * xp.cos(x),),
-        "sinh": (lambda y, x: lambda g: g * xp.cosh(x),),
+        "sinh": (lambda y, x: lambda g: times(g, xp.cosh(x)),),
         "sqrt": (lambda y, x: lambda g: over(0.5 * g, y),),
         "square": (lambda y, x: lambda g: 2 * g * x,),
         "tan": (lambda y, x: lambda g: g * (1 + y * y),),
@@ -65,7 +70,7 @@ def rules(xp: Namespace) -> dict[str, Any]:
         "copysign": (lambda y, a, b: lambda g: xp.where(_same_sign(xp, a, b), g, -g), None),
         "divide": (
             lambda y, a, b: (lambda g: g / b) if isinstance(b, SCALAR) else lambda g: over(g, b),
-            lambda y, a, b: lambda g: over(-g * y, b),
+            lambda y, a, b: lambda g: over(over(-g * a, b), b),
         ),
         "hypot": (
             lambda y, a, b: lambda g: over(g * a, y),
@@ -86,7 +91,7 @@ def rules(xp: Namespace) -> dict[str, Any]:
         "multiply": (lambda y, a, b: lambda g: g * b, lambda y, a, b: lambda g: g * a),
         "pow": (
             lambda y, a, b: _pow_base(xp, a, b),
-            lambda y, a, b: lambda g: g * y * _log_of_positive(xp, a, y),
+            lambda y, a, b: lambda g: times(g, _value_of_positive(xp, a, y)) * _log_of_positive(xp, a),
         ),
         "remainder": (
             lambda y, a, b: lambda g: g,
@@ -135,14 +140,29 @@ def _pow_base(xp: Namespace, a: Array, b: Any) -> Any:
         return lambda g: g * (b * divisor(xp, a, g) ** (b - 1))
 
     def pullback(g: Array) -> Array:
-        constant = b == 0
-        base = xp.where((a == 0) & (constant | (g == 0)), xp.ones_like(a * b), a * xp.ones_like(b))
-        return g * b * base ** xp.where(constant, xp.ones_like(b), b - 1)
+        pole = _pow_pole(xp, a, b)
+        base = xp.where(pole, xp.ones_like(a * b), a * xp.ones_like(b))
+        slope = g * (b * base ** (b - 1))
+        return slope / divisor(xp, xp.where(pole & (b != 0), xp.zeros_like(slope), xp.ones_like(slope)), slope)
 
     return pullback
 
 
-def _log_of_positive(xp: Namespace, a: Any, y: Array) -> Any:
+def _pow_pole(xp: Namespace, a: Any, b: Array) -> Array:
+    """Where b a^(b − 1) is infinite or not a number, but for b = 0."""
+    if is_complex(xp, a) or is_complex(xp, b):
+        return (a == 0) & ((xp.real(b) if is_complex(xp, b) else b) < 1)
+    return ((a == 0) & (b < 1)) | ((a < 0) & (b != xp.floor(b)))
+
+
+def _value_of_positive(xp: Namespace, a: Any, y: Array) -> Array:
+    """a^b where a > 0, else 0."""
+    if isinstance(a, SCALAR):
+        return y if isinstance(a, complex) or a > 0 else xp.zeros_like(y)
+    return xp.where(a != 0 if is_complex(xp, a) else a > 0, y, xp.zeros_like(y))
+
+
+def _log_of_positive(xp: Namespace, a: Any) -> Any:
     """log a where a > 0, else 0: what d(a^b)/db = a^b log a needs."""
     if isinstance(a, SCALAR):
         return cmath.log(a) if isinstance(a, complex) else math.log(a) if a > 0 else 0.0

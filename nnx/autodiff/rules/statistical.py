@@ -109,10 +109,11 @@ def _cumulative_prod(xp: Namespace, x: Array, axis: int | None, include_initial:
         rows = xp.moveaxis(xp.astype(x, g.dtype, copy=False), a, -1)
         n = rows.shape[-1]
         left = xp.cumulative_prod(rows, axis=-1, include_initial=True)[..., :-1]
+        place = xp.arange(n, dtype=xp.int64, device=device(g))
+        after = place[None, :] > place[:, None]  # i after k
         ones = xp.ones((n, n), dtype=g.dtype, device=device(g))
-        after = xp.triu(ones, k=1) > 0  # i after k
         between = xp.cumulative_prod(xp.where(after, xp.expand_dims(rows, axis=-2), ones), axis=-1)
-        summed = xp.sum(xp.triu(ones) * between * xp.expand_dims(g, axis=-2), axis=-1)
+        summed = xp.sum(xp.triu(between) * xp.expand_dims(g, axis=-2), axis=-1)
         return xp.moveaxis(left * summed, -1, a)
 
     return pullback
