@@ -97,6 +97,7 @@ class VarianceScaling(Initializer):
 
     def __post_init__(self) -> None:
         _not_negative(self.scale, "scale")
+        _not_negative(self.gain, "gain")
         _one_of(self.fan, ("fan_in", "fan_out", "average"), "fan")
         _one_of(self.distribution, ("normal", "uniform", "truncated_normal"), "distribution")
 
@@ -118,6 +119,9 @@ class Orthogonal(Initializer):
     """
 
     gain: float = 1.0
+
+    def __post_init__(self) -> None:
+        _not_negative(self.gain, "gain")
 
     def __call__(self, key: random.Key, shape: tuple[int, ...]) -> Draws:
         fans(shape)
