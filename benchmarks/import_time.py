@@ -27,7 +27,7 @@ def measure(field: Field, effort: Effort) -> Result:
         nothing = empty()
         for module, run in start.items():
             taken[module].append(max(run() - nothing, 1e-4))
-    samples = {module: timer.Samples(tuple(values)) for module, values in taken.items()}
+    samples = {module: timer.Samples(tuple(timer.Sample(v, v, v) for v in values)) for module, values in taken.items()}
     result = Result()
     for module, sample in samples.items():
         middle, low, high = timer.ratio(sample, samples["nnx"])

@@ -1,5 +1,6 @@
 """The outside of a contestant's process: start it, order, wait for the answer, end it."""
 
+import contextlib
 import json
 import os
 import selectors
@@ -70,7 +71,8 @@ class Process:
     def end(self) -> None:
         """End the process and wait for it."""
         if self._process.stdin:
-            self._process.stdin.close()
+            with contextlib.suppress(BrokenPipeError):  # of what it was not alive to read
+                self._process.stdin.close()
         try:
             self._process.wait(10)
         except subprocess.TimeoutExpired:
@@ -141,7 +143,7 @@ class Field:
                 except FailedError as error:
                     self.failed[f"{contestant.label}: {question}, {network.title}"] = str(error)
             blocks = {
-                label: lambda calls, process=process, job=job: process.ask("block", job=job, calls=calls)
+                label: lambda calls, process=process, job=job: timer.Sample(*process.ask("block", job=job, calls=calls))
                 for label, (process, job) in jobs.items()
             }
             return timer.interleave(blocks, rounds=rounds, seconds=seconds, limit=limit)

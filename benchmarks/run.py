@@ -55,14 +55,14 @@ def add_effort(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--rounds", type=int, metavar="N", help="blocks of each contestant")
     parser.add_argument("--seconds", type=float, metavar="S", help="length of a block")
+    parser.add_argument("--total", type=float, metavar="S", help="seconds after which no new question is asked")
 
 
 def effort_of(settings: argparse.Namespace, mode: str) -> Effort:
     """Rounds and seconds: those of the mode, unless given."""
-    usual = FULL if mode == "full" else QUICK
-    return Effort(
-        usual.full, settings.rounds or usual.rounds, settings.seconds or usual.seconds, usual.limit, usual.total
-    )
+    usual = FULL if mode.endswith("full") else QUICK
+    rounds, seconds = settings.rounds or usual.rounds, settings.seconds or usual.seconds
+    return Effort(usual.full, rounds, seconds, usual.limit, settings.total or usual.total)
 
 
 def run(questions: dict[str, Any], contestants: tuple[Contestant, ...], settings: argparse.Namespace, mode: str) -> int:

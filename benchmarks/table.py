@@ -31,7 +31,10 @@ def _line(row: dict[str, Any]) -> str:
         times = f"×{row['ratio']:.2f}" if row["ratio"] else ""
         return f"  {row['contestant']:24} {row['peak_mib']:8.1f} MiB, {row['training_mib']:7.1f} by training {times:>7}"
     low, high = row["ratio_quartiles"]
-    return f"  {row['contestant']:24} {row['median_ms']:10.4g} ms   ×{row['ratio']:<6.2f} ({low:.2f}–{high:.2f})"
+    best = f"best {row['best_ms']:.4g}"
+    return (
+        f"  {row['contestant']:22} {row['median_ms']:9.4g} ms  {best:14} ×{row['ratio']:<6.2f} ({low:.2f}–{high:.2f})"
+    )
 
 
 def _outcome(target: dict[str, Any]) -> str:

@@ -1,7 +1,8 @@
 """The one timer: blocks that begin and end with the device idle, contestants in turns, medians and spreads.
 
-A *block* is ``calls`` calls of a job. The clock is started after the job has been synchronised and stopped after it has
-been synchronised again, so work that a library only queued is neither missed nor charged to the next block.
+A *block* is ``calls`` calls of a job, in pieces of some milliseconds. The clock is started after the job has been
+synchronised and stopped after it has been synchronised again, so work that a library only queued is neither missed nor
+charged to the next piece. A block's figure is the median of its pieces: one that was interrupted does not count.
 """
 
 import math
@@ -12,9 +13,10 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 MOST_CALLS = 5000
+PIECES = 20
 
 
 class Job(Protocol):
@@ -30,28 +32,47 @@ class Job(Protocol):
         """Wait for the device."""
 
 
-def block(job: Job, calls: int, *, clock: Callable[[], float] = time.perf_counter) -> float:
-    """Seconds per call over one synchronised block, after a reset and a warm-up of a tenth as many calls."""
+class Sample(NamedTuple):
+    """Seconds per call in one block: the median and the best of its pieces, and the processor time of all threads."""
+
+    median: float
+    best: float
+    cpu: float
+
+
+def block(
+    job: Job,
+    calls: int,
+    *,
+    clock: Callable[[], float] = time.perf_counter,
+    cpu: Callable[[], float] = time.process_time,
+) -> Sample:
+    """Time one block, after a reset and a warm-up of a tenth as many calls."""
+    pieces = min(calls, PIECES)
+    in_each = [calls // pieces + (i < calls % pieces) for i in range(pieces)]
     job.reset()
     for _ in range(min(max(calls // 10, 1), 50)):
         job.run()
     job.synchronize()
-    started = clock()
-    for _ in range(calls):
-        job.run()
-    job.synchronize()
-    return (clock() - started) / calls
+    taken, worked = [], cpu()
+    for count in in_each:
+        started = clock()
+        for _ in range(count):
+            job.run()
+        job.synchronize()
+        taken.append((clock() - started) / count)
+    return Sample(statistics.median(taken), min(taken), (cpu() - worked) / calls)
 
 
-Block = Callable[[int], float]
-"""``block(calls)`` of some contestant, wherever it runs: seconds per call."""
+Block = Callable[[int], Sample]
+"""``block(calls)`` of some contestant, wherever it runs."""
 
 
 def calls_for(run: Block, seconds: float) -> int:
     """How many calls fill a block of about so many seconds. What compiles has done so before."""
-    once = max(run(1), 1e-7)
+    once = max(run(1).median, 1e-7)
     calls = max(1, min(round(0.2 * seconds / once), MOST_CALLS))
-    once = run(calls) if calls > 1 else once
+    once = run(calls).median if calls > 1 else once
     return max(1, min(round(seconds / max(once, 1e-7)), MOST_CALLS))
 
 
@@ -73,7 +94,7 @@ def interleave(
     """
     started = clock()
     calls = {label: calls_for(run, seconds) for label, run in contestants.items()}
-    taken: dict[str, list[float]] = {label: [] for label in contestants}
+    taken: dict[str, list[Sample]] = {label: [] for label in contestants}
     order = list(contestants)
     for number in range(rounds):
         for label in order if number % 2 == 0 else reversed(order):
@@ -86,18 +107,34 @@ def interleave(
 
 @dataclass(frozen=True)
 class Samples:
-    """Seconds per call, one sample for each round."""
+    """One sample for each round."""
 
-    seconds: tuple[float, ...]
+    blocks: tuple[Sample, ...]
     calls: int = 1
 
+    @property
+    def seconds(self) -> list[float]:
+        """The medians of the blocks."""
+        return [sample.median for sample in self.blocks]
+
+    @property
+    def best(self) -> float:
+        """The fastest piece of all."""
+        return min(sample.best for sample in self.blocks)
+
+    @property
+    def cpu(self) -> float:
+        """Processor seconds per call, all threads together."""
+        return statistics.median(sample.cpu for sample in self.blocks)
+
     def row(self) -> dict[str, Any]:
-        """For the record, in milliseconds: the median, the quartiles, the best, and every sample."""
+        """For the record, in milliseconds: the median, the quartiles, the best, processor time, and every sample."""
         median, low, high = spread(self.seconds)
         return {
             "median_ms": _ms(median),
             "quartiles_ms": [_ms(low), _ms(high)],
-            "best_ms": _ms(min(self.seconds)),
+            "best_ms": _ms(self.best),
+            "cpu_ms": _ms(self.cpu),
             "calls": self.calls,
             "samples_ms": [_ms(value) for value in self.seconds],
         }
@@ -121,8 +158,8 @@ def spread(values: Any) -> tuple[float, float, float]:
 
 
 def best_ratio(theirs: Samples, ours: Samples) -> float:
-    """The ratio of the best samples: on a busy machine these are the ones that were disturbed least."""
-    return min(theirs.seconds) / min(ours.seconds)
+    """The ratio of the best pieces: on a busy machine these are the ones that were disturbed least."""
+    return theirs.best / ours.best
 
 
 def _ms(seconds: float) -> float:

@@ -40,7 +40,7 @@ class Worker:
         self.made += 1
         return self.made - 1
 
-    def block(self, job: int, calls: int) -> float:
+    def block(self, job: int, calls: int) -> timer.Sample:
         """Time it."""
         return timer.block(self.jobs[job], calls)
 
