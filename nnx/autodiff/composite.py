@@ -102,7 +102,7 @@ def diagonal(xp: Namespace, x: Array, /, *, offset: int = 0) -> Array:
     length = max(min(m + min(offset, 0), n - max(offset, 0)), 0)
     start = offset if offset >= 0 else -offset * n
     flat = xp.reshape(x, (*x.shape[:-2], m * n))
-    return flat[..., start : start + length * (n + 1) : n + 1] if length else flat[..., :0]
+    return flat[..., start : start + (length - 1) * (n + 1) + 1 : n + 1] if length else flat[..., :0]
 
 
 def trace(xp: Namespace, x: Array, /, *, offset: int = 0, dtype: Any = None) -> Array:
