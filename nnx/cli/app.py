@@ -1,15 +1,18 @@
 """The verbs, their flags, and how every mistake ends in one line and a code.
 
-Exit codes: 0 done, 1 error, 2 wrong usage, configuration or data, 4 diverged, 130 ended by ^C, 141 nobody reads the output.
+Exit codes: 0 done, 1 error, 2 wrong usage, configuration or data, 4 diverged, 130 ended by ^C, 141 nobody reads the output,
+143 ended by SIGTERM.
 """
 
+import inspect
 import os
 import re
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from inspect import Parameter, Signature
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from nnx.cli import display
 from nnx.cli.config import FIELDS, KINDS, flag
@@ -25,6 +28,8 @@ from nnx.errors import (
 )
 
 USAGE = (ConfigError, DataError, ShapeError, DtypeError, StateError, BackendUnavailable)
+
+VERBS = ("train", "evaluate", "predict", "summary", "backends")
 
 
 def run(argv: Sequence[str] | None = None) -> int:
@@ -66,7 +71,12 @@ def _called(tokens: list[str]) -> int:
         command, bound, *_ = _app().parse_args(tokens, exit_on_error=False, print_error=False)
     except cyclopts.CycloptsError as error:
         raise _misused(error, tokens) from error
-    answer = command(*bound.args, **bound.kwargs)
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore", RuntimeWarning
+        )  # overflow and the like: a loss that is no number is told as such
+        answer = command(*bound.args, **bound.kwargs)
+    sys.stdout.flush()  # here, where a full disk or a closed pipe is still an error to tell
     return answer if isinstance(answer, int) else 0
 
 
@@ -88,8 +98,8 @@ def one_line(text: str) -> str:
 def as_flags(text: str) -> str:
     """Advice for Python, as a flag: the same names with dashes.
 
-    >>> as_flags("Pass header=False, or drop=['id'], batch_size=63 or task='regression'.")
-    'Pass --no-header, or --drop id, --batch-size 63 or --task regression.'
+    >>> as_flags("Pass header=False, or drop=['id'], batch_size=63 or task='regression'. It takes no target=.")
+    'Pass --no-header, or --drop id, --batch-size 63 or --task regression. It takes no --target.'
     """
 
     def flagged(found: re.Match[str]) -> str:
@@ -98,9 +108,9 @@ def as_flags(text: str) -> str:
             return found[0]
         if value in ("True", "False"):
             return flag(name) if value == "True" else flag(name).replace("--", "--no-", 1)
-        return f"{flag(name)} {value.strip('[]').strip(chr(39))}"
+        return f"{flag(name)} {value.strip('[]').strip(chr(39))}".strip()
 
-    return re.sub(r"\b([a-z_0-9]+)=(\[?'[^']*'\]?|True\b|False\b|\d[\d.e+-]*(?<!\.))", flagged, text)
+    return re.sub(r"\b([a-z_0-9]+)=(\[?'[^']*'\]?|True\b|False\b|\d[\d.e+-]*(?<!\.)|(?=[ ,.]))", flagged, text)
 
 
 # The app --------------------------------------------------------------------------------------------------------------
@@ -114,27 +124,26 @@ def _app() -> Any:
 
     app = App(
         name="nnx",
-        help="Train neural networks on any array library.\n\nnnx train digits\n\nnnx VERB --help shows examples.",
+        help="Train neural networks on any array library. Begin with: nnx train digits\n\nnnx VERB --help has examples.",
         version=version("nnx-array"),
         help_format="plaintext",
     )
-    app.command(_train(), name="train")
-    app.command(
-        _documented(evaluate, run=RUN, data=DATA, backend=BACKEND, batch_size=BATCH, json=JSON), name="evaluate"
-    )
-    app.command(
-        _documented(predict, run=RUN, data=DATA, out=OUT, backend=BACKEND, batch_size=BATCH, force=FORCE),
-        name="predict",
-    )
-    app.command(_documented(summary, run=RUN), name="summary")
-    app.command(_documented(backends, json=JSON), name="backends")
+    verbs = {
+        "train": _train(),
+        "evaluate": _documented(evaluate, run=RUN, data=DATA, backend=BACKEND, batch_size=BATCH, json=JSON),
+        "predict": _documented(predict, run=RUN, data=DATA, out=OUT, backend=BACKEND, batch_size=BATCH, force=FORCE),
+        "summary": _documented(summary, run=RUN),
+        "backends": _documented(backends, json=JSON),
+    }
+    for place, (name, verb) in enumerate(verbs.items()):
+        app.command(verb, name=name, sort_key=place)
     return app
 
 
 RUN = {"help": "A run directory, such as runs/digits-001, or a model file."}
 DATA = {"help": "digits, or a file or folder like the one it was trained on."}
 BACKEND = {"help": "numpy, cupy, torch, jax or strict, perhaps with a device: cupy:0."}
-BATCH = {"help": "Rows computed together."}
+BATCH = {"help": "Rows computed together.", "converter": lambda kind, given: _whole(kind, given)}
 JSON = {"help": "JSON instead of text.", "negative": ()}
 OUT = {"name": ("--out", "-o"), "help": "The CSV file to write; - is standard output."}
 FORCE = {"help": "Overwrite the file.", "negative": ()}
@@ -142,8 +151,6 @@ FORCE = {"help": "Overwrite the file.", "negative": ()}
 
 def _documented(function: Callable[..., int], **about: dict[str, Any]) -> Callable[..., int]:
     """The function, with what each of its parameters says in the help."""
-    import inspect
-
     from cyclopts import Parameter as Option
 
     signature = inspect.signature(function)
@@ -168,9 +175,9 @@ def _train() -> Callable[..., int]:
         options: dict[str, Any] = {"help": f.metadata["help"], "group": group}
         if name in ("json", "drop", "categorical"):
             options["negative"] = ()
-        kind = Parameter.KEYWORD_ONLY
-        if name == "source":
-            kind = Parameter.POSITIONAL_ONLY
+        if int in (KINDS[name], *get_args(KINDS[name])):
+            options["converter"] = _whole
+        kind: Any = Parameter.POSITIONAL_ONLY if name == "source" else Parameter.KEYWORD_ONLY
         parameters.append(
             Parameter(name, kind, default=f.default, annotation=Annotated[KINDS[name], Option(**options)])
         )
@@ -187,13 +194,32 @@ def _with(function: Callable[..., int], signature: Signature) -> Callable[..., i
     def verb(*args: Any, **kwargs: Any) -> int:
         return function(*args, **kwargs)
 
-    verb.__name__, verb.__doc__ = function.__name__, function.__doc__
+    verb.__name__, verb.__doc__ = function.__name__, _help(function.__doc__ or "")
     verb.__signature__ = signature  # type: ignore[attr-defined]
     return verb
 
 
+def _help(text: str) -> str:
+    """A docstring as help: prose that the terminal may wrap, then the examples, a line each under a title that is left as it is."""
+    prose, _, examples = inspect.cleandoc(text).partition("Examples:")
+    paragraphs = [" ".join(paragraph.split()) for paragraph in prose.strip().split("\n\n")]
+    lines = [f"  {line.strip()}" for line in examples.splitlines() if line.strip()]
+    return "\n\n".join([*paragraphs, "\n".join(["For example", *lines])])
+
+
 def _misused(error: Any, tokens: list[str]) -> ConfigError:
     """What the parser says, as one of our errors."""
-    message = one_line(str(error))
-    verb = next((token for token in tokens if token in ("train", "evaluate", "predict", "summary", "backends")), "")
-    return ConfigError(message.rstrip("."), fix=f"See nnx {verb + ' ' if verb else ''}--help.")
+    verb = next((token for token in tokens if token in VERBS), "")
+    what, _, advice = one_line(str(error)).rstrip(".").partition(". ")
+    what = re.sub(r"^Unused Tokens: \[(.*)\]$", r"unexpected \1", what)
+    advice = f"{advice}{'' if advice.endswith('?') or not advice else '.'} See nnx {verb} --help.".strip()
+    return ConfigError(what, fix=advice.replace("  ", " "))
+
+
+def _whole(kind: Any, given: Sequence[Any]) -> int:
+    """A whole number; the parser alone would round 2.5."""
+    text = given[0].value if hasattr(given[0], "value") else str(given[0])
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f'"{text}" is no whole number') from None

@@ -1,10 +1,10 @@
 """``nnx backends``: which array libraries can compute here."""
 
 import json as json_module
+import textwrap
 from typing import Any
 
 from nnx import backends as libraries
-from nnx.cli import display
 
 COLUMNS = ("backend", "version", "devices", "BLAS", "threads", "fused kernels")
 
@@ -18,13 +18,13 @@ def backends(*, json: bool = False) -> int:
 
     nnx backends --json
     """
-    shown, rows = display.Output(), libraries.status()
+    rows = libraries.status()
     if json:
         for row in rows:
-            shown.line(json_module.dumps(row, default=str))
+            print(json_module.dumps(row, default=str))
         return 0
     for line in table(rows):
-        shown.line(line)
+        print(line)
     return 0
 
 
@@ -68,6 +68,4 @@ def _row(cells: tuple[str, ...], widths: list[int]) -> list[str]:
 
 
 def _wrapped(text: str, width: int, indent: int) -> list[str]:
-    import textwrap
-
     return textwrap.wrap(text, width, subsequent_indent=" " * indent, break_on_hyphens=False)

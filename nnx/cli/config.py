@@ -54,8 +54,8 @@ class Settings:
     task: str = _setting(
         "auto", DATA, "auto, classification or regression.", _one_of("auto", "classification", "regression")
     )
-    drop: list[str] | None = _setting(None, DATA, "Column to leave out, such as an identifier; may be repeated.")
-    categorical: list[str] | None = _setting(None, DATA, "Column of numbers that are names; may be repeated.")
+    drop: list[str] | None = _setting(None, DATA, "Column to leave out, such as an identifier; may be repeated.")  # noqa: RUF009
+    categorical: list[str] | None = _setting(None, DATA, "Column of numbers that are names; may be repeated.")  # noqa: RUF009
     header: bool | None = _setting(
         None, DATA, "Whether the first row of a table has the names; by default it is judged."
     )

@@ -5,6 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, TextIO
 
 from nnx.train.callbacks import Callback, Record, as_json
@@ -17,10 +18,9 @@ LINES = 50  # epochs whose line stays on the terminal: of more, only every k-th
 
 
 class Output:
-    """Lines to standard output. When the reader has gone (``| head``), the training goes on without it."""
+    """Lines to standard output. When the reader has gone (``| head``) or the disk is full, the training goes on without it."""
 
-    def __init__(self, stream: TextIO | None = None) -> None:
-        self.stream = sys.stdout if stream is None else stream
+    def __init__(self) -> None:
         self.gone = False
 
     def line(self, text: str) -> None:
@@ -28,19 +28,20 @@ class Output:
         if self.gone:
             return
         try:
-            print(text, file=self.stream, flush=True)
-        except BrokenPipeError:
+            print(text, flush=True)
+        except OSError as error:
             self.gone = True
-            silence(self.stream)
-            print("nnx: nobody reads the output any more; the training goes on", file=sys.stderr)
+            silence(sys.stdout)
+            why = "nobody reads the output any more"
+            if not isinstance(error, BrokenPipeError):
+                why = f"the output cannot be written ({error.strerror or error})"
+            print(f"nnx: {why}; the training goes on", file=sys.stderr)
 
 
 def silence(stream: TextIO) -> None:
     """Send what is still in a closed pipe's buffer nowhere, so that leaving raises nothing."""
-    try:
+    with suppress(OSError, ValueError, AttributeError):  # where it is not a real file
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-    except (OSError, ValueError, AttributeError):
-        pass  # not a real file
 
 
 def choose(as_lines: bool) -> "Display":
@@ -184,6 +185,7 @@ class LiveDisplay(Display):
 
     def on_epoch(self, run: Run, record: Record) -> bool | None:
         """The line of a finished epoch, which stays."""
+        self.live.update(self._text("", ""))  # the line that moved was this epoch's
         every = -(-run.epochs // LINES)
         better = run.best["epoch"] == record["epoch"]
         if record["epoch"] % every == 0 or record["epoch"] in (1, run.epochs):

@@ -24,15 +24,14 @@ def evaluate(
     saved = open_run(run, backend)
     rows, what, note = (*_held_out(saved), "") if data is None else _given(saved, data)
     values = evaluate_model(saved.model, rows, loss=saved.loss, batch_size=batch_size)
-    shown = display.Output()
     if json:
-        shown.line(as_json({"data": what, "rows": len(rows), "backend": backend, **values, "note": note or None}))
+        print(as_json({"data": what, "rows": len(rows), "backend": backend, **values, "note": note or None}))
         return 0
-    shown.line(f"data      {what}: {len(rows):,} rows, on {backend}")
+    print(f"data      {what}: {len(rows):,} rows, on {backend}")
     for name, value in values.items():
-        shown.line(f"{display.spoken(name):<9} {display.number(value)}")
+        print(f"{display.spoken(name):<9} {display.number(value)}")
     if note:
-        shown.line(f"note      {note}")
+        print(f"note      {note}")
     return 0
 
 

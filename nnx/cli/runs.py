@@ -2,6 +2,7 @@
 
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -67,10 +68,8 @@ def discard(directory: Path) -> None:
     """Take back a directory in which no training began."""
     for name in (CONFIG, METRICS):
         (directory / name).unlink(missing_ok=True)
-    try:
+    with suppress(OSError):  # where it was there before, with other things in it
         directory.rmdir()
-    except OSError:
-        pass  # it was there before, with other things in it
 
 
 class Found(NamedTuple):

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from nnx.cli import display, runs
+from nnx.cli import display
 from nnx.cli.saved import Saved, open_run
 from nnx.errors import DataError
 from nnx.train.run import METRICS
@@ -24,7 +24,7 @@ def summary(run: str, /) -> int:
     if saved.directory is not None:
         lines += _course(saved, history(saved.directory / METRICS))
     lines += ["", str(saved.model.summary((1, *saved.schema.shape)))]
-    display.Output().line("\n".join(lines))
+    print("\n".join(lines))
     return 0
 
 

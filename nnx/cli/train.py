@@ -1,6 +1,6 @@
 """``nnx train``: train a model on data and keep everything in a run directory."""
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,9 @@ from nnx.data import Dataset
 from nnx.errors import ConfigError, NnxError
 from nnx.layers import Module
 from nnx.train import EarlyStopping, Run, evaluate, fit
+from nnx.train.run import MODEL
 
-INTERRUPTED = 130
+CODES = {"interrupted": 130, "terminated": 143}
 
 
 def train(source: str | None = None, /, *, config_file: str | None = None, **flags: Any) -> int:
@@ -30,7 +31,7 @@ def train(source: str | None = None, /, *, config_file: str | None = None, **fla
 
     nnx train houses.csv --target price --drop id --test 0.1 --early-stopping 10
 
-    nnx train digits --optimizer sgd:momentum=0.9 --lr 0.1 --schedule step:every=10,factor=0.1
+    nnx train digits --optimizer sgd:momentum=0.9 --lr 0.1 --schedule step
 
     nnx train --config runs/digits-001/config.toml --backend cupy
     """
@@ -53,17 +54,45 @@ def train(source: str | None = None, /, *, config_file: str | None = None, **fla
             batch_size=settings.batch_size, backend=backend, seed=settings.seed,
             callbacks=[shown, *stopping], directory=directory,
         )  # fmt: skip
-    except NnxError:
+    except NnxError as error:
         shown.close()
-        if not (directory / runs.MODEL).exists():
+        if (directory / MODEL).exists():
+            error.fix = f"{error.fix} The run is in {directory}."
+        else:
             runs.discard(directory)
         raise
-    test = evaluate(model, parts.test, loss=loss) if parts.test else {}
+    outcome = _outcome(run, parts, loss, stopping)
     seconds = shown.seconds()
     note = _curves(run, directory, name)
-    kept = stopping[0].best_epoch if stopping and stopping[0].best_epoch else len(run.history)
-    shown.finish(*_ending(settings, parts, run, kept, test, seconds, directory, note))
-    return INTERRUPTED if run.stopped == "interrupted" else 0
+    shown.finish(*_ending(settings, parts, run, outcome, seconds, directory, note))
+    return CODES.get(run.stopped, 0)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the weights that were kept are, and how good they are on rows that they were not trained on."""
+
+    epoch: int
+    what: str
+    val: dict[str, float]
+    test: dict[str, float]
+
+
+def _outcome(run: Run, parts: build.Parts, loss: str, stopping: list[EarlyStopping]) -> Outcome:
+    epoch, over = divmod(run.step, run.steps_per_epoch)
+    if stopping and stopping[0].best_epoch:
+        epoch, over, what = stopping[0].best_epoch, 0, "the lowest validation loss"
+    else:
+        what = f"and {over} steps" if over else "the last"
+    if over and parts.val:  # ended within an epoch: these weights have not been judged yet
+        val = evaluate(run.model, parts.val, loss=loss)
+    else:
+        val = (
+            {name[4:]: value for name, value in run.history[epoch - 1].items() if name.startswith("val_")}
+            if epoch
+            else {}
+        )
+    return Outcome(epoch, what, val, evaluate(run.model, parts.test, loss=loss) if parts.test else {})
 
 
 def _stopping(settings: Settings) -> list[EarlyStopping]:
@@ -127,52 +156,37 @@ def described(data: Dataset) -> str:
 
 
 def _ending(
-    settings: Settings,
-    parts: build.Parts,
-    run: Run,
-    kept: int,
-    test: dict[str, float],
-    seconds: float,
-    directory: Path,
-    note: str,
+    settings: Settings, parts: build.Parts, run: Run, kept: Outcome, seconds: float, directory: Path, note: str
 ) -> tuple[dict[str, Any], list[str]]:
-    done = len(run.history)
-    record = run.history[kept - 1] if run.history else {}
+    best = run.best if run.history else None
     facts: dict[str, Any] = {
-        "stopped": run.stopped or None, "epochs": done, "kept_epoch": kept,
-        "best_epoch": run.best["epoch"] if run.history else None,
-        **{name: value for name, value in record.items() if name.startswith("val_")},
-        **{f"test_{name}": value for name, value in test.items()},
+        "stopped": run.stopped or None, "epochs": len(run.history), "steps": run.step, "kept_epoch": kept.epoch,
+        "best_epoch": best and best["epoch"], **{f"val_{name}": value for name, value in kept.val.items()},
+        **{f"test_{name}": value for name, value in kept.test.items()},
         "seconds": seconds, "directory": str(directory),
     }  # fmt: skip
-    why = {"interrupted": ", interrupted by ^C", "a callback ended it": f", stopped early after {done}"}.get(
-        run.stopped, ""
-    )
+    metric = display.spoken(run.metric)
+    epochs = f"{len(run.history)} epoch{'s' * (len(run.history) != 1)}"
+    why = {"interrupted": ", ended by ^C", "terminated": ", ended by SIGTERM", "a callback ended it": ", stopped early"}
     lines = [
         "",
-        f"trained   {settings.model} on {parts.whole.name} for {done} epoch{'s' * (done != 1)} in {seconds:.1f} s{why}",
+        f"trained   {settings.model} on {parts.whole.name} for {epochs} in {seconds:.1f} s{why.get(run.stopped, '')}",
+        f"kept      the weights of epoch {kept.epoch}, {kept.what}",
     ]
-    if run.history:
-        lines.append(
-            f"kept      the weights of epoch {kept}"
-            + (", the lowest validation loss" if settings.early_stopping else "")
-        )
-        best = run.best
+    if best is not None:
         lines.append(
             f"best      epoch {best['epoch']}: {display.spoken(run.monitor)} {display.number(best[run.monitor])}"
         )
-    if parts.val and run.history:
-        value = display.number(record[f"val_{run.metric}"])
+    if parts.val and kept.val:
         used = "which chose the epoch, none trained on" if settings.early_stopping else "none of them trained on"
-        lines.append(
-            f"held out  {display.spoken(run.metric)} {value} on {len(parts.val):,} rows, {used} (seed {settings.seed})"
-        )
-    if parts.test and test:
-        value = display.number(test[run.metric])
-        lines.append(f"test      {display.spoken(run.metric)} {value} on {len(parts.test):,} rows, looked at only now")
-    lines.append(f"run       {directory}: {', '.join(name for name in runs.FILES if (directory / name).exists())}")
-    lines += [f"          {note}"] if note else []
-    lines += [f"next      nnx {verb}" for verb in _next(directory)]
+        rows = f"{len(parts.val):,} rows, {used} (seed {settings.seed})"
+        lines.append(f"held out  {metric} {display.number(kept.val[run.metric])} on {rows}")
+    if parts.test and kept.test:
+        value = display.number(kept.test[run.metric])
+        lines.append(f"test      {metric} {value} on {len(parts.test):,} rows, looked at only now")
+    files = ", ".join(name for name in runs.FILES if (directory / name).exists())
+    lines += [f"run       {directory}", f"          {files}"] + ([f"          {note}"] if note else [])
+    lines += [f"{label:<9} nnx {verb}" for label, verb in zip(("next", "", ""), _next(directory))]
     return facts, lines
 
 

@@ -41,8 +41,9 @@ def fit(
     on ``train``. ``loss`` is by default cross-entropy for classes and the squared error for real targets, ``optimizer``
     is ``Adam(1e-3)``, ``backend`` is where the model is. After every epoch a record is appended to ``run.history``,
     ``val`` is evaluated, and callbacks (objects or functions ``f(run, record)``) are told; one that returns true ends the
-    training. With ``directory``, metrics.jsonl is written as it goes and model.safetensors at the end. ^C ends the
-    training after the step at hand, with everything kept; a second ^C leaves at once.
+    training. With ``directory``, metrics.jsonl is written as it goes and model.safetensors at the end. ^C or
+    SIGTERM ends the training after the step at hand, with everything kept and the reason in ``run.stopped``; a second one
+    leaves at once.
 
     Errors: ``ConfigError``, ``DataError`` or ``ShapeError`` before the first step when settings, data and model do not fit
     together; ``DivergedError`` when the loss of an epoch is no longer a number: the model then has, and the directory
@@ -94,7 +95,7 @@ def fit(
         except KeyboardInterrupt:
             if wish.insisted:
                 raise
-            run.stopped = "interrupted"
+            run.stopped = wish.word
         for callback in told:
             callback.on_end(run)
         if run.directory:

@@ -1,4 +1,4 @@
-"""^C while training: the first is a wish, met at the next step boundary; the second is obeyed at once."""
+"""^C and SIGTERM while training: the first is a wish, met at the next step boundary; the second is obeyed at once."""
 
 import signal
 import threading
@@ -6,39 +6,52 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
+
 
 class Wish:
-    """How often ^C was pressed; ``meet`` ends the training between two steps, so that no array is half written."""
+    """The signals that came; ``meet`` ends the training between two steps, so that no array is half written."""
 
-    count = 0
+    def __init__(self) -> None:
+        self.signals: list[int] = []
 
     def meet(self) -> None:
-        """Raise ``KeyboardInterrupt`` if it was pressed."""
-        if self.count:
+        """Raise ``KeyboardInterrupt`` if there was one."""
+        if self.signals:
             raise KeyboardInterrupt
 
     @property
     def insisted(self) -> bool:
-        """Whether it was pressed again before the first was met."""
-        return self.count > 1
+        """Whether another came before the first was met."""
+        return len(self.signals) > 1
+
+    @property
+    def word(self) -> str:
+        """What the first asked for."""
+        return WORDS[signal.Signals(self.signals[0])] if self.signals else "interrupted"
 
 
 @contextmanager
 def interruptible() -> Iterator[Wish]:
-    """Within, ^C is noted instead of raised. A thread, or a program with its own handler, is left as it is."""
+    """Within, the two signals are noted instead of obeyed. A thread, or a program with handlers of its own, is left as it is."""
     wish = Wish()
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
 
     def note(number: int, frame: FrameType | None) -> None:
-        wish.count += 1
-        if wish.insisted:
+        wish.signals.append(number)
+        if wish.insisted and number == signal.SIGINT:
             signal.default_int_handler(number, frame)
+        elif wish.insisted:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
 
-    mine = threading.current_thread() is threading.main_thread()
-    if not mine or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield wish
-        return
-    signal.signal(signal.SIGINT, note)
+    mine: list[signal.Signals] = []
+    if threading.current_thread() is threading.main_thread():
+        mine = [number for number, handler in usual.items() if signal.getsignal(number) is handler]
+    for number in mine:
+        signal.signal(number, note)
     try:
         yield wish
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number in mine:
+            signal.signal(number, usual[number])

@@ -27,7 +27,7 @@ class Run:
     state: dict[str, Any] = field(default_factory=dict)
     step: int = 0
     stopped: str = ""
-    """Why it ended before its last epoch, empty if it did not."""
+    """Why it ended before its last epoch: interrupted, terminated, diverged, a callback ended it; empty if it did not."""
 
     @property
     def monitor(self) -> str:

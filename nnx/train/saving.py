@@ -116,7 +116,7 @@ def describe(value: Any, known: dict[int, int] | None = None) -> Any:
         made["kwargs"] = {name: describe(argument, known) for name, argument in kwargs.items()}
         known[id(value)] = len(known)
         return made
-    if isinstance(value, init.Initializer) and init.REGISTRY.get(type(value).__name__) is type(value):
+    if isinstance(value, init.Initializer) and type(value).__name__ in init.REGISTRY:
         return {"init": type(value).__name__, **vars(value)}
     return {"unknown": type(value).__name__}
 
