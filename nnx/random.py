@@ -160,7 +160,7 @@ def _quantile(p: np.ndarray) -> np.ndarray:
     """The x at which the standard normal distribution function is p, for p in (0, 1); within 1e-15 relative."""
     p = p.reshape(-1)
     q = p - 0.5
-    x = q * _ratio(_CENTRE, 0.180625 - q * q)
+    x: np.ndarray = q * _ratio(_CENTRE, 0.180625 - q * q)
     outer = np.flatnonzero(np.abs(q) > 0.425)
     if outer.size:
         r = np.sqrt(-np.log(np.minimum(p[outer], 1.0 - p[outer])))

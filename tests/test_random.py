@@ -77,7 +77,7 @@ def test_normal_is_normal():
     assert np.max(np.abs(x)) > 4
 
 
-@pytest.mark.parametrize("low, high", [(-2, 2), (0, 1), (-1, 6), (3, 5), (-6, -5), (6, 8), (-9, 9)])
+@pytest.mark.parametrize("low, high", [(-2, 2), (0, 1), (-1, 6), (3, 5), (-6, -5), (8, 9), (-9, 9)])
 def test_truncated_normal(low, high):
     x = random.truncated_normal(K, (20_000,), low, high)
     assert low <= x.min()

@@ -23,3 +23,9 @@ def host() -> Any:
     from nnx.backends import portable
 
     return portable
+
+
+@pytest.fixture
+def tables(be: Any, host: Any) -> Any:
+    """The backend's hooks and the portable ones on its arrays; on JAX, where each shape compiles anew, the former alone."""
+    return (be,) if be.name == "jax" else (be, host)

@@ -35,7 +35,7 @@ def by_definition(x, kernel, stride, dilation):
 
 @pytest.mark.parametrize("batch, channels", [(2, 3), (1, 1), (0, 2)])
 @pytest.mark.parametrize("spatial, kernel, stride, dilation", CASES)
-def test_windows_and_fold(be, host, spatial, kernel, stride, dilation, batch, channels):
+def test_windows_and_fold(be, tables, spatial, kernel, stride, dilation, batch, channels):
     random = np.random.default_rng(0)
     x = random.integers(-9, 9, size=(batch, *spatial, channels)).astype("float32")
     expected = by_definition(x, kernel, stride, dilation)
@@ -49,7 +49,7 @@ def test_windows_and_fold(be, host, spatial, kernel, stride, dilation, batch, ch
             fold[(slice(None), *place, c)] = np.sum(
                 by_definition(unit, kernel, stride, dilation) * back, axis=tuple(range(1, back.ndim))
             )
-    for hooks in (be, host):
+    for hooks in tables:
         cols = hooks.windows(be.xp, be.asarray(x), kernel, stride, dilation)
         assert_agrees(cols, expected, exact=True, backend=be)
         folded = hooks.fold(be.xp, be.asarray(back), spatial, kernel, stride, dilation)
