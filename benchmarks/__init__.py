@@ -6,6 +6,9 @@
     python -P benchmarks/gpu.py --full             the same on CUDA; --dry-run runs that code on the CPU
     python benchmarks/table.py FILE                the README's table from a result
 
+NNX_BENCH_THREADS=1 before any of these gives everyone one thread; the default is every core. On a busy machine that is also the
+way to figures that mean something: two threads that wait for each other wait for everybody else too.
+
 Each contestant runs in a process of its own, set up as its users would and with the same number of threads; they take
 turns in short blocks, so that whatever else the machine does meets all of them. A figure is a ratio of times within one run.
 """

@@ -17,7 +17,7 @@ def measure(field: Field, effort: Effort) -> Result:
     """A fresh interpreter for each sample, less what one takes that imports nothing."""
     chosen = MODULES if effort.full else MODULES[:3]
     modules = [module for module in chosen if find_spec(module.partition(".")[0])]
-    load, rounds = timer.load_average(), 7 if effort.full else 1
+    load, rounds = timer.load_average(), min(effort.rounds, 7) if effort.full else 1
     start = {module: _starter(f"import {module}") for module in modules}
     empty = _starter("pass")
     for run in start.values():

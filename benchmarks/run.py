@@ -55,14 +55,16 @@ def add_effort(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--rounds", type=int, metavar="N", help="blocks of each contestant")
     parser.add_argument("--seconds", type=float, metavar="S", help="length of a block")
+    parser.add_argument("--limit", type=float, metavar="S", help="seconds after which the same work gets no new round")
     parser.add_argument("--total", type=float, metavar="S", help="seconds after which no new question is asked")
+    parser.add_argument("--without", action="append", default=[], metavar="WHO", help='leave out, e.g. "Keras 3"')
 
 
 def effort_of(settings: argparse.Namespace, mode: str) -> Effort:
     """Rounds and seconds: those of the mode, unless given."""
     usual = FULL if mode.endswith("full") else QUICK
     rounds, seconds = settings.rounds or usual.rounds, settings.seconds or usual.seconds
-    return Effort(usual.full, rounds, seconds, usual.limit, settings.total or usual.total)
+    return Effort(usual.full, rounds, seconds, settings.limit or usual.limit, settings.total or usual.total)
 
 
 def run(questions: dict[str, Any], contestants: tuple[Contestant, ...], settings: argparse.Namespace, mode: str) -> int:
@@ -70,9 +72,11 @@ def run(questions: dict[str, Any], contestants: tuple[Contestant, ...], settings
     effort, started = effort_of(settings, mode), time.monotonic()
     today = datetime.datetime.now(datetime.UTC)
     record: dict[str, Any] = {"date": today.isoformat(timespec="seconds"), "mode": mode, **timer.machine()}
+    record["thread_settings"] = timer.thread_settings(timer.threads())
     record |= {"rounds": effort.rounds, "block_seconds": effort.seconds, "load_at_start": timer.load_average()}
-    here = [one for one in contestants if not one.missing() and (effort.full or one.quick)]
     absent = {one.label: f"{one.missing()} is not installed" for one in contestants if one.missing()}
+    absent |= dict.fromkeys(settings.without, "not asked for")
+    here = [one for one in contestants if one.label not in absent and (effort.full or one.quick)]
     for label, reason in absent.items():
         print(f"left out: {label} ({reason})")
     print(f"{record['cpu']}, {record['threads']} threads, load {record['load_at_start'][:1]}", flush=True)

@@ -238,7 +238,7 @@ FEW = (
     Contestant("Nobody", "nobody", needs=("no_such_library",)),
     Contestant("Broken", "ours", {"backend": "no_such_backend"}),
 )
-BRIEFLY = Namespace(rounds=2, seconds=0.001, total=None)
+BRIEFLY = Namespace(rounds=2, seconds=0.001, limit=None, total=None, without=["Nobody else"])
 
 
 @pytest.fixture(scope="module")
@@ -254,8 +254,10 @@ def test_a_run_records_what_was_measured_and_on_what(outcome):
     status, out = outcome
     record = json.loads(out.read_text(encoding="utf-8"))
     assert status == 1  # one is broken
+    assert record["left_out"]["Nobody else"] == "not asked for"
     assert record["left_out"]["Nobody"] == "no_such_library is not installed"
     assert any("no_such_backend" in reason for reason in record["left_out"].values())
+    assert record["thread_settings"]["OPENBLAS_NUM_THREADS"] == str(record["threads"])
     assert {"cpu", "threads", "python", "date", "load_at_start", "load_at_end", "versions"} <= record.keys()
     assert record["versions"][OURS]["version"] == np.__version__
     steps = [row for row in record["rows"] if row["question"] == "step" and row["work"] == gpu.DRY[0].title]
