@@ -1,0 +1,78 @@
+"""Value and gradient of every layer, pairwise, in the tier of its arithmetic.
+
+exact       built of + − · / √, comparisons, indexing and random bits alone
+ulp         one exp, log, tanh, expm1 or erf among them
+scaled      sums and products: c √K eps times the size of the terms
+"""
+
+import math
+
+import numpy as np
+import pytest
+from agreement.runs import to_host
+from cases.layers import LAYERS
+from layers.helpers import call, draw, gradients, prepared
+from support.compare import assert_agrees
+
+C = 4.0
+EXACT = {
+    "batch norm", "batch norm of images", "dropout", "dropout, training", "dropout of nothing, training", "flatten",
+    "leaky relu", "maxout", "relu", "unstandardize",
+}  # fmt: skip
+ULP = {"elu": 4.0, "sigmoid": 3.0, "softplus": 4.0, "tanh": 4.0, "silu": 4.0, "standardize": 2.0}
+"""``standardize``: XLA multiplies by the reciprocal where a divisor is broadcast."""
+TERMS = {"gelu": 4, "min-max": 2, "gelu by tanh": 4, "softmax": 6, "linear": 6, "linear without bias": 6, "linear on the last of four axes": 6,
+         "batch norm, training": 30, "batch norm of images, training": 72, "batch norm without scale, training": 30,
+         "sequential": 60}  # fmt: skip
+
+rows = pytest.mark.parametrize("name", LAYERS)
+DTYPES = pytest.mark.parametrize("dtype", ["float32", "float64"])
+
+
+def scaled(terms, dtype):
+    return C * math.sqrt(terms) * float(np.finfo(dtype).eps)
+
+
+def tier_of(name, dtype, expected):
+    if name in EXACT:
+        return {"exact": True}
+    if name in ULP:
+        return {"ulp": ULP[name]}
+    return {"rtol": scaled(TERMS[name], dtype), "scale": max(1.0, np.abs(expected).max())}
+
+
+def test_every_layer_has_a_tier():
+    assert EXACT | set(ULP) | set(TERMS) == set(LAYERS)
+    assert len(EXACT) + len(ULP) + len(TERMS) == len(LAYERS)
+
+
+@rows
+@DTYPES
+def test_value(name, dtype, backend, others, record_disagreement):
+    row, x = LAYERS[name], draw(LAYERS[name].shape).astype(dtype)
+    ours = call(row, prepared(row, backend, dtype)[0], backend.asarray(x))
+    for other in others:
+        expected = to_host(call(row, prepared(row, other, dtype)[0], other.asarray(x)))
+        worst = assert_agrees(ours, expected, **tier_of(name, dtype, expected), backend=backend, what=f"{other.spec}: ")
+        record_disagreement(f"agree: {row.covers.__name__}", backend, dtype, *worst)
+
+
+@rows
+@DTYPES
+def test_gradients(name, dtype, backend, others, record_disagreement):
+    """All are sums over the batch at most, of terms as large as the largest gradient."""
+    row, x = LAYERS[name], draw(LAYERS[name].shape).astype(dtype)
+
+    def all_of(backend):
+        model, _ = prepared(row, backend, dtype)
+        weights = draw(tuple(call(row, model, backend.asarray(x)).shape), 1).astype(dtype)
+        return gradients(row, model, backend.asarray(x), backend.asarray(weights))
+
+    by_path, by_x = all_of(backend)
+    for other in others:
+        expected_by_path, expected_by_x = to_host(all_of(other)[0]), to_host(all_of(other)[1])
+        for path, g in (*by_path.items(), ("x", by_x)):
+            expected = expected_by_x if path == "x" else expected_by_path[path]
+            scale = max(1.0, np.abs(expected).max())
+            worst = assert_agrees(g, expected, rtol=scaled(72, dtype), scale=scale, backend=backend, what=f"{path}: ")
+            record_disagreement(f"agree: {row.covers.__name__} gradient", backend, dtype, *worst)
