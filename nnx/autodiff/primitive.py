@@ -10,6 +10,7 @@ from typing import Any
 from nnx.autodiff.namespace import Namespace, namespace
 from nnx.autodiff.tape import Bundle, Node
 from nnx.autodiff.tensor import Tensor
+from nnx.errors import ConfigError
 from nnx.typing import Array
 
 Forward = Callable[..., tuple[Any, Any]]
@@ -80,6 +81,17 @@ def custom_vjp(forward: Callable[..., tuple[Any, Any]], backward: Callable[..., 
     """
     function = Primitive(
         lambda xp, *arrays, **options: forward(*arrays, **options),
-        lambda xp, needs, saved, g: backward(saved, g),
+        lambda xp, needs, saved, g: _one_each(backward(saved, g), needs),
     )
     return update_wrapper(function, forward)
+
+
+def _one_each(gradients: Any, needs: tuple[bool, ...]) -> Sequence[Any]:
+    if not isinstance(gradients, (tuple, list)) or len(gradients) != len(needs):
+        count = len(gradients) if isinstance(gradients, (tuple, list)) else type(gradients).__name__
+        raise ConfigError(
+            expected=f"backward to return a tuple of {len(needs)} gradients, one for each array",
+            got=f"{count}",
+            fix="Give None for an array that has no gradient.",
+        )
+    return gradients

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from typing import Any
 
+from nnx.errors import ShapeError
 from nnx.typing import Array, Namespace
 
 Pullback = Callable[[Array], Array]
@@ -106,6 +107,12 @@ def fit(g: Array, shape: tuple[int, ...], dtype: Any, xp: Namespace) -> Array:
     """The gradient of an operand from that of what it was broadcast and promoted to."""
     if g.shape != shape:
         extra = g.ndim - len(shape)
+        if extra < 0 or any(want not in (have, 1) for have, want in zip(g.shape[extra:], shape, strict=True)):
+            raise ShapeError(
+                expected=f"a gradient of shape {tuple(shape)}",
+                got=f"{tuple(g.shape)}",
+                fix="A backward function returns a gradient for each array, of its shape.",
+            )
         if extra > 0:
             g = xp.sum(g, axis=tuple(range(extra)), dtype=g.dtype)
         stretched = tuple(i for i, (have, want) in enumerate(zip(g.shape, shape, strict=True)) if have != want)

@@ -19,7 +19,7 @@ from nnx.autodiff.namespace import Namespace, namespace
 from nnx.autodiff.over import namespace_over
 from nnx.autodiff.tape import Node, backward
 from nnx.autodiff.tensor import Tensor
-from nnx.errors import DtypeError, ShapeError
+from nnx.errors import ConfigError, DtypeError, ShapeError
 from nnx.typing import Array
 from nnx.typing import Namespace as Module
 
@@ -186,16 +186,16 @@ def value_and_grad(
     (array(12.5), array([3., 4.]))
     """
     several = isinstance(argnums, tuple)
-    wanted = argnums if isinstance(argnums, tuple) else (argnums,)
 
     @wraps(f)
     def run(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
+        wanted = _positions(argnums, len(args))
         space = next_level(arrays_in((args, kwargs)))
         traced = {i: trace(space, args[i]) for i in wanted}
         lifted = [traced[i][0] if i in traced else lift(space, arg) for i, arg in enumerate(args)]
         with active(space):
             out = f(*lifted, **{name: lift(space, value) for name, value in kwargs.items()})
-        loss, aux = out if has_aux else (out, None)
+        loss, aux = _pair(out) if has_aux else (out, None)
         node = _scalar_node(space, loss)
         gradients = {}
         if node is not None:
@@ -206,6 +206,28 @@ def value_and_grad(
         return (value, lower(space, aux)) if has_aux else value, grads if several else grads[0]
 
     return run
+
+
+def _positions(argnums: int | tuple[int, ...], count: int) -> tuple[int, ...]:
+    """The positions meant, counted from the left."""
+    wanted = argnums if isinstance(argnums, tuple) else (argnums,)
+    if not all(-count <= i < count for i in wanted):
+        raise ConfigError(
+            expected=f"argnums below {count}, the number of positional arguments",
+            got=f"{argnums}",
+            fix="Pass what is differentiated by position, not by keyword.",
+        )
+    return tuple(i % count for i in wanted)
+
+
+def _pair(out: Any) -> Any:
+    if not isinstance(out, tuple) or len(out) != 2:
+        raise ConfigError(
+            expected="the function to return (loss, extra), as has_aux=True says",
+            got=f"{len(out)} values" if isinstance(out, tuple) else type(out).__name__,
+            fix="Return a pair, or leave has_aux out.",
+        )
+    return out
 
 
 def _scalar_node(space: Namespace, loss: Any) -> Node | None:

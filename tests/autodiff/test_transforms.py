@@ -1,0 +1,418 @@
+"""The transforms: orders, nests, levels, conventions, errors."""
+
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+
+import nnx
+
+
+def arrays(backend: Any, *values: Any) -> list[Any]:
+    return [backend.asarray(np.asarray(v, dtype=np.float64) if not isinstance(v, np.ndarray) else v) for v in values]
+
+
+def same(backend: Any, got: Any, wanted: Any) -> None:
+    np.testing.assert_allclose(backend.to_numpy(got), wanted, rtol=1e-13, atol=1e-14)
+
+
+def cube(x: Any) -> Any:
+    return nnx.namespace(x).sum(x**3)
+
+
+# orders ---------------------------------------------------------------------------------------------------------------
+def test_value_and_grad(backend: Any) -> None:
+    (x,) = arrays(backend, [1.0, 2.0])
+    value, gradient = nnx.value_and_grad(cube)(x)
+    same(backend, value, 9.0)
+    same(backend, gradient, [3.0, 12.0])
+    assert type(value) is type(x)
+
+
+def test_third_order_by_nesting(backend: Any) -> None:
+    (x,) = arrays(backend, 2.0)
+    f = nnx.namespace(x).sin
+    third = nnx.grad(nnx.grad(nnx.grad(lambda x: nnx.namespace(x).sin(x))))
+    same(backend, third(x), -np.cos(2.0))
+    same(backend, f(x), np.sin(2.0))
+
+
+def test_no_perturbation_confusion(backend: Any) -> None:
+    """d/dx (x d/dy (x + y)) = 1, and not 2 (Siskind & Pearlmutter 2005)."""
+    x, one = arrays(backend, 5.0, 1.0)
+    same(backend, nnx.grad(lambda x: x * nnx.grad(lambda y: x + y)(one))(x), 1.0)
+    same(backend, nnx.grad(lambda x: x * nnx.grad(lambda y: x * y)(one))(x), 10.0)
+    same(backend, nnx.grad(lambda x: x * nnx.grad(lambda y: x * y)(x))(x), 10.0)
+
+
+def test_jvp_inside_grad_and_grad_inside_jvp(backend: Any) -> None:
+    x, v = arrays(backend, 2.0, 3.0)
+    same(backend, nnx.grad(lambda x: nnx.jvp(lambda y: y**3, (x,), (v,))[1])(x), 36.0)
+    value, slope = nnx.jvp(nnx.grad(lambda y: y**3), (x,), (v,))
+    same(backend, value, 12.0)
+    same(backend, slope, 36.0)
+
+
+def test_jvp_of_jvp(backend: Any) -> None:
+    x, one = arrays(backend, 2.0, 1.0)
+
+    def first(x: Any) -> Any:
+        return nnx.jvp(lambda y: y**4, (x,), (one,))[1]
+
+    same(backend, nnx.jvp(first, (x,), (one,))[1], 48.0)
+
+
+def test_vjp_may_be_pulled_again_and_inside_grad(backend: Any) -> None:
+    x, u = arrays(backend, [1.0, 2.0], [1.0, 10.0])
+    y, pull = nnx.vjp(lambda x: x * x, x)
+    same(backend, y, [1.0, 4.0])
+    for _ in range(2):
+        same(backend, pull(u)[0], [2.0, 40.0])
+    same(backend, nnx.grad(lambda x: nnx.namespace(x).sum(nnx.vjp(lambda y: y**3, x)[1](u)[0]))(x), [6.0, 120.0])
+
+
+def test_vjp_and_jvp_are_adjoint(backend: Any) -> None:
+    rng = np.random.default_rng(0)
+    x, v, u = arrays(backend, rng.standard_normal((3, 3)), rng.standard_normal((3, 3)), rng.standard_normal((3, 3)))
+
+    def f(x: Any) -> Any:
+        xp = nnx.namespace(x)
+        return xp.tanh(x @ x) @ xp.linalg.inv(x)
+
+    forward = backend.to_numpy(nnx.jvp(f, (x,), (v,))[1])
+    back = backend.to_numpy(nnx.vjp(f, x)[1](u)[0])
+    assert np.sum(forward * backend.to_numpy(u)) == pytest.approx(np.sum(back * backend.to_numpy(v)), rel=1e-12)
+
+
+def test_hvp(backend: Any) -> None:
+    x, v = arrays(backend, [1.0, 2.0], [1.0, -1.0])
+    same(backend, nnx.hvp(cube, x, v), [6.0, -12.0])
+    nested = nnx.hvp(lambda nest: cube(nest["a"]) * cube(nest["b"][0]), {"a": x, "b": (x,)}, {"a": v, "b": (v,)})
+    step = 1e-6
+    g = nnx.grad(lambda nest: cube(nest["a"]) * cube(nest["b"][0]))
+    after, before = (g({"a": x + s * v, "b": (x + s * v,)}) for s in (step, -step))
+    numeric = (backend.to_numpy(after["a"]) - backend.to_numpy(before["a"])) / (2 * step)
+    np.testing.assert_allclose(backend.to_numpy(nested["a"]), numeric, rtol=1e-8)
+
+
+# arguments ------------------------------------------------------------------------------------------------------------
+def test_argnums(backend: Any) -> None:
+    a, b, c = arrays(backend, 2.0, 3.0, 5.0)
+    f = lambda a, b, c: a * b * c  # noqa: E731
+    same(backend, nnx.grad(f, argnums=1)(a, b, c), 10.0)
+    third, first = nnx.grad(f, argnums=(2, 0))(a, b, c)
+    same(backend, third, 6.0)
+    same(backend, first, 15.0)
+    same(backend, nnx.grad(f, argnums=-1)(a, b, c), 6.0)
+
+
+def test_has_aux(backend: Any) -> None:
+    (x,) = arrays(backend, [1.0, 2.0])
+
+    def f(x: Any) -> Any:
+        return cube(x), {"twice": 2.0 * x, "name": "f", "n": 3}
+
+    (value, aux), gradient = nnx.value_and_grad(f, has_aux=True)(x)
+    same(backend, value, 9.0)
+    same(backend, aux["twice"], [2.0, 4.0])
+    assert type(aux["twice"]) is type(x)
+    assert (aux["name"], aux["n"]) == ("f", 3)
+    gradient, aux = nnx.grad(f, has_aux=True)(x)
+    same(backend, gradient, [3.0, 12.0])
+    assert aux["n"] == 3
+
+
+def test_nests_keep_their_shape(backend: Any) -> None:
+    a, b = arrays(backend, [1.0, 2.0], 3.0)
+    nest = {"first": [a, None], "second": ({"deep": b},)}
+
+    def f(nest: Any) -> Any:
+        return cube(nest["first"][0]) * nest["second"][0]["deep"]
+
+    gradient = nnx.grad(f)(nest)
+    same(backend, gradient["first"][0], [9.0, 36.0])
+    assert gradient["first"][1] is None
+    same(backend, gradient["second"][0]["deep"], 9.0)
+
+
+def test_keyword_arguments_are_constants(backend: Any) -> None:
+    x, w = arrays(backend, 2.0, 5.0)
+    same(backend, nnx.grad(lambda x, *, w, p: w * x**p)(x, w=w, p=3), 60.0)
+
+
+def test_closures_over_outer_traced_values(backend: Any) -> None:
+    x, y = arrays(backend, 2.0, 3.0)
+
+    def outer(x: Any) -> Any:
+        inner = nnx.grad(lambda y: x**2 * y**3)(y)
+        return inner * x
+
+    same(backend, nnx.grad(outer)(x), 3 * 4 * 27.0)
+
+
+def test_integer_arrays_are_constants(backend: Any) -> None:
+    x, index = arrays(backend, [1.0, 2.0, 3.0], np.asarray([0, 2, 2]))
+    f = lambda x, i: nnx.namespace(x).sum(nnx.namespace(x).take(x, i, axis=0) ** 2)  # noqa: E731
+    same(backend, nnx.grad(f)(x, index), [2.0, 0.0, 12.0])
+    same(backend, nnx.hvp(lambda x: f(x, index), x, x), [2.0, 0.0, 12.0])
+    same(backend, nnx.grad(lambda x, i: cube(x[i]))(x, index), [3.0, 0.0, 54.0])
+
+
+def test_an_argument_that_is_not_used_gets_zeros(backend: Any) -> None:
+    x, y = arrays(backend, [1.0, 2.0], [[3.0]])
+    gx, gy = nnx.grad(lambda x, y: cube(x), argnums=(0, 1))(x, y)
+    same(backend, gx, [3.0, 12.0])
+    same(backend, gy, [[0.0]])
+    same(backend, nnx.grad(lambda x: nnx.namespace(x).asarray(1.0, dtype=x.dtype, device=x.device))(x), [0.0, 0.0])
+
+
+def test_the_same_array_twice(backend: Any) -> None:
+    (x,) = arrays(backend, [1.0, 2.0])
+    f = lambda a, b: nnx.namespace(a).sum(a * a * b)  # noqa: E731
+    ga, gb = nnx.grad(f, argnums=(0, 1))(x, x)
+    same(backend, ga, [2.0, 8.0])
+    same(backend, gb, [1.0, 4.0])
+    same(backend, nnx.grad(f)(x, x), [2.0, 8.0])
+
+
+def test_several_gradients_add_up(backend: Any) -> None:
+    (x,) = arrays(backend, [1.0, 2.0])
+    same(backend, nnx.grad(lambda x: cube(x) + cube(x) + nnx.namespace(x).sum(x[0] * x))(x), [6 + 4.0, 24 + 1.0])
+
+
+def test_namespace_functions_and_operators_from_either_side(backend: Any) -> None:
+    x, c = arrays(backend, [1.0, 2.0], [3.0, 4.0])
+    cases = [
+        (lambda x: 2.0 * x - x / 4.0 + 1.0 / x + 3.0 - x, [2 - 0.25 - 1 - 1, 2 - 0.25 - 0.25 - 1]),
+        (lambda x: 2.0**x, np.log(2) * np.asarray([2.0, 4.0])),
+        (lambda x: -x + +x + abs(-x), [1.0, 1.0]),
+        (lambda x: x * c + x / c + x - c + x**c, [3 + 1 / 3 + 1 + 3, 4 + 0.25 + 1 + 32]),
+        (lambda x: x % 3.0 + (7.0 % x), [1 - 7, 1 - 3]),
+    ]
+    for f, wanted in cases:
+        got = nnx.grad(lambda x, f=f: nnx.namespace(x).sum(f(x)))(x)
+        np.testing.assert_allclose(backend.to_numpy(got), wanted, rtol=1e-13)
+
+
+@pytest.mark.skip_backends("strict", reason="its operators refuse foreign types; the namespace's functions take them")
+def test_bare_arrays_left_of_traced_ones(backend: Any) -> None:
+    x, c = arrays(backend, [1.0, 2.0], [3.0, 4.0])
+    got = nnx.grad(lambda x: nnx.namespace(x).sum(c * x + c / x + c - x + c**x + c @ x))(x)
+    first = np.asarray([3.0, 4.0])
+    wanted = first - first / np.asarray([1.0, 4.0]) - 1 + first ** np.asarray([1.0, 2.0]) * np.log(first) + 2 * first
+    np.testing.assert_allclose(backend.to_numpy(got), wanted, rtol=1e-13)
+
+
+# complex --------------------------------------------------------------------------------------------------------------
+def test_complex_gradient_is_steepest_ascent(backend: Any) -> None:
+    z = backend.asarray(np.asarray([1.0 + 2.0j, -3.0j]))
+    modulus = lambda z: nnx.namespace(z).sum(nnx.namespace(z).abs(z) ** 2)  # noqa: E731
+    same(backend, nnx.grad(modulus)(z), [2.0 + 4.0j, -6.0j])
+    same(backend, nnx.hvp(modulus, z, z), [2.0 + 4.0j, -6.0j])
+
+
+def test_complex_vjp_is_the_adjoint(backend: Any) -> None:
+    rng = np.random.default_rng(0)
+    a, z, u = (rng.standard_normal(s) + 1j * rng.standard_normal(s) for s in ((2, 3), 3, 2))
+    A = backend.asarray(a)
+    y, pull = nnx.vjp(lambda z: nnx.namespace(z).matmul(A, z), backend.asarray(z))
+    same(backend, y, a @ z)
+    same(backend, pull(backend.asarray(u))[0], a.conj().T @ u)
+    _, slope = nnx.jvp(lambda z: nnx.namespace(z).matmul(A, z), (backend.asarray(z),), (backend.asarray(z * 2),))
+    same(backend, slope, 2 * a @ z)
+
+
+def test_real_and_complex_mixed(backend: Any) -> None:
+    (x,) = arrays(backend, 3.0)
+    z = backend.asarray(np.asarray(1.0 + 2.0j))
+    gx, gz = nnx.grad(lambda x, z: nnx.namespace(x).real(x * z * z), argnums=(0, 1))(x, z)
+    same(backend, gx, -3.0)
+    assert gx.dtype == x.dtype
+    same(backend, gz, np.conj(2 * 3 * (1.0 + 2.0j)))
+
+
+# stop_gradient and custom_vjp -----------------------------------------------------------------------------------------
+def test_stop_gradient_at_every_level(backend: Any) -> None:
+    (x,) = arrays(backend, 3.0)
+    f = lambda x: x * x * nnx.stop_gradient(x)  # noqa: E731
+    same(backend, nnx.grad(f)(x), 18.0)
+    same(backend, nnx.grad(nnx.grad(f))(x), 6.0)
+    same(backend, nnx.grad(lambda x: nnx.grad(lambda y: x * y * nnx.stop_gradient(x))(x))(x), 3.0)
+    same(backend, nnx.stop_gradient(x), 3.0)
+    nest = nnx.stop_gradient({"a": x, "b": [1, "text"]})
+    assert nest["b"] == [1, "text"]
+
+
+def test_custom_vjp(backend: Any) -> None:
+    (x,) = arrays(backend, [1.0, 2.0])
+    double = nnx.custom_vjp(lambda x: (x * x, x), lambda x, g: (100.0 * g * x,))
+    same(backend, double(x), [1.0, 4.0])
+    same(backend, nnx.grad(lambda x: nnx.namespace(x).sum(double(x)))(x), [100.0, 200.0])
+    same(backend, nnx.hvp(lambda x: nnx.namespace(x).sum(double(x)), x, x), [100.0, 200.0])
+
+
+def test_custom_vjp_with_several_arguments_and_outputs(backend: Any) -> None:
+    x, y = arrays(backend, 2.0, 3.0)
+
+    def backward(saved: Any, g: Any) -> Any:
+        x, y = saved
+        return g[0] * y + g[1], g[0] * x - g[1]
+
+    product_and_difference = nnx.custom_vjp(lambda x, y: ((x * y, x - y), (x, y)), backward)
+
+    def f(x: Any, y: Any) -> Any:
+        product, difference = product_and_difference(x, y)
+        return product * difference
+
+    gx, gy = nnx.grad(f, argnums=(0, 1))(x, y)
+    same(backend, gx, 3 * -1 + 6)
+    same(backend, gy, 2 * -1 - 6)
+    same(backend, nnx.grad(lambda x: product_and_difference(x, y)[1])(x), 1.0)
+    same(backend, nnx.grad(lambda x: product_and_difference(x, y)[0])(x), 3.0)
+
+
+def test_custom_vjp_may_leave_an_argument_without_gradient(backend: Any) -> None:
+    x, y = arrays(backend, 2.0, 3.0)
+    f = nnx.custom_vjp(lambda x, y: (x * y, (x, y)), lambda saved, g: (g * saved[1], None))
+    gx, gy = nnx.grad(f, argnums=(0, 1))(x, y)
+    same(backend, gx, 3.0)
+    same(backend, gy, 0.0)
+
+
+# errors ---------------------------------------------------------------------------------------------------------------
+TRACING = [
+    (lambda x: float(x[0]), r"float\(x\) needs the value of a traced array of shape \(\)"),
+    (lambda x: int(x[0]), r"int\(x\)"),
+    (lambda x: complex(x[0]), r"complex\(x\)"),
+    (lambda x: 1.0 if x[0] > 0 else x[0] if x[0] else 2.0, r"bool\(x\)"),
+    (lambda x: bool(x[0]), r"bool\(x\) or `if x:`.*nnx\.stop_gradient"),
+    (lambda x: np.asarray(x), r"np\.asarray\(x\)"),
+    (lambda x: [1, 2, 3][x[0]], "x as an index"),
+    (lambda x: x.__dlpack__(), "from_dlpack"),
+    (lambda x: x.__setitem__(0, 1.0), r"x\[key\] = value.*xp\.where"),
+]
+
+
+@pytest.mark.parametrize("f, message", TRACING, ids=[message for _, message in TRACING])
+@pytest.mark.host_reads
+def test_reading_a_traced_value(f: Any, message: str, backend: Any) -> None:
+    x = backend.asarray(np.asarray([1.0, 0.0]))
+    with pytest.raises(nnx.errors.TracingError, match=message):
+        nnx.grad(lambda x: f(x) if message != r"bool\(x\)" else bool(x[1]) or x[0])(x)
+
+
+def test_assigning_a_traced_value(backend: Any) -> None:
+    (x,) = arrays(backend, [1.0, 2.0])
+
+    def f(x: Any) -> Any:
+        y = nnx.namespace(x).zeros_like(x)
+        y[0] = x[0]
+        return y[0]
+
+    with pytest.raises(nnx.errors.TracingError, match="would lose the derivative"):
+        nnx.grad(f)(x)
+
+
+def test_constants_may_be_read_and_written(backend: Any) -> None:
+    if backend.name == "jax":
+        pytest.skip("JAX arrays are never written to")
+    (x,) = arrays(backend, [1.0, 2.0])
+
+    def f(x: Any) -> Any:
+        weights = nnx.namespace(x).zeros_like(x)
+        weights[1] = 3.0
+        return nnx.namespace(x).sum(x * weights)
+
+    same(backend, nnx.grad(f)(x), [0.0, 3.0])
+
+
+ERRORS = [
+    (lambda x: nnx.grad(lambda x: x)(x), nnx.errors.ShapeError, r"0-d array, got shape \(2,\)\. Take its mean or sum"),
+    (lambda x: nnx.grad(lambda x: 1.0)(x), nnx.errors.DtypeError, "0-d array, got float"),
+    (lambda x: nnx.grad(lambda x: x[0] > 0)(x), nnx.errors.DtypeError, "real floating-point number, got"),
+    (lambda x: nnx.grad(lambda x: (x[0], 1))(x), nnx.errors.DtypeError, "got tuple"),
+    (lambda x: nnx.grad(cube)(2.0), nnx.errors.DtypeError, r"Pass arrays, e\.g\. np\.asarray\(2\.0\)"),
+    (lambda x: nnx.grad(cube, argnums=1)(x, 2.0), nnx.errors.DtypeError, r"got float 2\.0"),
+    (lambda x: nnx.grad(cube)(nnx.namespace(x).astype(x, nnx.namespace(x).int64)), nnx.errors.DtypeError, "xp.astype"),
+    (lambda x: nnx.vjp(lambda x: x, x)[1](x[:1]), nnx.errors.ShapeError, r"a cotangent like the value: shapes \[\(2,\)\]"),
+    (lambda x: nnx.jvp(lambda x: x, (x,), (x[:1],)), nnx.errors.ShapeError, "directions of the shapes of the arguments"),
+    (lambda x: nnx.hvp(cube, x, x[:1]), nnx.errors.ShapeError, "directions of the shapes of the arguments"),
+    (lambda x: nnx.grad(cube, argnums=3)(x), nnx.errors.ConfigError, r"argnums below 1, the number of positional arguments, got 3"),
+    (lambda x: nnx.grad(lambda x: cube(x), has_aux=True)(x), nnx.errors.ConfigError, r"the function to return \(loss, extra\)"),
+    (lambda x: nnx.grad(lambda x: cube(WRONG_COUNT(x, x)))(x), nnx.errors.ConfigError, "2 gradients, one for each array, got 1"),
+    (lambda x: nnx.grad(lambda x: cube(WRONG_SHAPE(x)))(x), nnx.errors.ShapeError, r"a gradient of shape \(2,\), got \(3, 5\)"),
+]  # fmt: skip
+WRONG_COUNT = nnx.custom_vjp(lambda x, y: (x + y, ()), lambda saved, g: (g,))
+WRONG_SHAPE = nnx.custom_vjp(
+    lambda x: (x * 1.0, ()), lambda saved, g: (nnx.namespace(g).ones((3, 5), dtype=g.dtype, device=g.device),)
+)
+
+
+@pytest.mark.parametrize("f, error, message", ERRORS, ids=[message[:30] for _, _, message in ERRORS])
+def test_errors(f: Any, error: type[Exception], message: str, backend: Any) -> None:
+    (x,) = arrays(backend, [1.0, 2.0])
+    with pytest.raises(error, match=message):
+        f(x)
+
+
+def test_two_libraries_do_not_mix(backend: Any) -> None:
+    (x,) = arrays(backend, [1.0, 2.0])
+    other = nnx.backends.get("strict" if backend.name != "strict" else "numpy").asarray(np.asarray([1.0, 2.0]))
+    with pytest.raises(nnx.errors.MixedArraysError, match="only, got one of"):
+        nnx.grad(lambda x: nnx.namespace(x).sum(x * other))(x)
+    with pytest.raises(nnx.errors.MixedArraysError, match="only, got one of"):
+        nnx.grad(lambda x, y: nnx.namespace(x).sum(x * y))(x, other)
+
+
+UNSUPPORTED = [
+    (lambda xp, x: xp.linalg.svd(x)[1], nnx.errors.ShapeError, r"full_matrices=False, or a square matrix"),
+    (lambda xp, x: xp.linalg.qr(x, mode="complete")[1], nnx.errors.ShapeError, "Use mode='reduced'"),
+    (lambda xp, x: xp.linalg.matrix_norm(x, ord=3), nnx.errors.ConfigError, "ord to be one of 'fro', 'nuc'"),
+]
+
+
+@pytest.mark.parametrize("f, error, message", UNSUPPORTED, ids=["svd", "qr", "matrix_norm"])
+def test_what_has_no_derivative_says_so(f: Any, error: type[Exception], message: str, backend: Any) -> None:
+    x = backend.asarray(np.arange(12.0).reshape(4, 3) ** 2)
+    with pytest.raises(error, match=message):
+        nnx.grad(lambda x: nnx.namespace(x).sum(f(nnx.namespace(x), x)))(x)
+
+
+# threads and jit ------------------------------------------------------------------------------------------------------
+def test_two_threads_at_once(backend: Any) -> None:
+    (x,) = arrays(backend, 2.0)
+    results: dict[int, list[float]] = {0: [], 1: []}
+    barrier = threading.Barrier(2)
+
+    def work(order: int) -> None:
+        f = lambda x: x**5  # noqa: E731
+        for _ in range(order + 1):
+            f = nnx.grad(f)
+        barrier.wait()
+        for _ in range(50):
+            results[order].append(float(backend.to_numpy(f(x))))
+
+    threads = [threading.Thread(target=work, args=(order,)) for order in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(results[0]) == {80.0}
+    assert set(results[1]) == {160.0}
+
+
+@pytest.mark.skip_backends("numpy", "strict", "torch", "cupy", reason="jit is JAX's")
+def test_inside_jit(backend: Any) -> None:
+    import jax
+
+    x, v = arrays(backend, [1.0, 2.0], [1.0, 1.0])
+
+    def f(x: Any) -> Any:
+        xp = nnx.namespace(x)
+        return xp.sum(
+            xp.exp(x) @ xp.linalg.inv(xp.eye(2, dtype=x.dtype, device=None) + xp.expand_dims(x, axis=0) * 0.1)
+        )
+
+    same(backend, jax.jit(nnx.grad(f))(x), backend.to_numpy(nnx.grad(f)(x)))
+    same(backend, jax.jit(lambda x: nnx.hvp(f, x, v))(x), backend.to_numpy(jax.hessian(f)(x) @ v))
