@@ -54,15 +54,21 @@ def choose(as_lines: bool) -> "Display":
 
 
 class Display(Callback):
-    """The abstract base. ``begin`` and ``finish`` are called around ``fit``, with facts as JSON and as lines of text."""
+    """The abstract base. ``begin`` and ``finish`` are called around ``fit``, with facts for JSON and as lines of text."""
 
     def __init__(self) -> None:
         self.output = Output()
         self.started = time.monotonic()
+        self.facts: Mapping[str, Any] = {}
+        self.lines: list[str] = []
 
     def begin(self, facts: Mapping[str, Any], lines: list[str]) -> None:
-        """What will be trained on what."""
-        for line in lines:
+        """What will be trained on what: shown when the first step is about to be taken, after all checks."""
+        self.facts, self.lines = facts, lines
+
+    def on_start(self, run: Run) -> None:
+        """Show it."""
+        for line in self.lines:
             self.output.line(line)
         self.started = time.monotonic()
 
@@ -100,9 +106,9 @@ class Display(Callback):
 class JsonDisplay(Display):
     """One JSON object a line: start, one for each epoch, end."""
 
-    def begin(self, facts: Mapping[str, Any], lines: list[str]) -> None:
+    def on_start(self, run: Run) -> None:
         """The event "start"."""
-        self.output.line(json.dumps({"event": "start", **facts}))
+        self.output.line(json.dumps({"event": "start", **self.facts}))
         self.started = time.monotonic()
 
     def on_epoch(self, run: Run, record: Record) -> bool | None:
@@ -155,6 +161,7 @@ class LiveDisplay(Display):
 
     def on_start(self, run: Run) -> None:
         """The head of the table."""
+        super().on_start(run)
         validated = "val " if run.validated else ""
         heads = [
             "epoch",

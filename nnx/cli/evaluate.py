@@ -3,7 +3,7 @@
 from nnx.cli import build, display
 from nnx.cli.saved import Saved, open_run, same_source
 from nnx.data import Dataset
-from nnx.errors import ConfigError
+from nnx.errors import ConfigError, DataError
 from nnx.train import evaluate as evaluate_model
 from nnx.train.callbacks import as_json
 
@@ -43,6 +43,13 @@ def _held_out(saved: Saved) -> tuple[Dataset, str]:
             "a model file alone does not tell its data", where="DATA", fix="Name the data: nnx evaluate RUN DATA."
         )
     parts = build.data(settings)
+    if len(parts.train) != saved.rows:
+        raise DataError(
+            expected=f"{saved.rows} rows to train on, as there were",
+            got=str(len(parts.train)),
+            where=str(settings.source),
+            fix="The data have changed since: which rows were held out cannot be told. Name other data.",
+        )
     part, name = (parts.test, "test") if parts.test else (parts.val, "validation")
     if part is None:
         raise ConfigError("the run held no rows out", where="DATA", fix="Name the data: nnx evaluate RUN DATA.")

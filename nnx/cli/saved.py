@@ -16,11 +16,12 @@ from nnx.train import load, read_notes
 
 @dataclass(frozen=True)
 class Saved:
-    """The model on its backend, the schema of its data, the loss it was trained with, and its run's settings."""
+    """The model on its backend, the schema of its data, the loss and the number of rows it was trained with, its run."""
 
     model: Module
     schema: Schema
     loss: str | None
+    rows: int | None
     settings: Settings | None
     directory: Path | None
 
@@ -53,6 +54,7 @@ def open_run(run: str, backend: str) -> Saved:
         model.to(there),
         Schema.from_dict(notes["schema"]),
         loss if isinstance(loss, str) and loss in LOSSES else None,
+        notes.get("rows"),
         settings_of(found.directory),
         found.directory,
     )

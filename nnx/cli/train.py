@@ -47,8 +47,8 @@ def train(source: str | None = None, /, *, config_file: str | None = None, **fla
     head = f"A run of nnx {version('nnx-array')}. Again: nnx train --config THIS_FILE"
     directory = runs.create(name, settings.out, config.written(build.located(settings), head))
     shown = display.choose(settings.json)
+    shown.begin(*_beginning(settings, parts, model, directory))
     try:
-        shown.begin(*_beginning(settings, parts, model, directory))
         run = fit(
             model, parts.train, parts.val, loss=loss, optimizer=optimizer, epochs=settings.epochs,
             batch_size=settings.batch_size, backend=backend, seed=settings.seed,
@@ -186,13 +186,16 @@ def _ending(
         lines.append(f"test      {metric} {value} on {len(parts.test):,} rows, looked at only now")
     files = ", ".join(name for name in runs.FILES if (directory / name).exists())
     lines += [f"run       {directory}", f"          {files}"] + ([f"          {note}"] if note else [])
-    lines += [f"{label:<9} nnx {verb}" for label, verb in zip(("next", "", ""), _next(directory))]
+    lines += [
+        f"{label:<9} nnx {verb}"
+        for label, verb in zip(("next", "", ""), _next(directory, bool(parts.val or parts.test)))
+    ]
     return facts, lines
 
 
-def _next(directory: Path) -> list[str]:
+def _next(directory: Path, held_out: bool) -> list[str]:
     return [
-        f"evaluate {directory}",
+        f"evaluate {directory}" + ("" if held_out else " DATA"),
         f"predict {directory} NEW_DATA -o predictions.csv",
         f"train --config {directory}/{runs.CONFIG}",
     ]

@@ -59,7 +59,14 @@ def read_npz(
                     expected="an array named x or X",
                     got=listing(members),
                     where=str(path),
-                    fix="Say which: nnx.data.load(path, inputs='x_train', target='y_train').",
+                    fix="Say which: inputs='x_train', target='y_train'.",
+                )
+            if y_key is None and schema is None:
+                raise ConfigError(
+                    expected="an array named y or Y",
+                    got=listing(members),
+                    where=str(path),
+                    fix="Say which: target='labels'.",
                 )
             x, y = (
                 read_array(archive, members[x_key], path),

@@ -119,7 +119,7 @@ def _validation(model: Module, val: Dataset | None, loss: Any) -> dict[str, floa
 
 def _notes(train: Dataset, loss: Any) -> dict[str, Any]:
     """What a model file says of the data it was trained on: how to encode others, and how it was judged."""
-    return {"schema": train.schema.to_dict(), "loss": loss if isinstance(loss, str) else None}
+    return {"schema": train.schema.to_dict(), "rows": len(train), "loss": loss if isinstance(loss, str) else None}
 
 
 def _diverged(run: Run) -> DivergedError:

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 
@@ -35,7 +36,7 @@ class Wish:
 def interruptible() -> Iterator[Wish]:
     """Within, the two signals are noted instead of obeyed. A thread, or a program with handlers of its own, is left as it is."""
     wish = Wish()
-    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    usual: dict[signal.Signals, Any] = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
 
     def note(number: int, frame: FrameType | None) -> None:
         wish.signals.append(number)
