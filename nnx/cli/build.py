@@ -7,7 +7,7 @@ from typing import Any
 from nnx import models, optim
 from nnx.cli.config import Settings
 from nnx.data import Dataset, batch_count, load, split
-from nnx.errors import ConfigError
+from nnx.errors import ConfigError, DataError
 from nnx.layers import Sequential, Unstandardize
 from nnx.optim.penalty import penalize
 from nnx.train.evaluation import default_loss
@@ -37,11 +37,12 @@ def data(settings: Settings) -> Parts:
         )
     options = {name: getattr(settings, name) for name in ("target", "header", "inputs", "drop", "categorical")}
     given = {name: value for name, value in options.items() if value is not None}
-    whole = load(settings.source, task=settings.task, **given)
-    if whole.y is None:
-        raise ConfigError(
-            "the data have no targets", where=settings.source, fix="Say which is the target: --target NAME."
-        )
+    try:
+        whole = load(settings.source, task=settings.task, **given)
+    except DataError as error:
+        if error.what == "there are no targets":
+            error.fix = "Say which array they are: --target NAME."
+        raise
     return parts(whole, settings)
 
 

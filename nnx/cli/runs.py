@@ -70,6 +70,8 @@ def discard(directory: Path) -> None:
         (directory / name).unlink(missing_ok=True)
     with suppress(OSError):  # where it was there before, with other things in it
         directory.rmdir()
+        if directory.parent == Path("runs"):
+            directory.parent.rmdir()
 
 
 class Found(NamedTuple):

@@ -61,13 +61,6 @@ def read_npz(
                     where=str(path),
                     fix="Say which: inputs='x_train', target='y_train'.",
                 )
-            if y_key is None and schema is None:
-                raise ConfigError(
-                    expected="an array named y or Y",
-                    got=listing(members),
-                    where=str(path),
-                    fix="Say which: target='labels'.",
-                )
             x, y = (
                 read_array(archive, members[x_key], path),
                 read_array(archive, members[y_key], path) if y_key else None,

@@ -1,6 +1,7 @@
 """Every mistake ends in one line that says what to do, exit code 2, and nothing lost or left behind."""
 
 import shlex
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -45,7 +46,7 @@ MISTAKES = [
     ("train {csv} --inputs x", "a table takes no --inputs"),
     ("train {csv} --loss mse", "a loss for classification: cross_entropy"),
     ("train {bare}", "Pass --no-header if the first row is data"),
-    ("train {unlabelled}", "Say which is the target"),
+    ("train {unlabelled}", "Say which array they are: --target NAME"),
     ("train {csv} --batch-size 7 --val 0 --model mlp:4", "Use --batch-size 8"),
     ("train digits --model cnn:3", "mlp with the widths of its hidden layers"),
     ("train digits --model mlp", "Write for example mlp:128,64"),
@@ -96,16 +97,27 @@ TABLE = "size,colour,species\n" + "".join(
 )
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A file that is nothing, tables of several kinds, and a run on one of them: no mistake may change any."""
+    from nnx.cli import main
+
+    folder = tmp_path_factory.mktemp("mistakes")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        Path("words.txt").write_text("just words\n")
+        Path("pets.csv").write_text(TABLE)
+        Path("strange.csv").write_text("size,colour\n1.0,green\n")
+        Path("bare.csv").write_text("1,2\n3,4\n")
+        np.savez("unlabelled.npz", x=np.zeros((9, 2)))
+        assert main(["train", "pets.csv", "--epochs", "1", "--out", "run", "--model", "linear"]) == 0
+    return folder
+
+
 @pytest.fixture
-def things(here, nnx):
-    """A file that is nothing, tables of several kinds, and a run on one of them."""
-    (here / "words.txt").write_text("just words\n")
-    (here / "pets.csv").write_text(TABLE)
-    (here / "strange.csv").write_text("size,colour\n1.0,green\n")
-    (here / "bare.csv").write_text("1,2\n3,4\n")
-    np.savez(here / "unlabelled.npz", x=np.zeros((9, 2)))
-    done = nnx("train", "pets.csv", "--epochs", "1", "--out", "run", "--model", "linear")
-    assert done.code == 0, done.err
+def things(here, folder, monkeypatch):
+    """The names of those files, from where they are."""
+    monkeypatch.chdir(folder)
     names = {"file": "words.txt", "csv": "pets.csv", "strange": "strange.csv", "bare": "bare.csv"}
     return {**names, "run": "run", "unlabelled": "unlabelled.npz"}
 
@@ -115,8 +127,8 @@ def contents(folder):
 
 
 @pytest.mark.parametrize(("line", "says"), MISTAKES, ids=[line for line, _ in MISTAKES])
-def test_a_mistake_is_one_line_with_a_remedy(line, says, things, here, nnx):
-    before = contents(here)
+def test_a_mistake_is_one_line_with_a_remedy(line, says, nnx, things, folder):
+    before = contents(folder)
     done = nnx(*shlex.split(line.format(**things)))
     assert done.code == 2, done
     assert done.err.startswith("nnx: ")
@@ -124,7 +136,7 @@ def test_a_mistake_is_one_line_with_a_remedy(line, says, things, here, nnx):
     assert says in done.err
     assert "Traceback" not in done.err
     assert done.out == ""
-    assert contents(here) == before, "a mistake leaves everything as it was"
+    assert contents(folder) == before, "a mistake leaves everything as it was"
 
 
 def test_what_no_gpu_means(nnx):
