@@ -379,6 +379,20 @@ def test_what_has_no_derivative_says_so(f: Any, error: type[Exception], message:
         nnx.grad(lambda x: nnx.namespace(x).sum(f(nnx.namespace(x), x)))(x)
 
 
+# devices --------------------------------------------------------------------------------------------------------------
+@pytest.mark.host_reads
+def test_gradients_come_back_to_the_device_of_their_argument() -> None:
+    home, away = (nnx.backends.get(spec) for spec in ("strict:device1", "strict"))
+    x = home.asarray(np.asarray([1.0, 2.0]))
+    value, gradient = nnx.value_and_grad(lambda x: cube(x.to_device(away.device)))(x)
+    assert value.device == away.device
+    assert gradient.device == home.device
+    same(home, gradient, [3.0, 12.0])
+    moved = nnx.hvp(lambda x: cube(nnx.namespace(x).asarray(x, device=away.device)), x, x)
+    assert moved.device == home.device
+    same(home, moved, [6.0, 24.0])
+
+
 # threads and jit ------------------------------------------------------------------------------------------------------
 def test_two_threads_at_once(backend: Any) -> None:
     (x,) = arrays(backend, 2.0)
