@@ -18,11 +18,16 @@ def measure(field: Field, effort: Effort) -> Result:
     chosen = MODULES if effort.full else MODULES[:3]
     modules = [module for module in chosen if find_spec(module.partition(".")[0])]
     load, rounds = timer.load_average(), min(effort.rounds, 7) if effort.full else 1
-    start = {module: _starter(f"import {module}") for module in modules}
+    start = {}
     empty = _starter("pass")
-    for run in start.values():
-        run()  # compiled files are written, and read from the disk
-    taken: dict[str, list[float]] = {module: [] for module in modules}
+    for module in modules:
+        run = _starter(f"import {module}")
+        try:
+            run()  # compiled files are written, and read from the disk
+            start[module] = run
+        except subprocess.CalledProcessError as error:
+            field.left_out[f"import {module}"] = error.stderr.decode(errors="replace").strip().splitlines()[-1]
+    taken: dict[str, list[float]] = {module: [] for module in start}
     for _ in range(rounds):
         nothing = empty()
         for module, run in start.items():

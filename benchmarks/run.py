@@ -81,21 +81,23 @@ def run(questions: dict[str, Any], contestants: tuple[Contestant, ...], settings
         print(f"left out: {label} ({reason})")
     print(f"{record['cpu']}, {record['threads']} threads, load {record['load_at_start'][:1]}", flush=True)
     result = Result()
-    with Field(tuple(here)) as field:
-        record["versions"] = field.versions()
-        for name, question in questions.items():
-            if time.monotonic() - started > effort.total:
-                field.left_out[name] = f"{effort.total:.0f} s are over"
-                continue
-            found = question.measure(field, effort)
-            result += found
-            print(f"\n{name}\n{table.plain(found.rows, found.targets)}", flush=True)
-        record["left_out"] = {**absent, **field.left_out, **field.failed}
-    for what, reason in {**field.left_out, **field.failed}.items():
-        print(f"left out: {what} ({reason})")
-    record |= {"load_at_end": timer.load_average(), "seconds": round(time.monotonic() - started, 1)}
     out = settings.out or RESULTS / f"{today:%Y-%m-%d}-{mode}.json"
-    write(out, record, result)
+    with Field(tuple(here)) as field:
+        try:
+            record["versions"] = field.versions()
+            for name, question in questions.items():
+                if time.monotonic() - started > effort.total:
+                    field.left_out[name] = f"{effort.total:.0f} s are over"
+                    continue
+                found = question.measure(field, effort)
+                result += found
+                print(f"\n{name}\n{table.plain(found.rows, found.targets)}", flush=True)
+        finally:  # what was measured until an error or ^C is not lost
+            for what, reason in {**field.left_out, **field.failed}.items():
+                print(f"left out: {what} ({reason})")
+            record["left_out"] = {**absent, **field.left_out, **field.failed}
+            record |= {"load_at_end": timer.load_average(), "seconds": round(time.monotonic() - started, 1)}
+            write(out, record, result)
     print(f"\n{record['seconds']} s; {out}")
     return 1 if field.failed else 0
 

@@ -71,6 +71,8 @@ def markdown(record: dict[str, Any]) -> str:
             parts.append(_list(rows, TITLES[question]))
         else:
             parts.append(_matrix(rows, TITLES.get(question, question)))
+            if busy(record) and "cpu_ms" in rows[0]:
+                parts.append(_processor(rows, TITLES.get(question, question)))
     if record["targets"]:
         head = ["work", "nnx as", "against", "target", "measured (quartiles)", ""]
         parts.append(_table("Targets", head, map(_target, record["targets"])))
@@ -97,6 +99,22 @@ def _matrix(rows: Rows, title: str) -> str:
             ratios = [f"{found[label]['ratio']:.2f}" if label in found else "–" for label in labels if label != ours]
             body.append([work, f"{found[ours][key]:.3g}", *ratios])
     return _table(title, ["work", f"{ours}, {unit}", *(label for label in labels if label != ours)], body)
+
+
+def busy(record: dict[str, Any]) -> bool:
+    """Whether something else ran on the machine: more processes wanted to run at the start than half its cores."""
+    return bool(record.get("load_at_start")) and record["load_at_start"][0] > record["cores"] / 2
+
+
+def _processor(rows: Rows, title: str) -> str:
+    """The same in processor time of all threads, which does not count the time that a contestant had to wait for others."""
+    ours = {row["work"]: row["cpu_ms"] for row in rows if row["contestant"] == row["against"]}
+    counted = [
+        {**row, "median_ms": row["cpu_ms"], "ratio": row["cpu_ms"] / ours[row["work"]]}
+        for row in rows
+        if ours.get(row["work"])
+    ]
+    return _matrix(counted, f"{title}, in processor time, for the machine was busy") if counted else ""
 
 
 def _list(rows: Rows, title: str) -> str:

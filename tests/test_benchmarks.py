@@ -24,10 +24,10 @@ def load_package():
 
 
 load_package()
-from benchmarks import gpu, process, run, scaling, table, targets, timer  # noqa: E402
+from benchmarks import gpu, import_time, process, run, scaling, table, targets, timer  # noqa: E402
 from benchmarks.contestants import BY_HAND, CONTESTANTS, FLOOR, FUSED, OURS, Contestant  # noqa: E402
 from benchmarks.networks import MIDDLE, REGULAR, TABLE, TINY, Network  # noqa: E402
-from benchmarks.question import Effort  # noqa: E402
+from benchmarks.question import QUICK, Effort  # noqa: E402
 
 SMALL = Network((8, 16, 5), 12)
 HERE = [contestant for contestant in CONTESTANTS if not contestant.missing()]
@@ -321,6 +321,25 @@ def test_the_overhead_of_a_layer_is_what_the_slopes_differ_by():
     result = scaling.overhead(rows)
     assert [(row["contestant"], row["us"]) for row in result.rows] == [(OURS, 50.0), (BY_HAND, 30.0)]
     assert (result.targets[0]["us"], result.targets[0]["met"]) == (20.0, False)
+
+
+def test_what_was_measured_before_an_error_is_kept(tmp_path):
+    class Stops:
+        def measure(self, field, effort):
+            raise KeyboardInterrupt("enough")
+
+    out = tmp_path / "r.json"
+    questions = {"step": gpu.questions(dry=True)["step"], "stops": Stops()}
+    with pytest.raises(KeyboardInterrupt, match="enough"):
+        run.run(questions, FEW[:2], Namespace(out=out, **vars(BRIEFLY)), "quick")
+    assert len(json.loads(out.read_text(encoding="utf-8"))["rows"]) == 4
+
+
+def test_a_module_that_cannot_be_imported_is_named(field, monkeypatch):
+    monkeypatch.setattr(import_time, "MODULES", ("nnx", "numpy", "benchmarks.no_such_module"))
+    result = import_time.measure(field, QUICK)
+    assert [row["contestant"] for row in result.rows] == ["nnx", "numpy"]
+    assert "No module named" in field.left_out.pop("import benchmarks.no_such_module")
 
 
 def test_questions_after_the_time_is_over_are_named(tmp_path, capsys):
