@@ -13,28 +13,30 @@ import os
 import sys
 from collections.abc import Iterator
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("JAX_ENABLE_X64", "1")  # before anything imports JAX: without it float64 does not exist there
 sys.path.append(
     str(Path(__file__).parent)
-)  # the tables and helpers: `from cases.ops import …`, `from support.compare import …`
+)  # tables and helpers: `from cases.ops import …`, `from support.compare import …`
 
 import pytest
+from support.missing import SkipWhatIsMissing
 from support.record import Record
 from support.strict import close_the_holes, static_shapes
 
 pytest.register_assert_rewrite("support.compare")
 
-try:
+if find_spec("hypothesis"):
     from hypothesis import settings
-except ImportError:  # the modules that need it say so
-    pass
-else:
+
     settings.register_profile("search", deadline=None)  # new examples in each run: --hypothesis-profile search
     settings.register_profile("steady", deadline=None, derandomize=True, database=None)
     settings.load_profile("steady")
+
+sys.meta_path.append(SkipWhatIsMissing(Path(__file__).parent))
 
 MARKS = (
     "skip_backends(*specs, reason): not run on these backends (a library name or a whole spec)",

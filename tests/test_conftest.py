@@ -114,3 +114,13 @@ def test_shapes_that_depend_on_data_are_refused_under_the_strict_flags(run_tests
     code, output = run_tests(source, "--backend", "strict")
     assert code == 1
     assert "boolean_indexing" in output
+
+
+def test_a_module_that_needs_what_is_missing_is_skipped_and_named(run_tests, monkeypatch):
+    from support import missing
+
+    monkeypatch.setattr(missing, "OPTIONAL", ("no_such",))
+    monkeypatch.setattr(missing.SkipWhatIsMissing, "importer", lambda self: self.tests)
+    code, output = run_tests("import no_such\n" + PLAIN, "--no-skips-but", "torch")
+    assert "1 skipped without leave: no_such is not installed" in output
+    assert code == 1
