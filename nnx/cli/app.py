@@ -145,7 +145,7 @@ DATA = {"help": "digits, or a file or folder like the one it was trained on."}
 BACKEND = {"help": "numpy, cupy, torch, jax or strict, perhaps with a device: cupy:0."}
 BATCH = {"help": "Rows computed together.", "converter": lambda kind, given: _whole(kind, given)}
 JSON = {"help": "JSON instead of text.", "negative": ()}
-OUT = {"name": ("--out", "-o"), "help": "The CSV file to write; - is standard output."}
+OUT = {"name": ("--out", "-o"), "help": "The CSV file to write; - is standard output.", "allow_leading_hyphen": True}
 FORCE = {"help": "Overwrite the file.", "negative": ()}
 
 

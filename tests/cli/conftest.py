@@ -1,10 +1,9 @@
 """The command in this process, and tables on the disk as other programs write them."""
 
 import csv
-import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 
@@ -52,8 +51,3 @@ def tables(here: Path) -> Path:
             writer.writerow([*data.feature_names, "answer"])
             writer.writerows([*x, y if named is None else named[y]] for x, y in zip(data.data, data.target))
     return here
-
-
-def records(run: Path) -> list[dict[str, Any]]:
-    """The lines of a run's metrics.jsonl."""
-    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
