@@ -282,8 +282,9 @@ def test_an_unknown_attribute_and_a_layer_without_forward():
 
 
 def test_a_model_may_grow_after_use(backend):
-    model = mlp().to(backend).initialize(0)
-    model.layers.append(nnx.Linear(3, 2))
+    model, new = mlp().to(backend).initialize(0), nnx.Linear(3, 2)
+    assert "layers.5.weight" not in model.parameters()
+    model.layers.append(new)
     assert list(model.parameters())[-2:] == ["layers.5.weight", "layers.5.bias"]
     expected = nnx.Sequential(*mlp().layers, nnx.Linear(3, 2)).initialize(0).state()
     assert same(host(model.to("numpy").state()), expected)
