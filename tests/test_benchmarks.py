@@ -332,7 +332,7 @@ def test_what_was_measured_before_an_error_is_kept(tmp_path):
     questions = {"step": gpu.questions(dry=True)["step"], "stops": Stops()}
     with pytest.raises(KeyboardInterrupt, match="enough"):
         run.run(questions, FEW[:2], Namespace(out=out, **vars(BRIEFLY)), "quick")
-    assert len(json.loads(out.read_text(encoding="utf-8"))["rows"]) == 4
+    assert len(json.loads(out.read_text(encoding="utf-8"))["rows"]) == 3
 
 
 def test_a_module_that_cannot_be_imported_is_named(field, monkeypatch):
