@@ -57,9 +57,9 @@ def of_run(get: Get) -> tuple[Check, ...]:
             return check.skip("there is no weight with two axes that is not 0")
         early = {path: float(np.median(r[:20])) for path, r in ratios.items()}
         whole = {path: float(np.median(r)) for path, r in ratios.items()}
-        high = max(ratios, key=lambda path: _nan_first(max(early[path], whole[path])))
+        high = max(ratios, key=lambda path: _nan_first(max(early[path] / t["early"], whole[path])))
         low = min(ratios, key=lambda path: whole[path])
-        largest, smallest = max(early[high], whole[high]), whole[low]
+        largest, smallest = max(early[high] / t["early"], whole[high]), whole[low]
         slow = largest <= t["high"] and smallest < t["low"]
         value, where = (smallest, low) if slow else (largest, high)
         severity: Severity = "pass" if largest <= t["high"] and smallest >= t["low"] else "warn"
@@ -213,7 +213,7 @@ def of_run(get: Get) -> tuple[Check, ...]:
         )
 
     return (
-        Check("T3", "short training", "steps suit the weights' size", {"low": 1e-4, "high": 0.1, "low_fail": 1e-8, "high_fail": 10.0}, "Multiply the learning rate by about {factor}.", "C3 TDC SM", update_ratio),
+        Check("T3", "short training", "steps suit the weights' size", {"early": 3.0, "low": 1e-4, "high": 0.1, "low_fail": 1e-8, "high_fail": 10.0}, "Multiply the learning rate by about {factor}.", "C3 TDC SM", update_ratio),
         Check("T6", "short training", "gradients do not vanish", {"mean": 1e-6, "ratio": 1e-3, "norm": 1e-4, "mean_fail": 1e-7}, "He init, norm layers or skip connections: little reaches {where}.", "TDC AT SM", vanishing),
         Check("T7", "short training", "gradients do not explode", {"ratio": 70.0, "norm": 1e6}, "Clip at the 90th percentile of the norms, {clip}, and warm up.", "AT TDC", exploding),
         Check("T9", "short training", "clipping is rare", {"share": 0.5}, "Raise the clip to the 90th percentile, {clip}.", "G", clipped),

@@ -127,8 +127,10 @@ def initial_variance(subject: Subject, check: Check) -> Finding:
             else min((v / rule for rule in rules), key=lambda r: abs(math.log(max(r, 1e-300))))
         )
     zero_last = list(weights)[-1]
-    if variances[zero_last] == 0 and len(weights) > 1:
+    if variances[zero_last] == 0:
         del ratios[zero_last]
+    if not ratios:
+        return check.ok("the only weight begins at 0", "0.25–4", zero_last)
     path = max(ratios, key=lambda name: abs(math.log(max(ratios[name], 1e-300))))
     ratio, t = ratios[path], check.limits
     severity: Severity = (

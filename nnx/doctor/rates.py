@@ -1,4 +1,7 @@
-"""T8: the learning rate against a range test: 100 steps at rates that grow from 1e-7 to 10, on a copy."""
+"""T8: the learning rate against a range test: 100 steps at rates that grow from 1e-7 to 10, on a copy.
+
+All steps take the same 256 rows without dropout, so that what moves the loss is the rate and not the draw of the batch.
+"""
 
 import math
 from dataclasses import replace
@@ -12,8 +15,8 @@ from nnx.doctor.trial import Trial
 from nnx.doctor.verdict import Check, Finding, Severity
 from nnx.optim import Chain, Constrained, Optimizer
 
-LOW, HIGH, STEPS, STEADY = 1e-7, 10.0, 100, 40
-_SMOOTH = 0.8
+LOW, HIGH, STEPS, STEADY, ROWS = 1e-7, 10.0, 100, 40, 256
+_SMOOTH = 0.5
 
 
 def range_test(subject: Subject, check: Check) -> Finding:
@@ -22,7 +25,12 @@ def range_test(subject: Subject, check: Check) -> Finding:
     if unit is None or not math.isfinite(subject.rate):
         return check.skip("the optimizer has no learning rate")
     rates = list(np.geomspace(LOW, HIGH, STEPS))
-    losses = Trial(subject, "range test", optimizer=unit).run(STEPS, rates=rates).pulled_losses()
+    few = subject.train.take(subject.draw("range test", ROWS))
+    losses = (
+        Trial(subject, "range test", optimizer=unit, dropout=False, rows=few, whole=True)
+        .run(STEPS, rates=rates)
+        .pulled_losses()
+    )
     suggested = suggestion(np.asarray(rates), losses, check.limits["stop"])
     steady = Trial(subject, "range test", optimizer=unit).run(STEADY, rates=[subject.rate] * STEADY).pulled_losses()
     rises = not np.isfinite(steady).all() or float(np.median(steady[-10:])) > float(steady[0]) * 1.05

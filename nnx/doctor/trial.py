@@ -55,11 +55,12 @@ class Trial:
         dropout: bool = True,
         penalise: bool = True,
         rows: Rows | None = None,
+        whole: bool = False,
         zeroed: bool = False,
     ) -> None:
         self.subject, self.purpose, self.zeroed = subject, purpose, zeroed
         self.rows = subject.train if rows is None else rows
-        self.batch_size = min(subject.batch_size, len(self.rows))
+        self.batch_size = len(self.rows) if whole else min(subject.batch_size, len(self.rows))
         self.model: Module = subject.fresh(dropout=dropout)
         self.optimizer = optimizer or (subject.optimizer if penalise else subject.core)
         self.extra = subject._penalty if penalise else None
