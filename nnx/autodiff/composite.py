@@ -7,11 +7,47 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from nnx.errors import ConfigError
+from nnx.errors import ConfigError, TracingError
 from nnx.typing import Array, Namespace
 
 INVERSE = {"backward": "forward", "ortho": "ortho", "forward": "backward"}
 """The scaling of an inverse Fourier transform in the other direction, by that of the transform."""
+
+
+# creation and manipulation --------------------------------------------------------------------------------------------
+def arange(xp: Namespace, *args: Any, **options: Any) -> Array:
+    """How many elements there are would depend on a traced value."""
+    raise TracingError(
+        "arange with a traced array: its length would depend on the value",
+        fix="Write start + step * xp.arange(n, ...), with a number n.",
+    )
+
+
+def full(xp: Namespace, shape: Any, fill_value: Any, *, dtype: Any = None, device: Any = None) -> Array:
+    """One traced number everywhere."""
+    shape = (shape,) if isinstance(shape, int) else tuple(shape)
+    return xp.broadcast_to(xp.asarray(fill_value, dtype=dtype, device=device), shape)
+
+
+def full_like(xp: Namespace, x: Array, /, fill_value: Any, *, dtype: Any = None, device: Any = None) -> Array:
+    """One number everywhere, perhaps traced; of ``x`` only shape, type and device count."""
+    if isinstance(fill_value, (bool, int, float, complex)):
+        return xp.full_like(xp.wrap(xp.lower(x)), fill_value, dtype=dtype, device=device)
+    return full(xp, x.shape, fill_value, dtype=dtype or x.dtype, device=device or x.device)
+
+
+def linspace(
+    xp: Namespace, start: Any, stop: Any, /, num: int, *, dtype: Any = None, device: Any = None, endpoint: bool = True
+) -> Array:
+    """Evenly spaced numbers between traced ones."""
+    traced = start if _traced(start) else stop
+    place = {"dtype": dtype or traced.dtype, "device": device or traced.device}
+    weight = xp.linspace(0.0, 1.0, num, endpoint=endpoint, **place)
+    return start * (1.0 - weight) + stop * weight
+
+
+def _traced(x: Any) -> bool:
+    return getattr(x, "_node", None) is not None
 
 
 def broadcast_arrays(xp: Namespace, *arrays: Array) -> tuple[Array, ...]:
@@ -204,6 +240,10 @@ def _common_shape(shapes: Any) -> tuple[int, ...]:
 
 
 COMPOSITE: dict[str, Callable[..., Any]] = {
+    "arange": arange,
+    "full": full,
+    "full_like": full_like,
+    "linspace": linspace,
     "broadcast_arrays": broadcast_arrays,
     "clip": clip,
     "diff": diff,

@@ -98,11 +98,15 @@ LEAKS = [
 
 @pytest.mark.parametrize("f, pole, point, first, second", [row[1:] for row in LEAKS], ids=[row[0] for row in LEAKS])
 @pytest.mark.parametrize("order", [1, 2], ids=["first", "second"])
-def test_where_leaks_no_nan(f: Any, pole: float, point: float, first: float, second: float, order: int, backend: Any) -> None:
+def test_where_leaks_no_nan(
+    f: Any, pole: float, point: float, first: float, second: float, order: int, backend: Any
+) -> None:
     def guarded(xp: Any, x: Any) -> Any:
         return xp.where(x == pole, xp.zeros_like(x), f(xp, x))
 
-    with np.errstate(all="ignore"):  # NumPy warns of the value at the pole itself; that the derivative is silent is tested below
+    with np.errstate(
+        all="ignore"
+    ):  # NumPy warns of the value at the pole itself; that the derivative is silent is tested below
         (got,) = gradient(backend, guarded, [pole, point], order=order)
     np.testing.assert_allclose(got, [0.0, first if order == 1 else second], rtol=1e-14, atol=1e-15)
 

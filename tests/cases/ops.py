@@ -49,8 +49,9 @@ ROWS: tuple[Row, ...] = (*ops_elementwise.ROWS, *ops_arrays.ROWS, *ops_linalg.RO
 CASES: tuple[tuple[Row, Case], ...] = tuple((row, case) for row in ROWS for case in row.cases)
 
 NO_DERIVATIVE: dict[str, str] = {
+    "arange": "its length would depend on the value: refused",
     **dict.fromkeys(
-        ("arange", "empty", "empty_like", "eye", "full", "full_like", "linspace", "ones", "ones_like", "zeros", "zeros_like",
+        ("empty", "empty_like", "eye", "ones", "ones_like", "zeros", "zeros_like",
          "fft.fftfreq", "fft.rfftfreq"),
         "makes a new constant: of its arguments only shapes, types and Python numbers count"),
     "from_dlpack": "hands out the value, which a traced array refuses",

@@ -10,6 +10,11 @@ REAL = "ordered: real numbers only"
 TORCH_WARNS = {"torch/axis=1 (0, 3)": "torch warns of too few degrees of freedom where there is nothing at all"}
 
 MOVES = (
+    row("full", ("0-d", lambda xp, x: xp.full((2, 3), x), (normal(),)), ("keyword", lambda xp, x: xp.full(2, fill_value=x), (normal(),))),
+    row("full_like", ("0-d", lambda xp, a, x: xp.full_like(a, x), (normal(2, 3), normal())),
+        ("plain number", lambda xp, a: xp.full_like(a, 2.0) * a, (normal(2, 3),))),
+    row("linspace", ("both ends", lambda xp, a, b: xp.linspace(a, b, 4), (normal(), normal())),
+        ("open", lambda xp, a: xp.linspace(a, 2.0, 5, endpoint=False), (normal(),))),
     with_options("asarray", (normal(2, 3),), {}, {"copy": True}),
     row(
         "astype",

@@ -86,4 +86,3 @@ ROWS: tuple[Row, ...] = (
     unary("tan", unit),
     unary("tanh"),
 )  # fmt: skip
-
