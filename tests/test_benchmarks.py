@@ -282,6 +282,14 @@ def test_the_markdown_has_every_contestant_and_needs_no_package(outcome):
     assert len(widths) == 1
 
 
+def test_on_a_busy_machine_the_table_gives_processor_time_too(outcome):
+    record = json.loads(outcome[1].read_text(encoding="utf-8"))
+    record["load_at_start"] = [0.0, 9.0, 9.0]
+    assert "processor time" not in table.markdown(record)
+    record["load_at_start"] = [9.0 * record["cores"], 0.0, 0.0]
+    assert "**Training step, in processor time, for the machine was busy**" in table.markdown(record)
+
+
 def test_plain_tables_fit_80_columns():
     work = REGULAR[3].title
     samples = timer.Samples((timer.Sample(12.3456789, 12.3456789, 12.3456789),) * 3)
