@@ -39,7 +39,10 @@ def curves(history: Sequence[Record], path: str | os.PathLike[str], *, title: st
 def _panel(axes: Any, history: Sequence[Record], name: str) -> None:
     epochs = [record["epoch"] for record in history]
     mark = "o" if len(epochs) <= 40 else ""
-    for key, label, colour, line in ((name, "training", TRAIN, "-"), (f"val_{name}", "validation", VAL, "--")):
+    for key, label, colour, line in (
+        (name, "training, as it learns", TRAIN, "-"),
+        (f"val_{name}", "validation", VAL, "--"),
+    ):
         if key in history[0]:
             values = [float("nan") if record[key] is None else record[key] for record in history]
             axes.plot(epochs, values, line, color=colour, label=label, marker=mark, markersize=3, linewidth=1.5)

@@ -78,7 +78,7 @@ def claim(directory: Path) -> None:
 def prepare(model: Module, train: Dataset, seed: int) -> None:
     """Draw the parameters if nobody has; fit what nobody has fitted: preparation at the front, ``Unstandardize`` at the end."""
     if not model.initialized:
-        model.initialize(seed)
+        model._fill(seed)  # and not initialize, which would undo a preparation that was fitted by hand
     last = model.layers[-1] if isinstance(model, Sequential) and model.layers else None
     if isinstance(last, Unstandardize) and not last.is_fitted and train.task == "regression":
         last.fit(train.y)

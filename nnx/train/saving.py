@@ -42,20 +42,15 @@ def load(path: str | os.PathLike[str], *, into: Module | None = None) -> Module:
     arrays, metadata = read_arrays(path)
     if into is not None:
         return into.load(arrays)
-    model = _built(_json(metadata, "model", path), str(path))
-    _check_arrays(model, arrays, str(path))
-    return model.load(arrays)
-
-
-def _built(described: Any, where: str) -> Module:
-    """The module that a file describes; whatever else it describes is a ``DataError``."""
+    described = _json(metadata, "model", path)
     try:
-        model = build(described, where)
+        model = build(described, str(path))
+        if not isinstance(model, Module):
+            raise DataError(expected="the description of a model", got=repr(model)[:60], where=str(path))
+        _check_arrays(model, arrays, str(path))
+        return model.load(arrays)
     except RecursionError:
-        raise DataError(expected="a model", got="one that is nested too deeply", where=where) from None
-    if not isinstance(model, Module):
-        raise DataError(expected="the description of a model", got=repr(described)[:60], where=where)
-    return model
+        raise DataError(expected="a model", got="one that is nested too deeply", where=str(path)) from None
 
 
 def _check_arrays(model: Module, arrays: Mapping[str, Any], where: str) -> None:

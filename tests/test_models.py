@@ -1,0 +1,90 @@
+"""Models from a short text."""
+
+import numpy as np
+import pytest
+
+import nnx
+from nnx import models
+from nnx.errors import ConfigError
+
+SPECS = {
+    "linear": ["Standardize", "Linear"],
+    "mlp:8": ["Standardize", "Linear", "ReLU", "Linear"],
+    "mlp:8,4": ["Standardize", "Linear", "ReLU", "Linear", "ReLU", "Linear"],
+    " mlp: 8 , 4 ": ["Standardize", "Linear", "ReLU", "Linear", "ReLU", "Linear"],
+}
+
+
+def kinds(model):
+    return [type(layer).__name__ for layer in model.layers]
+
+
+@pytest.mark.parametrize(("spec", "layers"), SPECS.items())
+def test_a_spec_is_a_chain_of_layers(spec, layers):
+    assert kinds(models.build(spec, (5,), 3)) == layers
+
+
+def test_options_are_layers_in_their_places():
+    model = models.build("mlp:8", (5,), 3, activation="tanh", dropout=0.25, batch_norm=True, standardize=False)
+    assert kinds(model) == ["Linear", "BatchNorm", "Tanh", "Dropout", "Linear"]
+    assert model.layers[0].bias is None, "batch norm has the bias"
+    assert model.layers[3].p == 0.25
+    assert kinds(models.build("linear", (2, 3), 3, standardize=False)) == ["Flatten", "Linear"]
+
+
+@pytest.mark.parametrize("activation", models.ACTIVATIONS)
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_every_activation_trains(activation, batch_norm):
+    draws = np.random.default_rng(0)
+    data = nnx.data.load((draws.normal(size=(40, 5)).astype("float32"), np.arange(40) % 3))
+    model = models.build("mlp:8,6", (5,), 3, activation=activation, batch_norm=batch_norm)
+    run = nnx.fit(model, data, epochs=30, batch_size=20, optimizer=nnx.optim.Adam(1e-2))
+    assert run.history[-1]["loss"] < run.history[0]["loss"]
+    assert model(data.x).shape == (40, 3)
+
+
+@pytest.mark.parametrize(
+    ("activation", "variance"), [("relu", 2 / 400), ("gelu", 2 / 400), ("tanh", 2 / 700), ("sigmoid", 2 / 700)]
+)
+def test_weights_are_drawn_by_the_rule_that_suits_the_activation(activation, variance):
+    model = models.build("mlp:300", (400,), 10, activation=activation, standardize=False).initialize(0)
+    assert float(model.layers[0].weight.var()) == pytest.approx(variance, rel=0.02)
+    assert float(model.layers[-1].weight.var()) == pytest.approx(2 / 310, rel=0.1)
+
+
+def test_the_initial_loss_is_near_ln_c():
+    data = nnx.data.load("digits")
+    model = models.build("mlp:128,64", (64,), 10, batch_norm=True).initialize(0)
+    model.layers[0].fit(data.x)
+    assert nnx.evaluate(model, data)["loss"] < 2 * np.log(10)
+
+
+@pytest.mark.parametrize(
+    ("spec", "says"),
+    [
+        ("cnn", "Known: 'linear', 'mlp'"),
+        ("mpl:3", "Did you mean 'mlp'"),
+        ("", "expected a model: linear, or mlp"),
+        ("64", "Did you mean 'mlp:64'"),
+        ("64,32", "Did you mean 'mlp:64,32'"),
+        ("mlp", "Write for example mlp:128,64"),
+        ("mlp:", "Write for example mlp:128,64"),
+        ("mlp:3,", "whole numbers from 1"),
+        ("mlp:-3", "whole numbers from 1"),
+        ("mlp:3.5", "whole numbers from 1"),
+        ("mlp:1e3", "whole numbers from 1"),
+        ("mlp:²", "whole numbers from 1"),
+        ("mlp:99999999", "from 1 to 1,000,000"),
+        ("linear:3", "Write linear"),
+    ],
+)
+def test_another_spec_is_refused(spec, says):
+    with pytest.raises(ConfigError, match=says):
+        models.build(spec, (5,), 3)
+
+
+def test_other_options_are_refused():
+    with pytest.raises(ConfigError, match="Did you mean 'relu'"):
+        models.build("mlp:3", (5,), 3, activation="reul")
+    with pytest.raises(ConfigError, match="0 ≤ p < 1"):
+        models.build("mlp:3", (5,), 3, dropout=1.0)
