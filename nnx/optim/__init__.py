@@ -9,8 +9,8 @@ from nnx.optim.base import Optimizer
 from nnx.optim.clip import clip_by_global_norm, clip_by_norm, clip_by_value, global_norm
 from nnx.optim.constraint import Constrained
 from nnx.optim.cycles import CosineDecay, Linear, OneCycle, Warmup
-from nnx.optim.penalty import penalize
 from nnx.optim.lbfgs import LBFGS
+from nnx.optim.penalty import penalize
 from nnx.optim.plateau import ReduceOnPlateau
 from nnx.optim.registry import OPTIMIZERS, SCHEDULES, from_config, parse_optimizer, parse_schedule
 from nnx.optim.rmsprop import RMSprop
