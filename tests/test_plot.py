@@ -54,7 +54,7 @@ def test_regression_shows_r2_and_training_alone_is_drawn_alone(drawn):
 
 def test_a_value_that_was_not_finite_is_a_gap(drawn):
     line = drawn([{"epoch": 1, "loss": 1.0}, {"epoch": 2, "loss": None}, {"epoch": 3, "loss": 0.5}])[0].get_lines()[0]
-    assert str(list(line.get_ydata())) == "[1.0, nan, 0.5]"
+    assert str([float(y) for y in line.get_ydata()]) == "[1.0, nan, 0.5]"
 
 
 def luminance(colour):

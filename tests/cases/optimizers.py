@@ -343,6 +343,7 @@ TESTED_APART: dict[str, str] = {
     "clip_by_norm": "test_clip.py::test_by_norm",
     "clip_by_global_norm": "test_clip.py::test_by_global_norm",
     "global_norm": "test_clip.py::test_by_global_norm",
+    "penalize": "test_penalty.py::test_it_is_the_gradient_of_the_penalties_in_the_loss",
     "from_config": "test_config.py::test_settings_survive_json",
     "parse_schedule": "test_config.py::test_schedules_from_flags",
     "parse_optimizer": "test_config.py::test_optimizers_from_flags",
