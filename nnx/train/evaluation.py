@@ -42,7 +42,9 @@ def outputs_in_batches(model: Module, x: Any, batch_size: int) -> Iterator[tuple
     backend, dtype = backend_of(model), dtype_of(model)
     for start in range(0, max(x.shape[0], 1), batch_size):
         rows = slice(start, start + batch_size)
-        yield rows, model(backend.asarray(x[rows, ...], dtype=dtype))
+        with backend.use():
+            out = model(backend.asarray(x[rows, ...], dtype=dtype))
+        yield rows, out
 
 
 def evaluate(
@@ -60,7 +62,8 @@ def evaluate(
     backend, dtype = backend_of(model), dtype_of(model)
     total, parts = 0.0, []
     for rows, out in outputs_in_batches(model, data.x, batch_size):
-        value = loss_of(out, targets(data, rows, backend, dtype))
+        with backend.use():
+            value = loss_of(out, targets(data, rows, backend, dtype))
         total += float(backend.to_numpy(value)) * int(out.shape[0])
         parts.append(backend.to_numpy(out))
     outputs = np.concatenate(parts)

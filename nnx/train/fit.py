@@ -61,12 +61,13 @@ def fit(
     optimizer = (optimizer or optim.Adam(1e-3)).with_steps_per_epoch(steps)
     metric, place = METRIC[train.task or "regression"], Path(directory) if directory else None
     run = Run(model, train.task, epochs, steps, metric, validated=val is not None, directory=place)
-    run.state = optimizer.init(model.parameters())
+    with device.use():
+        run.state = optimizer.init(model.parameters())
     told = _callbacks(callbacks, run.directory)
     for callback in told:
         callback.on_start(run)
     good = model.state()
-    with interruptible() as wish:
+    with device.use(), interruptible() as wish:
         try:
             for epoch in range(epochs):
                 started, average = time.perf_counter(), _Average(train.task, device)
