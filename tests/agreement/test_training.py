@@ -14,7 +14,7 @@ from nnx import tree
 
 DTYPES = pytest.mark.parametrize("dtype", ["float32", "float64"])
 STEP_BOUND = {"float64": 1e-9, "float32": 1e-4}
-DRIFT = {"float64": 1e-6, "float32": 0.5}
+DRIFT = {"float64": 1e-6, "float32": 0.05}
 """Free runs: in float64 rounding has not grown far in a hundred steps; in float32 the drift is recorded, hardly bounded."""
 
 
@@ -24,14 +24,14 @@ def eps(dtype):
 
 @DTYPES
 def test_one_batch(dtype, backend, others, record_disagreement):
-    """Loss, gradients and new running statistics of the whole network: c √K eps, K the rows and columns of its largest sum."""
+    """Loss, gradients and new running statistics of the whole network: c √K eps, K the 64 terms of its longest sums."""
 
     def outcome(backend):
         model = runs.model_on(backend, dtype)
         loss, grads = runs.gradient(model, *runs.batch(backend, dtype, 0), 0)
         return {"loss": to_host(loss), **to_host(grads), **to_host(model.buffers())}
 
-    ours, tolerance = outcome(backend), 16 * math.sqrt(64 * 64) * eps(dtype)
+    ours, tolerance = outcome(backend), 4 * math.sqrt(64) * eps(dtype)
     for other in others:
         theirs = outcome(other)
         for path in theirs:
