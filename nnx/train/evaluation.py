@@ -40,8 +40,9 @@ def outputs_in_batches(model: Module, x: Any, batch_size: int) -> Iterator[tuple
     if not isinstance(batch_size, (int, np.integer)) or isinstance(batch_size, bool) or batch_size < 1:
         raise ConfigError(expected="batch_size a whole number ≥ 1", got=repr(batch_size))
     backend, dtype = backend_of(model), dtype_of(model)
-    for start in range(0, max(x.shape[0], 1), batch_size):
-        rows = slice(start, start + batch_size)
+    n = x.shape[0]
+    for start in range(0, max(n, 1), batch_size):
+        rows = slice(start, min(start + batch_size, n))
         with backend.use():
             out = model(backend.asarray(x[rows, ...], dtype=dtype))
         yield rows, out
