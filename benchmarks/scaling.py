@@ -49,14 +49,14 @@ def measure(field: Field, effort: Effort) -> Result:
 
 
 def overhead(rows: Sequence[dict[str, Any]]) -> Result:
-    """Microseconds that one more hidden layer (Linear, ReLU, and its share of Adam) adds to a step.
+    """Microseconds that one more hidden layer (Linear, ReLU, and its share of Adam) adds to a step, by the best pieces.
 
     What is beyond the arithmetic is what nnx adds more than the same step written by hand in NumPy.
     """
     slopes = {}
     for label in COMPARED:
         points = [
-            (row["value"], row["median_ms"]) for row in rows if (row["axis"], row["contestant"]) == ("depth", label)
+            (row["value"], row["best_ms"]) for row in rows if (row["axis"], row["contestant"]) == ("depth", label)
         ]
         if len(points) > 1:
             slopes[label] = 1e3 * slope(points)

@@ -323,7 +323,7 @@ def test_every_target_is_about_work_and_contestants_that_there_are():
 
 def test_the_overhead_of_a_layer_is_what_the_slopes_differ_by():
     def row(label, n, ms):
-        return {"axis": "depth", "contestant": label, "value": n, "median_ms": ms}
+        return {"axis": "depth", "contestant": label, "value": n, "best_ms": ms, "median_ms": 99.0}
 
     rows = [row(OURS, n, 1 + 0.05 * n) for n in (1, 2, 4)] + [row(BY_HAND, n, 7 + 0.03 * n) for n in (1, 2, 4)]
     result = scaling.overhead(rows)
