@@ -1,6 +1,8 @@
 """Does the time of a step grow as the work does? Time against width, batch and depth, and the overhead of a layer."""
 
+import statistics
 from collections.abc import Sequence
+from itertools import combinations
 from typing import Any
 
 from benchmarks import timer
@@ -71,11 +73,9 @@ def overhead(rows: Sequence[dict[str, Any]]) -> Result:
 
 
 def slope(points: Sequence[tuple[float, float]]) -> float:
-    """Of the straight line nearest to the points.
+    """Of the line through the points: the median of the slopes of all pairs, so that one disturbed point does not turn it.
 
-    >>> slope([(0, 1.0), (1, 3.0), (2, 5.0)])
+    >>> slope([(0, 1.0), (1, 3.0), (2, 5.0), (3, 700.0)])
     2.0
     """
-    x0 = sum(x for x, _ in points) / len(points)
-    y0 = sum(y for _, y in points) / len(points)
-    return sum((x - x0) * (y - y0) for x, y in points) / sum((x - x0) ** 2 for x, _ in points)
+    return statistics.median_low((b - y) / (a - x) for (x, y), (a, b) in combinations(points, 2))
