@@ -1,41 +1,18 @@
 """``fit`` is the loop that one would write by hand, and what surrounds it."""
 
 import json
-import math
 import os
 import signal
 import threading
-from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from support.clouds import bits, blobs, network
 
 import nnx
 from nnx.errors import ConfigError, DataError, DivergedError, ShapeError, StateError
 from nnx.train import Callback, EarlyStopping, evaluate
-
-
-def blobs(n=90, seed=0, task="classification"):
-    """Three clouds in four dimensions, or a plane."""
-    draws = np.random.default_rng(seed)
-    x = draws.normal(size=(n, 4)).astype("float32")
-    y = np.arange(n) % 3
-    x[np.arange(n), y] += 2.0
-    if task == "classification":
-        return nnx.data.load((x, y))
-    return nnx.data.load((x, (x @ np.asarray([[30.0], [-20.0], [10.0], [0.0]]) + 500).astype("float32")))
-
-
-def network(outputs=3, **kwargs):
-    return nnx.Sequential(
-        nnx.Standardize(4), nnx.Linear(4, 16, bias=False), nnx.BatchNorm(16), nnx.ReLU(), nnx.Dropout(0.25),
-        nnx.Linear(16, outputs), **kwargs,
-    )  # fmt: skip
-
-
-def bits(model):
-    return {path: (nnx.backends.of(a).to_numpy(a).tobytes(), a.shape) for path, a in model.state().items()}
 
 
 @pytest.mark.parametrize(
@@ -362,46 +339,3 @@ def test_there_is_no_best_before_the_first_epoch():
     run = nnx.train.Run(network(), "classification", 1, 1, "accuracy")
     with pytest.raises(StateError, match="expected a finished epoch"):
         _ = run.best
-
-
-# Evaluating and predicting --------------------------------------------------------------------------------------------
-def test_evaluate_is_the_mean_over_rows_whatever_the_batches(backend):
-    data = blobs(n=50)
-    model = network().initialize(0)
-    model.layers[0].fit(data.x)
-    model.to(backend)
-    whole, pieces = evaluate(model, data), evaluate(model, data, batch_size=7)
-    assert pieces["loss"] == pytest.approx(whole["loss"], rel=1e-5)
-    assert pieces["accuracy"] == whole["accuracy"]
-    logits = backend.to_numpy(model(backend.asarray(data.x))).astype("float64")
-    expected = np.mean(np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(50), data.y])
-    assert whole["loss"] == pytest.approx(expected, rel=1e-5)
-    assert whole["accuracy"] == pytest.approx(np.mean(logits.argmax(axis=1) == data.y))
-
-
-def test_evaluate_a_real_target():
-    data = blobs(task="regression")
-    model = nnx.Sequential(nnx.Linear(4, 1)).initialize(0)
-    values, out = evaluate(model, data), nnx.predict(model, data.x)
-    assert values["loss"] == pytest.approx(float(((out - data.y) ** 2).mean()), rel=1e-5)
-    assert values["mae"] == pytest.approx(float(np.abs(out - data.y).mean()), rel=1e-5)
-    assert evaluate(model, data, loss="l1")["loss"] == pytest.approx(values["mae"], rel=1e-5)
-
-
-def test_evaluate_and_predict_refuse():
-    data = blobs()
-    with pytest.raises(DataError, match=r"Use nnx\.predict"):
-        evaluate(network(), replace(data, y=None))
-    with pytest.raises(ConfigError, match="batch_size a whole number ≥ 1, got 0"):
-        nnx.predict(nnx.Sequential(nnx.Linear(4, 3)), data.x, batch_size=0)
-
-
-def test_predictions_come_back_where_the_inputs_were(backend):
-    model = nnx.Sequential(nnx.Linear(4, 3)).initialize(0).to(backend)
-    x = blobs().x
-    host = nnx.predict(model, x, batch_size=7)
-    assert isinstance(host, np.ndarray)
-    there = nnx.predict(model, backend.asarray(x))
-    assert nnx.backends.of(there).name == backend.name
-    np.testing.assert_allclose(backend.to_numpy(there), host, rtol=1e-5, atol=1e-6)
-    assert not math.isnan(float(host.sum()))
