@@ -132,5 +132,10 @@ _DEVIATIONS = (
         "labels are checked on the host",
         "https://docs.jax.dev/en/latest/notebooks/Common_Gotchas_in_JAX.html",
     ),
+    Deviation(
+        "an array divided by a broadcast one is multiplied by its reciprocal",
+        "division is 1 ulp from the correctly rounded quotient there",
+        "https://data-apis.org/array-api/latest/design_topics/accuracy.html",
+    ),
     Deviation("results below the smallest normal number are flushed to zero", "erf of a subnormal number is 0"),
 )
