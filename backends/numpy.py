@@ -1,6 +1,7 @@
 """NumPy, on the CPU: the reference backend. With numba installed, large element-wise work is compiled."""
 
 import os
+import threading
 from functools import cache, partial
 from importlib.metadata import version
 from math import prod
@@ -64,9 +65,23 @@ def _scatter_add(xp: Namespace, index: Array, values: Array, n: int) -> Array:
 
 
 def _random_words(key: tuple[int, int], count: int) -> np.ndarray:
-    generator = np.random.Philox(key=np.array(key, dtype=np.uint64), counter=0)
-    words: np.ndarray = generator.random_raw(count)
+    """By NumPy's Philox. Each thread keeps one and sets its state: making one asks the system for entropy every time."""
+    if not hasattr(_kept, "generator"):
+        _kept.generator = np.random.Philox(key=0)
+    nothing = np.zeros(4, dtype=np.uint64)
+    _kept.generator.state = {
+        "bit_generator": "Philox",
+        "state": {"counter": nothing, "key": np.array(key, dtype=np.uint64)},
+        "buffer": nothing,
+        "buffer_pos": 4,
+        "has_uint32": 0,
+        "uinteger": 0,
+    }
+    words: np.ndarray = _kept.generator.random_raw(count)
     return words
+
+
+_kept = threading.local()
 
 
 def _describe() -> dict[str, Any]:
