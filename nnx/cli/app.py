@@ -1,6 +1,6 @@
 """The verbs, their flags, and how every mistake ends in one line and a code.
 
-Exit codes: 0 done, 1 error, 2 wrong usage, configuration or data, 4 diverged, 130 ended by ^C, 141 nobody reads the output,
+Exit codes: 0 done, 1 error, 2 wrong usage, configuration or data, 3 a check of the doctor failed, 4 diverged, 130 ended by ^C, 141 nobody reads the output,
 143 ended by SIGTERM.
 """
 
@@ -29,7 +29,7 @@ from nnx.errors import (
 
 USAGE = (ConfigError, DataError, ShapeError, DtypeError, StateError, BackendUnavailable)
 
-VERBS = ("train", "evaluate", "predict", "summary", "backends")
+VERBS = ("train", "evaluate", "predict", "summary", "doctor", "backends")
 
 
 def run(argv: Sequence[str] | None = None) -> int:
@@ -118,9 +118,11 @@ def _app() -> Any:
     from cyclopts import App
 
     from nnx.cli.backends import backends
+    from nnx.cli.doctor import doctor
     from nnx.cli.evaluate import evaluate
     from nnx.cli.predict import predict
     from nnx.cli.summary import summary
+    from nnx.cli.train import train
 
     app = App(
         name="nnx",
@@ -129,10 +131,11 @@ def _app() -> Any:
         help_format="plaintext",
     )
     verbs = {
-        "train": _train(),
+        "train": _with_settings(train),
         "evaluate": _documented(evaluate, run=RUN, data=DATA, backend=BACKEND, batch_size=BATCH, json=JSON),
         "predict": _documented(predict, run=RUN, data=DATA, out=OUT, backend=BACKEND, batch_size=BATCH, force=FORCE),
         "summary": _documented(summary, run=RUN),
+        "doctor": _with_settings(doctor, leave=("out", "check"), check=CHECK),
         "backends": _documented(backends, json=JSON),
     }
     for place, (name, verb) in enumerate(verbs.items()):
@@ -160,17 +163,22 @@ def _documented(function: Callable[..., int], **about: dict[str, Any]) -> Callab
     return _with(function, signature.replace(parameters=parameters))
 
 
-def _train() -> Callable[..., int]:
-    """The verb with a flag for every setting; only those that were given reach it."""
+CHECK = {"help": "quick or full: without or with short trainings."}
+
+
+def _with_settings(
+    function: Callable[..., int], leave: tuple[str, ...] = (), **more: dict[str, Any]
+) -> Callable[..., int]:
+    """The verb with a flag for every setting but some; only those that were given reach it. ``more`` are flags of its own."""
     from cyclopts import Group
     from cyclopts import Parameter as Option
-
-    from nnx.cli.train import train
 
     order = Group.create_ordered
     groups = {name: order(name) for name in dict.fromkeys(f.metadata["group"] for f in FIELDS.values())}
     parameters = []
     for name, f in FIELDS.items():
+        if name in leave:
+            continue
         group = groups[f.metadata["group"]]
         options: dict[str, Any] = {"help": f.metadata["help"], "group": group}
         if name in ("json", "drop", "categorical"):
@@ -187,7 +195,11 @@ def _train() -> Callable[..., int]:
     parameters.append(
         Parameter("config_file", Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, option])
     )
-    return _with(train, Signature(parameters))
+    for name, about in more.items():
+        default = inspect.signature(function).parameters[name].default
+        own = Option(group=groups["Output"], **about)
+        parameters.append(Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[str, own]))
+    return _with(function, Signature(parameters))
 
 
 def _with(function: Callable[..., int], signature: Signature) -> Callable[..., int]:

@@ -192,7 +192,7 @@ class LiveDisplay(Display):
 
     def on_epoch(self, run: Run, record: Record) -> bool | None:
         """The line of a finished epoch, which stays."""
-        self.live.update(self._text("", ""))  # the line that moved was this epoch's
+        self.live.update(self._text("", ""), refresh=True)  # the line that moved was this epoch's
         every = -(-run.epochs // LINES)
         better = run.best["epoch"] == record["epoch"]
         if record["epoch"] % every == 0 or record["epoch"] in (1, run.epochs):

@@ -110,6 +110,10 @@ def test_a_terminal_shows_a_live_line_and_one_line_an_epoch(tmp_path):
     text = on_a_terminal(tmp_path, "train", "digits", "--epochs", 8)
     assert "━" in text, "the line of the epoch at hand moved"
     assert "\x1b[32m" in text, "a better epoch is green"
+    finished = 0
+    for number, what in re.findall(r"(\d+)/8 +([━\d])", text):
+        assert int(number) > finished, f"epoch {number} is drawn as going on after its line was finished"
+        finished = finished if what == "━" else int(number)
     lines = screen(text)
     assert all(len(line) <= 80 for line in lines), [line for line in lines if len(line) > 80]
     head = next(i for i, line in enumerate(lines) if line.split()[:1] == ["epoch"])

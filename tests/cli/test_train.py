@@ -11,6 +11,7 @@ import pytest
 from support.runs import records
 
 import nnx as library
+from nnx.errors import ConfigError
 from nnx.train.weights import read_arrays
 
 QUICK = ("--epochs", 3, "--model", "mlp:16")
@@ -39,6 +40,14 @@ def test_digits_reach_97_percent_on_rows_that_were_held_out(nnx, here):
     model = library.load(run / "model.safetensors")
     assert library.evaluate(model, val)["accuracy"] == pytest.approx(last["val_accuracy"])
     np.testing.assert_allclose(model.state()["layers.0.mean"], train.x.mean(axis=0), rtol=1e-6)
+
+
+def test_the_seed_is_that_of_the_split_too(nnx, here):
+    assert nnx("train", "digits", *QUICK, "--seed", 5, "--test", 0.1, "--out", "run").code == 0
+    train, val, _ = library.data.split(library.data.load("digits"), (0.7, 0.2, 0.1), seed=5)
+    model = library.load(here / "run" / "model.safetensors")
+    np.testing.assert_allclose(model.state()["layers.0.mean"], train.x.mean(axis=0), rtol=1e-5, atol=1e-6)
+    assert library.evaluate(model, val)["loss"] == pytest.approx(records(here / "run")[-1]["val_loss"])
 
 
 @pytest.mark.parametrize(("name", "least"), [("iris", 0.85), ("wine", 0.9)])
@@ -131,6 +140,16 @@ def test_runs_are_numbered_and_never_written_over(nnx, here):
     done = nnx("train", "digits", *QUICK, "--out", "runs/digits-008")
     assert done.code == 2
     assert {path: path.read_bytes() for path in (here / "runs" / "digits-008").iterdir()} == before
+
+
+def test_of_two_that_find_a_directory_empty_one_gets_it(here, monkeypatch):
+    from nnx.cli import runs
+
+    monkeypatch.setattr(runs, "FILES", ())  # both have looked, neither has written
+    runs.create("a", "run", "first")
+    with pytest.raises(ConfigError, match="expected a directory without a run in it"):
+        runs.create("a", "run", "second")
+    assert (here / "run" / "config.toml").read_text() == "first"
 
 
 def test_out_may_be_a_directory_with_other_things_in_it(nnx, here):

@@ -280,6 +280,17 @@ def test_layers_however_deep_are_loaded_or_refused(depth, tmp_path):
     assert "m.safetensors" in said
 
 
+def test_a_name_that_stands_twice_is_refused_though_the_rest_is_whole(tmp_path):
+    entry = '"weight":{"dtype":"F32","shape":[1,1],"data_offsets":[0,4]}'
+    described = json.dumps(json.dumps(linear(1, 1, bias=False)))
+    for twice, outcome in ((False, "loaded"), (True, "refused")):
+        header = '{{"__metadata__":{{"model":{}}},{}}}'.format(described, ",".join([entry] * (1 + twice)))
+        (tmp_path / outcome).write_bytes(file_of(header.encode(), b"\0\0\0\0"))
+    assert nnx.load(tmp_path / "loaded").weight.shape == (1, 1)
+    with pytest.raises(DataError, match="a name that stands twice"):
+        nnx.load(tmp_path / "refused")
+
+
 def test_a_damaged_file_of_ours_is_refused_at_every_length(tmp_path):
     nnx.save(nnx.Linear(2, 2).initialize(0), tmp_path / "m")
     whole = (tmp_path / "m").read_bytes()

@@ -1,0 +1,88 @@
+"""``nnx doctor``: why a network does not learn, and what to do."""
+
+import json as json_format
+from pathlib import Path
+from typing import Any
+
+import nnx.doctor  # noqa: F401 (the checks are imported from the files of this package)
+from nnx import backends
+from nnx.cli import build, config, runs
+from nnx.cli.config import Settings
+from nnx.cli.saved import settings_of
+from nnx.doctor.door import doctor as examine
+from nnx.doctor.during import CHECKS, Whole
+from nnx.doctor.report import Report, with_causes
+from nnx.errors import DataError
+from nnx.train.callbacks import Record
+from nnx.train.run import METRICS
+
+FAILED = 3
+
+
+def doctor(source: str | None = None, /, *, config_file: str | None = None, check: str = "full", **flags: Any) -> int:
+    """Say why a network does not learn, and what to do.
+
+    SOURCE is data to train on, with the flags of nnx train, or the directory of a run: then its settings are taken, and how
+    its training went is judged too. The data and the model at its start are looked at, and copies are trained for a few
+    seconds; --check quick leaves these trainings out. The exit code is 3 if a check fails.
+
+    Examples:
+
+    nnx doctor digits
+
+    nnx doctor houses.csv --target price --lr 0.1
+
+    nnx doctor runs/digits-001 --check quick
+    """
+    directory = Path(source) if source is not None and (Path(source) / runs.CONFIG).is_file() else None
+    settings = _settings(source, directory, config_file, flags)
+    report = look(settings, build.data(settings), check)
+    if directory is not None:
+        found = [row.verdict(row.run(Whole(history(directory), settings.epochs), row)) for row in CHECKS]
+        report = Report(
+            with_causes([*report.verdicts, *found]), f"{directory}: {report.subject}", report.stopped, report.seconds
+        )
+    print(json_format.dumps(_finite(report.to_dict())) if settings.json else report)
+    return FAILED if report.failed else 0
+
+
+def look(settings: Settings, parts: build.Parts, check: str) -> Report:
+    """Examine the model that these settings build, as it would begin."""
+    return examine(
+        build.model(settings, parts.whole).initialize(settings.seed), parts.train, parts.val, test=parts.test,
+        loss=build.loss(settings, parts.whole), optimizer=build.optimizer(settings, len(parts.train)),
+        batch_size=settings.batch_size, backend=backends.get(settings.backend), seed=settings.seed, check=check,
+    )  # fmt: skip
+
+
+def _settings(source: str | None, directory: Path | None, config_file: str | None, flags: dict[str, Any]) -> Settings:
+    if directory is None:
+        return config.merged(flags if source is None else {"source": source, **flags}, config_file)
+    kept = settings_of(directory)
+    return (
+        config.merged(flags, config_file or str(directory / runs.CONFIG))
+        if kept is not None
+        else config.merged(flags, None)
+    )
+
+
+def history(directory: Path) -> list[Record]:
+    """The records of a run so far, from its metrics.jsonl."""
+    path = directory / METRICS
+    try:
+        return [json_format.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except FileNotFoundError:
+        return []
+    except (ValueError, OSError) as error:
+        raise DataError(
+            "the history cannot be read", got=str(error), where=str(path), fix="Train again, or name the data."
+        ) from None
+
+
+def _finite(value: Any) -> Any:
+    """The same with None for NaN and infinity, which JSON does not have."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and (value != value or value in (float("inf"), -float("inf"))) else value
