@@ -174,7 +174,7 @@ def of_run(get: Get) -> tuple[Check, ...]:
         where = course.paths[(cut or still)[0]]
         why = "its gradient is 0" if cut else "its steps are too small"
         text = f"{len(still)} of {len(course.paths)} parameters unchanged after 3 steps: {why}"
-        return check.say("fail", text, "none", where, count=len(still))
+        return check.say("fail", text, "none", where, count=len(still), cut=float(bool(cut)))
 
     def falls(subject: Subject, check: Check) -> Finding:
         """T12: the loss falls, in means of 5 steps."""

@@ -3,12 +3,11 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
 import numpy as np
 
 from nnx.doctor import data, during, initialisation, short_training
-from nnx.doctor.report import Report, explained, ordered
+from nnx.doctor.report import Report, with_causes
 from nnx.doctor.subject import Subject, check_trainable
 from nnx.doctor.verdict import Check, Verdict
 from nnx.errors import ConfigError
@@ -69,12 +68,6 @@ def _examine(subject: Subject, depth: str, only: tuple[str, ...]) -> Report:
     return Report(
         with_causes(list(found.values())), _name(subject), stopped, {k: round(v, 4) for k, v in seconds.items()}
     )
-
-
-def with_causes(verdicts: list[Verdict]) -> tuple[Verdict, ...]:
-    """The verdicts in order, each with the id of the one that explains it."""
-    causes = explained(verdicts)
-    return ordered([replace(verdict, caused_by=causes.get(verdict.id, "")) for verdict in verdicts])
 
 
 @contextmanager

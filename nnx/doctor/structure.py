@@ -5,7 +5,6 @@ seen too; a loss that wants logits is known by not changing when the same number
 """
 
 import math
-from itertools import pairwise
 
 import numpy as np
 
@@ -23,7 +22,9 @@ def softmax_and_ranges(subject: Subject, check: Check) -> Finding:
     calls = [call for call in subject.inference[0] if not isinstance(call.module, (Dropout, Flatten))]
     if not calls:
         return check.skip("the model has no layers to look at")
-    return _softmax(subject, check, calls) or _reach(subject, check, calls) or _linear_twice(check, calls)
+    return (
+        _softmax(subject, check, calls) or _reach(subject, check, calls) or _linear_twice(check, subject.inference[0])
+    )
 
 
 def _softmax(subject: Subject, check: Check, calls: list[Call]) -> Finding | None:
@@ -128,16 +129,18 @@ def _reach(subject: Subject, check: Check, calls: list[Call]) -> Finding | None:
 
 
 def _linear_twice(check: Check, calls: list[Call]) -> Finding:
-    for before, after in pairwise(calls):
-        if type(before.module) is Linear and type(after.module) is Linear and after.x is before.out:
-            text = f"{before.named} feeds {after.named} with nothing between"
-            return check.say(
-                "warn",
-                text,
-                "an activation between",
-                after.named,
-                {"advice": "Put an activation between the two: together they are one linear layer"},
-            )
+    source: dict[int, Call] = {}
+    for call in calls:
+        before = source.get(id(call.x))
+        if isinstance(call.module, (Dropout, Flatten)):
+            if before is not None:
+                source[id(call.out)] = before
+            continue
+        if before is not None and type(before.module) is Linear and type(call.module) is Linear:
+            text = f"{before.named} feeds {call.named} with nothing between"
+            advice = {"advice": "Put an activation between the two: together they are one linear layer"}
+            return check.say("warn", text, "an activation between", call.named, advice)
+        source[id(call.out)] = call
     return check.ok("no softmax before the loss, the outputs can reach the targets", "none")
 
 

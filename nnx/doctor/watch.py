@@ -11,7 +11,7 @@ from nnx.doctor import during
 from nnx.doctor.course import of_run
 from nnx.doctor.during import Whole
 from nnx.doctor.measure import norm, number, pull_rows, stack
-from nnx.doctor.report import Report, ordered
+from nnx.doctor.report import Report, with_causes
 from nnx.doctor.rows import Rows, rows_of
 from nnx.doctor.short_training import CHECKS as SHORT
 from nnx.doctor.verdict import Check, Finding, Severity, Verdict
@@ -21,7 +21,8 @@ from nnx.train.callbacks import Record
 from nnx.train.evaluation import backend_of, dtype_of
 from nnx.typing import Array
 
-ROWS = 256
+ROWS, EPOCHS = 256, 10
+"""Rows that units are looked at with; epochs whose steps are measured: a net that has learnt hardly moves."""
 _T3 = next(check for check in of_run(lambda subject: subject) if check.id == "T3")  # type: ignore[arg-type,return-value]
 _UNITS = {check.id: check for check in SHORT if check.id in ("T4", "T5")}
 
@@ -92,7 +93,7 @@ class Watch(Callback):
     @property
     def report(self) -> Report:
         """All that was judged, the last finding of each check that had nothing to say."""
-        return Report(ordered(list(self.found.values())), "nnx.fit")
+        return Report(with_causes(list(self.found.values())), "nnx.fit")
 
     def _note(self, check: Check, finding: Finding) -> None:
         before = self.found.get(check.id)
@@ -107,7 +108,7 @@ class Watch(Callback):
         table = pull_rows(self._steps)
         n = len(self._paths)
         with np.errstate(all="ignore"):
-            ratios = np.median(table[:, :n] / table[:, n:], axis=0)
+            ratios = np.median(table[:EPOCHS, :n] / table[:EPOCHS, n:], axis=0)
         t = _T3.limits
         known = np.isfinite(ratios)
         if not known.all():
