@@ -17,6 +17,7 @@ from nnx.doctor import doctor
 from nnx.layers import (
     ELU,
     GELU,
+    PCA,
     BatchNorm,
     Buffer,
     Dropout,
@@ -43,7 +44,7 @@ from nnx.train import evaluate, fit, load, predict, save
 __version__ = "0.1.0"
 
 __all__ = [
-    "ELU", "GELU", "BatchNorm", "Buffer", "Dropout", "Flatten", "LeakyReLU", "Linear", "Maxout", "MinMaxScale",
+    "ELU", "GELU", "BatchNorm", "Buffer", "Dropout", "Flatten", "LeakyReLU", "Linear", "Maxout", "MinMaxScale", "PCA",
     "Module", "Parameter", "ReLU", "Sequential", "SiLU", "Sigmoid", "Softmax", "Softplus", "Standardize", "Tanh", "Unstandardize",
     "__version__", "autodiff", "backends", "checkpoint", "custom_vjp", "data", "doctor", "evaluate", "fit", "grad", "gradcheck", "hvp", "init", "jvp", "layers", "load", "losses",
     "metrics", "namespace", "ops", "optim", "predict", "random", "regularizers", "save", "stop_gradient", "training", "value_and_grad",

@@ -130,9 +130,40 @@ def huber(prediction: Array, target: Array, *, delta: float = 1.0, reduction: st
     return _reduce(xp, inside * (d - 0.5 * inside), reduction, "huber")
 
 
+def hinge(scores: Array, target: Array, *, margin: float = 1.0, reduction: str = "mean") -> Array:
+    """Σ_{c ≠ t} max(0, s_c − s_t + margin): the multi-class SVM loss, summed over the wrong classes of a row.
+
+    Shapes: scores (N, C), target (N,) integer labels. The derivative where a margin is met exactly is 0.
+    Source: Weston and Watkins (1999).
+
+    >>> import numpy as np
+    >>> hinge(np.asarray([[3.0, 2.5, 0.0]]), np.asarray([0]), reduction="none")
+    array([0.5])
+    """
+    if not margin > 0:
+        raise ConfigError(expected="margin > 0", got=repr(margin), where="hinge", fix="1.0 is usual.")
+    xp = namespace(scores, target)
+    if scores.ndim != 2 or tuple(target.shape) != (scores.shape[0],):
+        raise ShapeError(
+            expected="scores of shape (N, C) and labels of shape (N,)",
+            got=f"{tuple(scores.shape)} and {tuple(target.shape)}",
+            where="hinge",
+            fix="One label for each row; reshape (N, 1) to (N,) with y[:, 0].",
+        )
+    if not xp.isdtype(target.dtype, "integral"):
+        raise DtypeError(
+            expected="integer labels", got=f"{target.dtype}", where="hinge", fix="Cast them with astype(int64)."
+        )
+    right = ops.one_hot(xp, target, scores.shape[1], scores.dtype)
+    own = xp.sum(scores * right, axis=-1, keepdims=True)
+    rows = xp.sum(ops.relu(scores - own + margin) * (1 - right), axis=-1)
+    return _reduce(xp, rows, reduction, "hinge")
+
+
 LOSSES: dict[str, Loss] = {
     "binary_cross_entropy": binary_cross_entropy,
     "cross_entropy": cross_entropy,
+    "hinge": hinge,
     "huber": huber,
     "l1": l1,
     "mse": mse,

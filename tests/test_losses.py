@@ -92,7 +92,7 @@ def test_an_unknown_reduction(row: Row):
         row.loss(row.x, row.t, reduction="max")
 
 
-@pytest.mark.parametrize("name", sorted(set(losses.LOSSES) - {"cross_entropy"}))
+@pytest.mark.parametrize("name", sorted(set(losses.LOSSES) - {"cross_entropy", "hinge"}))  # those two take labels
 @pytest.mark.parametrize(
     "shapes", [((5,), (5, 1)), ((5, 1), (5,)), ((5, 2), (5, 1)), ((1,), ()), ((5,), (4,))], ids=str
 )
@@ -103,6 +103,17 @@ def test_a_loss_never_broadcasts(name, shapes, backend):
     )
     with pytest.raises(ShapeError, match=message):
         losses.get(name)(x, t)
+
+
+@pytest.mark.parametrize("shapes", [((5, 2), (5, 1)), ((5,), (5,)), ((5, 2), (4,))], ids=str)
+def test_hinge_takes_one_label_for_each_row(shapes, backend):
+    scores, labels = backend.asarray(np.zeros(shapes[0])), backend.asarray(np.zeros(shapes[1], dtype="int64"))
+    with pytest.raises(ShapeError, match=r"hinge: expected scores of shape \(N, C\) and labels of shape \(N,\), got"):
+        losses.hinge(scores, labels)
+    with pytest.raises(DtypeError, match="hinge: expected integer labels, got float"):
+        losses.hinge(backend.asarray(np.zeros((3, 2))), backend.asarray(np.zeros(3)))
+    with pytest.raises(ConfigError, match=r"hinge: expected margin > 0, got 0"):
+        losses.hinge(scores, labels, margin=0)
 
 
 # cross-entropy --------------------------------------------------------------------------------------------------------

@@ -197,6 +197,18 @@ LAYERS: dict[str, Row] = {
         None,
         why="PyTorch has no such layer; scikit-learn's is compared in test_preparation.py",
     ),
+    "pca": Row(
+        nnx.PCA,
+        lambda: fitted(nnx.PCA(6, 4)),
+        lambda x, p: x @ p["directions"] - p["mean"] @ p["directions"],
+        lambda torch, x, p: (x - p["mean"]) @ p["directions"],
+    ),
+    "pca, whitening": Row(
+        nnx.PCA,
+        lambda: fitted(nnx.PCA(6, 4, whiten=True, eps=0.01)),
+        lambda x, p: ((x - p["mean"]) @ p["directions"]) * (p["variances"] + 0.01) ** -0.5,
+        lambda torch, x, p: (x - p["mean"]) @ p["directions"] / torch.sqrt(p["variances"] + 0.01),
+    ),
     "relu": Row(nnx.ReLU, nnx.ReLU, lambda x, p: x * (x > 0), lambda torch, x, p: torch.nn.functional.relu(x)),
     "sequential": Row(nnx.Sequential, network, network_numpy, network_torch, training=True, rows_alone=False),
     "sigmoid": Row(

@@ -140,4 +140,21 @@ LOSSES: dict[str, Row] = {
         X,
         draw((7, 4), 5),
     ),
+    "hinge": Row(
+        "hinge",
+        losses.hinge,
+        lambda x, t: np.maximum(0, x - x[np.arange(len(t)), t][:, None] + 1).sum(-1) - 1,
+        lambda F, x, t: F.multi_margin_loss(x, t, reduction="none") * x.shape[1],
+        X,
+        LABELS,
+        (10 * np.eye(4)[LABELS], LABELS, 0.0),
+    ),
+    "hinge with a margin": Row(
+        "hinge",
+        lambda x, t, **options: losses.hinge(x, t, margin=0.3, **options),
+        lambda x, t: np.maximum(0, x - x[np.arange(len(t)), t][:, None] + 0.3).sum(-1) - 0.3,
+        lambda F, x, t: F.multi_margin_loss(x, t, margin=0.3, reduction="none") * x.shape[1],
+        X,
+        LABELS,
+    ),
 }

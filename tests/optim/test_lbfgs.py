@@ -4,11 +4,11 @@ import math
 
 import numpy as np
 import pytest
+
+import nnx
 from nnx.errors import ConfigError, DivergedError
 from nnx.optim import LBFGS
 from nnx.optim.line_search import Point, strong_wolfe
-
-import nnx
 
 
 def rosenbrock(params):
