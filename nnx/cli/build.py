@@ -12,7 +12,7 @@ from nnx.layers import Sequential, Unstandardize
 from nnx.optim.penalty import penalize
 from nnx.train.evaluation import default_loss
 
-LOSSES = {"classification": ("cross_entropy",), "regression": ("mse", "l1", "huber")}
+LOSSES = {"classification": ("cross_entropy", "hinge"), "regression": ("mse", "l1", "huber")}
 LENGTHS = {"cosine": "length", "one_cycle": "length", "linear": "length"}
 """Schedules that run over the whole training unless their length is given, with the name of that setting."""
 

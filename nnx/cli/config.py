@@ -74,7 +74,10 @@ class Settings:
     lr: float = _setting(3e-3, TRAINING, "Learning rate, or where its schedule begins.", _ABOVE)
     schedule: str = _setting("cosine", TRAINING, "constant, cosine, step:every=20,factor=0.1, …; lengths in epochs.")
     loss: str | None = _setting(
-        None, TRAINING, "cross_entropy; for real targets mse, l1 or huber. Chosen by the task.", _one_of(*LOSSES)
+        None,
+        TRAINING,
+        "cross_entropy or hinge; for real targets mse, l1 or huber. By default the first.",
+        _one_of(*LOSSES),
     )
     l2: float = _setting(0.0, TRAINING, "Strength λ of the penalty ½ λ Σ w².", _NOT_BELOW)
     l1: float = _setting(0.0, TRAINING, "Strength λ of the penalty λ Σ |w|.", _NOT_BELOW)

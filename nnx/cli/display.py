@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, TextIO
 
-from nnx.train.callbacks import Callback, Record, as_json
+from nnx.train.callbacks import Callback
+from nnx.train.record import Record, as_json
 from nnx.train.run import Run
 
 WIDTHS = (8, 10, 10, 14, 15, 11, 8)  # epoch, loss, val loss, metric, best, examples/s, left: 76 in all

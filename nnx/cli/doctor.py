@@ -13,7 +13,7 @@ from nnx.doctor.door import doctor as examine
 from nnx.doctor.during import CHECKS, Whole
 from nnx.doctor.report import Report, with_causes
 from nnx.errors import DataError
-from nnx.train.callbacks import Record
+from nnx.train.record import Record
 from nnx.train.run import METRICS
 
 FAILED = 3

@@ -5,7 +5,7 @@ from nnx.cli.saved import Saved, open_run, same_source
 from nnx.data import Dataset
 from nnx.errors import ConfigError, DataError
 from nnx.train import evaluate as evaluate_model
-from nnx.train.callbacks import as_json
+from nnx.train.record import as_json
 
 
 def evaluate(

@@ -44,7 +44,7 @@ MISTAKES = [
     ("train {csv} --task regression", "Correct the cell, or pass --categorical species"),
     ("train {csv} --no-header", "expected"),
     ("train {csv} --inputs x", "a table takes no --inputs"),
-    ("train {csv} --loss mse", "a loss for classification: cross_entropy"),
+    ("train {csv} --loss mse", "a loss for classification: cross_entropy, hinge"),
     ("train {bare}", "Pass --no-header if the first row is data"),
     ("train {unlabelled}", "Say which array they are: --target NAME"),
     ("train {csv} --batch-size 7 --val 0 --model mlp:4", "Use --batch-size 8"),

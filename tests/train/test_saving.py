@@ -5,6 +5,7 @@ import struct
 
 import numpy as np
 import pytest
+from cases.layers import LAYERS as TABLE
 from safetensors.numpy import load_file, save
 
 import nnx
@@ -13,25 +14,14 @@ from nnx.layers import LAYERS
 from nnx.train import read_notes
 from nnx.train.weights import read_arrays, stored, write_arrays
 
-# One way to make each layer, and the input that it takes.
-WAYS = {
-    "BatchNorm": (lambda: nnx.BatchNorm(4, momentum=0.8, eps=1e-3), (5, 4)),
-    "Dropout": (lambda: nnx.Dropout(0.3), (5, 4)),
-    "ELU": (lambda: nnx.ELU(0.5), (5, 4)),
-    "Flatten": (lambda: nnx.Flatten(), (5, 2, 2)),
-    "GELU": (lambda: nnx.GELU(approximate=True), (5, 4)),
-    "LeakyReLU": (lambda: nnx.LeakyReLU(0.2), (5, 4)),
-    "Linear": (lambda: nnx.Linear(4, 3, bias=False, init=nnx.init.orthogonal()), (5, 4)),
-    "Maxout": (lambda: nnx.Maxout(2), (5, 4)),
-    "MinMaxScale": (lambda: nnx.MinMaxScale(4, low=0.0), (5, 4)),
-    "ReLU": (lambda: nnx.ReLU(), (5, 4)),
-    "Sequential": (lambda: nnx.Sequential(nnx.Linear(4, 2), nnx.Sequential(nnx.Tanh())), (5, 4)),
-    "SiLU": (lambda: nnx.SiLU(), (5, 4)),
-    "Sigmoid": (lambda: nnx.Sigmoid(), (5, 4)),
-    "Softmax": (lambda: nnx.Softmax(), (5, 4)),
-    "Softplus": (lambda: nnx.Softplus(), (5, 4)),
-    "Standardize": (lambda: nnx.Standardize(4), (5, 4)),
-    "Tanh": (lambda: nnx.Tanh(), (5, 4)),
+# The rows of the table of layers, and settings that are none of the defaults.
+WAYS = {name: (row.make, row.shape) for name, row in TABLE.items()} | {
+    "BatchNorm with settings": (lambda: nnx.BatchNorm(4, momentum=0.8, eps=1e-3), (5, 4)),
+    "GELU by tanh": (lambda: nnx.GELU(approximate=True), (5, 4)),
+    "LeakyReLU with a slope": (lambda: nnx.LeakyReLU(0.2), (5, 4)),
+    "Linear with an initialiser": (lambda: nnx.Linear(4, 3, bias=False, init=nnx.init.orthogonal()), (5, 4)),
+    "MinMaxScale from 0": (lambda: nnx.MinMaxScale(4, low=0.0), (5, 4)),
+    "nested": (lambda: nnx.Sequential(nnx.Linear(4, 2), nnx.Sequential(nnx.Tanh())), (5, 4)),
     "Unstandardize": (lambda: nnx.Unstandardize(4), (5, 4)),
 }
 
@@ -49,7 +39,7 @@ def made(name):
 
 
 def test_every_layer_has_a_way():
-    assert {layer.__name__ for layer in LAYERS} <= WAYS.keys()
+    assert {layer.__name__ for layer in LAYERS} <= {type(make()).__name__ for make, _ in WAYS.values()}
 
 
 @pytest.mark.parametrize("name", WAYS)
