@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from nnx.errors import BackendUnavailable, DataError
-from nnx.train.callbacks import Record
+from nnx.train.record import Record
 
 TRAIN, VAL = "#0072B2", "#D55E00"  # blue and vermilion: told apart by colour-blind readers, and in grey
 NAMES = {"accuracy": "accuracy (share of rows)", "r2": "R²", "mae": "mean absolute error (unit of the target)"}

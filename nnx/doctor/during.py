@@ -8,7 +8,7 @@ import numpy as np
 
 from nnx.doctor.measure import number, percent
 from nnx.doctor.verdict import Check, Finding
-from nnx.train.callbacks import Record
+from nnx.train.record import Record
 
 
 @dataclass(frozen=True)

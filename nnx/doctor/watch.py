@@ -17,8 +17,8 @@ from nnx.doctor.short_training import CHECKS as SHORT
 from nnx.doctor.verdict import Check, Finding, Severity, Verdict
 from nnx.doctor.walk import walk
 from nnx.train import Callback, Run, evaluate
-from nnx.train.callbacks import Record
 from nnx.train.evaluation import backend_of, dtype_of
+from nnx.train.record import Record
 from nnx.typing import Array
 
 ROWS, EPOCHS = 256, 10

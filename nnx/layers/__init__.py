@@ -4,8 +4,9 @@ from nnx.layers.activation import ELU, GELU, LeakyReLU, Maxout, ReLU, Sigmoid, S
 from nnx.layers.dropout import Dropout
 from nnx.layers.flatten import Flatten
 from nnx.layers.linear import Linear
-from nnx.layers.module import Module, observing
+from nnx.layers.module import Module
 from nnx.layers.normalization import BatchNorm
+from nnx.layers.observing import observing
 from nnx.layers.parameter import Buffer, Parameter
 from nnx.layers.pca import PCA
 from nnx.layers.preparation import MinMaxScale, Preparation, Standardize

@@ -1,7 +1,7 @@
 """Checks of a state before a model takes it: nothing is changed until everything fits."""
 
 import difflib
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nnx import backends
 from nnx.autodiff import Tensor
@@ -9,11 +9,8 @@ from nnx.errors import DtypeError, StateError
 from nnx.layers.parameter import Parameter
 from nnx.typing import Array
 
-if TYPE_CHECKING:
-    from nnx.layers.module import Module
 
-
-def check_paths(state: dict[str, Array], declared: dict[str, Parameter], model: "Module") -> None:
+def check_paths(state: dict[str, Array], declared: dict[str, Parameter], model: Any) -> None:
     """``StateError`` unless the paths are those of all arrays, of the trainable parameters, or of the buffers."""
     given = set(state)
     if given == set(declared) or given == set(model.parameters()) or given == set(model.buffers()):
@@ -35,7 +32,7 @@ def check_paths(state: dict[str, Array], declared: dict[str, Parameter], model: 
     )
 
 
-def placed(value: Any, path: str, slot: tuple[Parameter, list[tuple["Module", str]]], any_dtype: bool) -> Array:
+def placed(value: Any, path: str, slot: tuple[Parameter, list[tuple[Any, str]]], any_dtype: bool) -> Array:
     """The value where the model's own array is, checked for its shape and, unless ``any_dtype``, its dtype."""
     declaration, holders = slot
     module, name = holders[0]

@@ -14,34 +14,22 @@ Everything else follows from the tree: paths such as ``layers.0.weight``, initia
 
 import copy
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any, Self
 
 from nnx import backends, random
 from nnx.autodiff.transforms import is_array
 from nnx.errors import NnxError, StateError
 from nnx.layers import loading, nest
+from nnx.layers.observing import current_observer
 from nnx.layers.parameter import Parameter
+from nnx.layers.summary import Summary, summarize
 from nnx.layers.training import current_pass
 from nnx.typing import Array
 
 Slots = dict[str, tuple[Parameter, list[tuple["Module", str]]]]
-Observer = Callable[["Module", tuple[Any, ...], Any], None]
-_observer: ContextVar[Observer | None] = ContextVar("nnx_observer", default=None)
 
 # Raised whenever a module gets a new attribute that is not the value of an array: what was known of trees is then old.
 _structure = [0]
-
-
-@contextmanager
-def observing(observer: Observer) -> Iterator[None]:
-    """Within, ``observer(module, arguments, output)`` is told of every call of a module."""
-    token = _observer.set(observer)
-    try:
-        yield
-    finally:
-        _observer.reset(token)
 
 
 class Module:
@@ -82,7 +70,7 @@ class Module:
         except NnxError as error:
             error.where = error.where or self._place()
             raise
-        observer = _observer.get()
+        observer = current_observer()
         if observer is not None:
             observer(self, args, out)
         return out
@@ -347,10 +335,8 @@ class Module:
         return copy.deepcopy(self, {id(array): array for array in self.state().values()})
 
     # looking ---------------------------------------------------------------------------------------------------------
-    def summary(self, input_shape: tuple[int, ...], dtype: Any = None) -> Any:
+    def summary(self, input_shape: tuple[int, ...], dtype: Any = None) -> Summary:
         """A table of the layers: output shape, parameters and bytes, for an input of this shape (with the batch axis)."""
-        from nnx.layers.summary import summarize
-
         return summarize(self, input_shape, dtype)
 
     def __repr__(self) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from nnx import backends
-from nnx.layers.module import Module, observing
+from nnx.layers.observing import observing
 from nnx.layers.training import inference
 
 
@@ -50,7 +50,7 @@ class Summary:
         return "\n".join([lines[0].rstrip(), rule, *(line.rstrip() for line in lines[1:]), rule, total])
 
 
-def summarize(model: Module, input_shape: tuple[int, ...], dtype: Any = None) -> Summary:
+def summarize(model: Any, input_shape: tuple[int, ...], dtype: Any = None) -> Summary:
     """Run the model on zeros of this shape, with the batch axis, and note what each layer gives."""
     state = model.state()
     backend = backends.of(next(iter(state.values()))) if state else backends.get("numpy")
@@ -61,7 +61,7 @@ def summarize(model: Module, input_shape: tuple[int, ...], dtype: Any = None) ->
     owned = _owned(model)
     rows: list[Row] = []
 
-    def note(module: Module, args: Any, out: Any) -> None:
+    def note(module: Any, args: Any, out: Any) -> None:
         if any(True for _ in module._children()) and not owned[id(module)]:
             return
         trained, frozen, size = _sizes(owned[id(module)])
@@ -78,7 +78,7 @@ def summarize(model: Module, input_shape: tuple[int, ...], dtype: Any = None) ->
     return Summary(tuple(rows), trained, frozen, buffers, size)
 
 
-def _owned(model: Module) -> dict[int, list[tuple[Any, bool, Any]]]:
+def _owned(model: Any) -> dict[int, list[tuple[Any, bool, Any]]]:
     """For each module its own arrays as (declaration, frozen, value); a tied array belongs to its first holder."""
     owned: dict[int, list[tuple[Any, bool, Any]]] = {id(module): [] for _, module in model.modules()}
     for declaration, holders in model._slots().values():

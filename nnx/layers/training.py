@@ -9,14 +9,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nnx import random
 from nnx.autodiff.tensor import value_of
 from nnx.typing import Array
 
-if TYPE_CHECKING:
-    from nnx.layers.module import Module
+Module = Any
+"""A module: this file stands below the class."""
 
 
 class Pass:
@@ -26,19 +26,19 @@ class Pass:
         self.seed, self.step = seed, step
         self._updates: dict[tuple[int, str], tuple[Module, str, str, list[Array]]] = {}
 
-    def key(self, purpose: str, module: "Module") -> random.Key:
+    def key(self, purpose: str, module: Module) -> random.Key:
         """The key of the next draw of this module: one for each call of it within the pass."""
         path = module._path
         number = _count((purpose, path))
         return random.key(self.seed, purpose, f"{path}#{number}" if number else path, self.step)
 
-    def buffer(self, module: "Module", name: str) -> Array:
+    def buffer(self, module: Module, name: str) -> Array:
         """The value of a buffer to build on, without its derivative: the last one of this pass, else the module's."""
         owner = module._origin or module
         number = _counts.get().get((id(owner), name), 0)
         return self._updates[id(owner), name][3][number - 1] if number else value_of(getattr(module, name))
 
-    def update(self, module: "Module", name: str, value: Array) -> None:
+    def update(self, module: Module, name: str, value: Array) -> None:
         """Remember a new value for a buffer, without its derivative."""
         owner = module._origin or module
         path = f"{module._path}.{name}" if module._path else name

@@ -1,46 +1,40 @@
 """What may happen while a model trains: callbacks see the run after every epoch and may end it."""
 
-import json
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from nnx.errors import ConfigError
+from nnx.train.record import Record, as_json, score
+from nnx.train.run import Run
 from nnx.typing import Array
-
-if TYPE_CHECKING:
-    from nnx.train.run import Run
-
-Record = Mapping[str, Any]
-"""One line of history: epoch, step, loss, val_loss, metrics, learning_rate, examples_per_second, seconds."""
 
 
 class Callback:
     """The base: override what you need. ``on_epoch`` ends the training by returning true."""
 
-    def on_start(self, run: "Run") -> None:
+    def on_start(self, run: Run) -> None:
         """Before the first step."""
 
-    def on_step(self, run: "Run") -> None:
+    def on_step(self, run: Run) -> None:
         """After each step; ``run.step`` counts them. Look at nothing on the device here: that would wait for it."""
 
-    def on_epoch(self, run: "Run", record: Record) -> bool | None:
+    def on_epoch(self, run: Run, record: Record) -> bool | None:
         """After each epoch."""
         return None
 
-    def on_end(self, run: "Run") -> None:
+    def on_end(self, run: Run) -> None:
         """After the last epoch, also when a callback or ^C ended it."""
 
 
 class OnEpoch(Callback):
     """A plain function ``f(run, record)`` as a callback."""
 
-    def __init__(self, function: Callable[["Run", Record], bool | None]) -> None:
+    def __init__(self, function: Callable[[Run, Record], bool | None]) -> None:
         self.function = function
 
-    def on_epoch(self, run: "Run", record: Record) -> bool | None:
+    def on_epoch(self, run: Run, record: Record) -> bool | None:
         """Call it."""
         return self.function(run, record)
 
@@ -58,18 +52,18 @@ class EarlyStopping(Callback):
             raise ConfigError(expected="patience ≥ 1 epochs", got=repr(patience), where="EarlyStopping")
         self.patience, self.monitor, self.min_delta, self.restore = patience, monitor, min_delta, restore
 
-    def on_start(self, run: "Run") -> None:
+    def on_start(self, run: Run) -> None:
         """Forget an earlier training."""
         self.best, self.best_epoch, self.arrays = math.inf, 0, dict[str, Array]()
 
-    def on_epoch(self, run: "Run", record: Record) -> bool | None:
+    def on_epoch(self, run: Run, record: Record) -> bool | None:
         """Compare with the best so far."""
         value = score(record, self.monitor)
         if value < self.best - self.min_delta:
             self.best, self.best_epoch, self.arrays = value, record["epoch"], run.model.state()
         return bool(record["epoch"] - self.best_epoch >= self.patience)
 
-    def on_end(self, run: "Run") -> None:
+    def on_end(self, run: Run) -> None:
         """Back to the best."""
         if self.restore and self.arrays:
             run.model.load(self.arrays)
@@ -81,33 +75,8 @@ class MetricsFile(Callback):
     def __init__(self, directory: str | os.PathLike[str]) -> None:
         self.path = Path(directory) / "metrics.jsonl"
 
-    def on_epoch(self, run: "Run", record: Record) -> bool | None:
+    def on_epoch(self, run: Run, record: Record) -> bool | None:
         """Append the record."""
         with open(self.path, "a", encoding="utf-8") as file:
             file.write(as_json(record) + "\n")
         return None
-
-
-def as_json(record: Record) -> str:
-    """One line of JSON, which has no word for NaN or infinity: they become null.
-
-    >>> as_json({"epoch": 1, "loss": math.inf})
-    '{"epoch": 1, "loss": null}'
-    """
-    return json.dumps(
-        {name: None if isinstance(v, float) and not math.isfinite(v) else v for name, v in record.items()}
-    )
-
-
-def score(record: Record, monitor: str) -> float:
-    """The monitored value with its sign turned so that smaller is better."""
-    if monitor not in record:
-        raise ConfigError(
-            expected=f"monitor one of {', '.join(record)}",
-            got=repr(monitor),
-            fix="Give fit validation data for the val_ values.",
-        )
-    value = float(record[monitor])
-    if math.isnan(value):
-        return math.inf
-    return -value if monitor.rpartition("val_")[2] in ("accuracy", "r2") else value

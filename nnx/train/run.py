@@ -6,7 +6,7 @@ from typing import Any
 
 from nnx.errors import StateError
 from nnx.layers import Module
-from nnx.train.callbacks import Record, score
+from nnx.train.record import Record, score
 
 METRICS, MODEL = "metrics.jsonl", "model.safetensors"
 """The files of a run's directory."""
