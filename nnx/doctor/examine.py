@@ -9,7 +9,7 @@ import numpy as np
 from nnx.doctor import data, during, initialisation, short_training
 from nnx.doctor.report import Report, with_causes
 from nnx.doctor.subject import Subject, check_trainable
-from nnx.doctor.verdict import Check, Verdict
+from nnx.doctor.verdict import Check
 from nnx.errors import ConfigError
 
 DEPTHS = ("quick", "full")

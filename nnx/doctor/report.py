@@ -35,6 +35,9 @@ CAUSES: dict[str, tuple[str, ...]] = {
 }
 """For each check those that explain it, the likeliest first. No check explains itself by way of others: a test sees to that."""
 
+ONLY_WARN = ("I2", "I10", "T9")
+"""Checks of settings, which have no failure: as a cause their warning counts as one."""
+
 STUCK = ("T4", "T10", "T6")
 """What explains T8 where no rate at all lowers the loss; T8 then explains nothing itself."""
 
@@ -49,7 +52,8 @@ def explained(verdicts: Sequence[Verdict]) -> dict[str, str]:
     if "T8" in bad and "ratio" not in bad["T8"].values and stuck:
         causes = {id: [cause for cause in found if cause != "T8"] for id, found in causes.items()}
         causes["T8"] += stuck
-    return {id: min(found, key=lambda cause: RANK[bad[cause].severity], default="") for id, found in causes.items()}
+    strength = {id: 0 if id in ONLY_WARN else RANK[verdict.severity] for id, verdict in bad.items()}
+    return {id: min(found, key=lambda cause: strength[cause], default="") for id, found in causes.items()}
 
 
 def with_causes(verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:

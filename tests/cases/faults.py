@@ -46,7 +46,9 @@ def every(function: Callable[[Program], Program], kinds: str = "BDR") -> dict[st
 # data -----------------------------------------------------------------------------------------------------------------
 def mapped(p: Program, x: Callable[[Any], Any] = lambda x: x, y: Callable[[Any], Any] = lambda y: y) -> Program:
     """All three parts with inputs or targets changed."""
-    return replace(p, **{name: (x(part[0]), y(part[1])) for name, part in (("train", p.train), ("val", p.val), ("test", p.test))})
+    return replace(
+        p, **{name: (x(part[0]), y(part[1])) for name, part in (("train", p.train), ("val", p.val), ("test", p.test))}
+    )
 
 
 def without_preparation(p: Program) -> Program:
@@ -133,7 +135,12 @@ def tail_split(p: Program) -> Program:
 def rows_shared(p: Program) -> Program:
     """Half of the validation rows are training rows, and the training rows are few."""
     x, y = p.train[0][:150], p.train[1][:150]
-    return replace(p, train=(x, y), val=(np.concatenate([x[:100], p.val[0][:50]]), np.concatenate([y[:100], p.val[1][:50]])), epochs=60)
+    return replace(
+        p,
+        train=(x, y),
+        val=(np.concatenate([x[:100], p.val[0][:50]]), np.concatenate([y[:100], p.val[1][:50]])),
+        epochs=60,
+    )
 
 
 def fitted_on_all(p: Program) -> Program:
@@ -169,7 +176,10 @@ def inserted(layer: Callable[[], nnx.Module], at: int = -1) -> Callable[[Program
 def replaced(kind: type, by: Callable[[nnx.Module], nnx.Module]) -> Callable[[Program], Program]:
     """Every layer of a kind replaced."""
     return lambda p: replace(
-        p, model=nnx.Sequential(*(by(layer) if type(layer) is kind else layer for layer in p.model.layers)).initialize(p.seed)
+        p,
+        model=nnx.Sequential(*(by(layer) if type(layer) is kind else layer for layer in p.model.layers)).initialize(
+            p.seed
+        ),
     )
 
 

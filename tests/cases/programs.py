@@ -7,6 +7,7 @@ more, by optimizer, by initialisation, by what prepares the inputs; the doctor m
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -112,15 +113,17 @@ GLOROT = nnx.init.glorot_normal()
 def mlp(*widths: int, between: Any = nnx.ReLU, init: Any = None, first: Any = None) -> nnx.Sequential:
     """Linear layers with an activation between; ``init`` for the hidden ones, Glorot for the last."""
     layers: list[nnx.Module] = [first if first is not None else nnx.Standardize(widths[0])]
-    for before, after in zip(widths[:-2], widths[1:-1]):
+    for before, after in pairwise(widths[:-1]):
         layers += [nnx.Linear(before, after, init=init), between()]
     return nnx.Sequential(*layers, nnx.Linear(widths[-2], widths[-1], init=GLOROT))
 
 
-def deep(*widths: int, dropout: float = 0.2, init: Any = None, momentum: float = 0.9, norm: bool = True) -> nnx.Sequential:
+def deep(
+    *widths: int, dropout: float = 0.2, init: Any = None, momentum: float = 0.9, norm: bool = True
+) -> nnx.Sequential:
     """Linear, BatchNorm, ReLU, Dropout, again and again; Linear last."""
     layers: list[nnx.Module] = [nnx.Standardize(widths[0])]
-    for before, after in zip(widths[:-2], widths[1:-1]):
+    for before, after in pairwise(widths[:-1]):
         layers.append(nnx.Linear(before, after, bias=not norm, init=init))
         layers += [nnx.BatchNorm(after, momentum=momentum)] if norm else []
         layers += [nnx.ReLU()] + ([nnx.Dropout(dropout)] if dropout else [])
@@ -135,7 +138,9 @@ def basic(seed: int = 0) -> Program:
 
 def deeper(seed: int = 0) -> Program:
     """D: four hidden layers with batch norm and dropout on digits, Adam."""
-    return Program("D", deep(64, 64, 64, 64, 32, 10).initialize(seed), *digits(seed), nnx.optim.Adam(2e-3), epochs=6, seed=seed)
+    return Program(
+        "D", deep(64, 64, 64, 64, 32, 10).initialize(seed), *digits(seed), nnx.optim.Adam(2e-3), epochs=6, seed=seed
+    )
 
 
 def regression(seed: int = 0) -> Program:
@@ -152,18 +157,57 @@ def healthy(seed: int = 0) -> Iterator[Program]:
     b, d, r = basic(seed), deeper(seed), regression(seed)
     yield from (b, d, r)
     yield replace(b, name="B, SGD 0.1", optimizer=nnx.optim.SGD(0.1))
-    yield replace(b, name="B, RMSprop, LeCun", optimizer=nnx.optim.RMSprop(1e-3), model=mlp(64, 64, 10, init=nnx.init.lecun_normal()).initialize(seed))
-    yield replace(b, name="B, AdamW 1e-2, L2, clip", optimizer=nnx.optim.chain(nnx.optim.penalize(l2=1e-4), nnx.optim.clip_by_global_norm(5.0), nnx.optim.AdamW(1e-2)))
-    yield replace(b, name="B, in [0, 1]", model=mlp(64, 64, 32, 10, first=nnx.MinMaxScale(64, 0.0, 1.0)).initialize(seed))
-    yield replace(b, name="B, logistic", model=nnx.Sequential(nnx.Standardize(64), nnx.Linear(64, 10, init=nnx.init.zeros())).initialize(seed))
-    yield replace(b, name="B, GELU", model=mlp(64, 48, 48, 10, between=nnx.GELU).initialize(seed), batch_size=128, optimizer=nnx.optim.Adam(3e-3))
-    yield replace(d, name="D, SGD 0.1, momentum", optimizer=nnx.optim.SGD(0.1, momentum=0.9), model=deep(64, 64, 64, 10, dropout=0.0).initialize(seed))
-    yield replace(d, name="D, cosine, dropout 0.5", optimizer=nnx.optim.AdamW(nnx.optim.CosineDecay(3e-3, length=12)), model=deep(64, 128, 64, 10, dropout=0.5).initialize(seed))
+    yield replace(
+        b,
+        name="B, RMSprop, LeCun",
+        optimizer=nnx.optim.RMSprop(1e-3),
+        model=mlp(64, 64, 10, init=nnx.init.lecun_normal()).initialize(seed),
+    )
+    yield replace(
+        b,
+        name="B, AdamW 1e-2, L2, clip",
+        optimizer=nnx.optim.chain(
+            nnx.optim.penalize(l2=1e-4), nnx.optim.clip_by_global_norm(5.0), nnx.optim.AdamW(1e-2)
+        ),
+    )
+    yield replace(
+        b, name="B, in [0, 1]", model=mlp(64, 64, 32, 10, first=nnx.MinMaxScale(64, 0.0, 1.0)).initialize(seed)
+    )
+    yield replace(
+        b,
+        name="B, logistic",
+        model=nnx.Sequential(nnx.Standardize(64), nnx.Linear(64, 10, init=nnx.init.zeros())).initialize(seed),
+    )
+    yield replace(
+        b,
+        name="B, GELU",
+        model=mlp(64, 48, 48, 10, between=nnx.GELU).initialize(seed),
+        batch_size=128,
+        optimizer=nnx.optim.Adam(3e-3),
+    )
+    yield replace(
+        d,
+        name="D, SGD 0.1, momentum",
+        optimizer=nnx.optim.SGD(0.1, momentum=0.9),
+        model=deep(64, 64, 64, 10, dropout=0.0).initialize(seed),
+    )
+    yield replace(
+        d,
+        name="D, cosine, dropout 0.5",
+        optimizer=nnx.optim.AdamW(nnx.optim.CosineDecay(3e-3, length=30)),
+        model=deep(64, 128, 64, 10, dropout=0.5).initialize(seed),
+    )
     yield replace(r, name="R, Adam 1e-2", optimizer=nnx.optim.Adam(1e-2))
-    yield replace(r, name="R, ReLU, huber", model=mlp(10, 64, 1).initialize(seed), loss="huber", optimizer=nnx.optim.Adam(3e-3))
+    yield replace(
+        r, name="R, ReLU, huber", model=mlp(10, 64, 1).initialize(seed), loss="huber", optimizer=nnx.optim.Adam(3e-3)
+    )
     far = tuple((x, 300 + 40 * y) for x, y in friedman(seed))
-    model = nnx.Sequential(*mlp(10, 32, 32, 1, between=nnx.Tanh, init=GLOROT).layers, nnx.Unstandardize(1)).initialize(seed)
-    yield replace(r, name="R, Unstandardize", model=model, train=far[0], val=far[1], test=far[2], optimizer=nnx.optim.Adam(1e-2))
+    model = nnx.Sequential(*mlp(10, 32, 32, 1, between=nnx.Tanh, init=GLOROT).layers, nnx.Unstandardize(1)).initialize(
+        seed
+    )
+    yield replace(
+        r, name="R, Unstandardize", model=model, train=far[0], val=far[1], test=far[2], optimizer=nnx.optim.Adam(1e-2)
+    )
 
 
 __all__ = ["PROGRAMS", "Program", "basic", "deeper", "digits", "friedman", "healthy", "regression"]

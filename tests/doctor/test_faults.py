@@ -1,0 +1,110 @@
+"""Every check fires on its fault, at the right place; all of the zoo is run by ``benchmarks/doctor.py``."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from cases.faults import FAULTS
+from cases.programs import PROGRAMS, basic, friedman, regression
+
+import nnx
+from nnx.doctor.during import R4, Search
+
+FAST = "RBD"
+
+
+def one_of(fault):
+    """The cheapest program that the fault fits."""
+    kind = next(kind for kind in FAST if kind in fault.broken)
+    index = list(fault.broken).index(kind)
+    return fault.programs()[index][1]
+
+
+EXAMINED = [fault for fault in FAULTS if fault.ids != ("R1",)]
+
+
+@pytest.mark.parametrize("fault", EXAMINED, ids=lambda fault: fault.name)
+def test_the_fault_is_caught_at_its_place(fault):
+    report = one_of(fault).examine(only=fault.ids)
+    found = [verdict for verdict in report.bad if verdict.id in fault.ids]
+    assert found, [f"{verdict.id} {verdict.severity} {verdict.measured}" for verdict in report]
+    assert any(fault.where in verdict.where for verdict in found)
+    assert all(verdict.remedy and verdict.bound and verdict.source for verdict in found)
+    json.dumps(report.to_dict())
+
+
+def test_the_zoo_is_as_large_as_was_promised():
+    assert len(FAULTS) >= 20
+    assert sum(len(fault.broken) >= 3 for fault in FAULTS) >= 20
+    assert {kind for fault in FAULTS for kind in fault.broken} == set(PROGRAMS)
+
+
+def test_every_check_has_a_fault_or_a_test_of_its_own():
+    here = {"T1", "I3", "T7", "R2", "R3", "R4"}  # below, and in test_watch.py
+    assert here | {id for fault in FAULTS for id in fault.ids} == set(nnx.doctor.checks)
+
+
+def verdict(program, id, **options):
+    return program.examine(only=(id,), **options)[id]
+
+
+def changed(program, **changes):
+    return replace(program, **changes)
+
+
+def test_random_labels_with_one_input_cannot_be_learnt_by_heart():
+    x = np.ones((64, 4), dtype=np.float32)
+    model = nnx.Linear(4, 2).initialize(0)
+    report = nnx.doctor(model, (x, np.arange(64) % 2), only=("T1",))
+    assert report["T1"].severity == "fail"
+    assert "% wrong" in report["T1"].measured
+
+
+def test_a_bias_of_zero_is_named_where_the_targets_are_far():
+    x, y = friedman()[0]
+    report = nnx.doctor(regression().model, (x, 100 + y), check="quick")
+    assert report["D11"].severity == "warn"
+    assert (report["I3"].severity, report["I3"].where, report["I3"].caused_by) == ("warn", "layers.5.bias", "D11")
+    assert "the mean target" in report["I3"].remedy
+
+
+def test_a_gradient_that_is_no_number_explodes():
+    found = verdict(changed(regression(), optimizer=nnx.optim.SGD(1e6)), "T7")
+    assert (found.severity, found.bound) in {("fail", "finite"), ("fail", "norm ≤ 1e6")}
+
+
+def test_the_best_trial_at_the_border():
+    space = {"lr": (1e-5, 1e-1, True), "width": (16, 256, False)}
+    at_end = R4.run(Search(space, {"lr": 0.099, "width": 100}, trials=30), R4)
+    assert (at_end.severity, at_end.where) == ("warn", "lr")
+    few = R4.run(Search(space, {"lr": 1e-5, "width": 100}, trials=5), R4)
+    assert "tune the rate only" in few.remedy
+    assert R4.run(Search(space, {"lr": 1e-3, "width": 100}, trials=30), R4).severity == "pass"
+
+
+def test_integer_inputs_are_told():
+    x, y = basic().train
+    report = nnx.doctor(basic().model, (x.astype(np.int32), y), only=("D2",))
+    assert report["D2"].severity == "warn"
+    assert "int32" in report["D2"].measured
+
+
+def test_a_negative_loss_fails():
+    found = verdict(changed(basic(), loss=lambda out, y: -nnx.losses.cross_entropy(out, y)), "I1")
+    assert found.severity == "fail"
+
+
+def test_a_loss_that_already_knows_is_told():
+    model = nnx.Sequential(nnx.Linear(4, 4, init=nnx.init.zeros())).initialize(0)
+    x = np.eye(4, dtype=np.float32)[np.arange(80) % 4]
+    model.load({"layers.0.weight": 8 * np.eye(4, dtype=np.float32), "layers.0.bias": np.zeros(4, dtype=np.float32)})
+    found = nnx.doctor(model, (x, np.arange(80) % 4), only=("I1",))["I1"]
+    assert found.severity == "warn"
+    assert "below" in found.measured
+
+
+def test_linear_layers_with_dropout_between_are_still_linear():
+    model = nnx.Sequential(nnx.Linear(10, 8), nnx.Dropout(0.2), nnx.Linear(8, 1)).initialize(0)
+    found = nnx.doctor(model, friedman()[0], only=("I9",))["I9"]
+    assert (found.severity, found.where) == ("warn", "layers.2 (Linear)")
