@@ -10,6 +10,7 @@ from nnx.optim.clip import clip_by_global_norm, clip_by_norm, clip_by_value
 from nnx.optim.config import Configured, build
 from nnx.optim.constraint import Constrained
 from nnx.optim.cycles import CosineDecay, Linear, OneCycle, Warmup
+from nnx.optim.lbfgs import LBFGS
 from nnx.optim.penalty import penalize
 from nnx.optim.plateau import ReduceOnPlateau
 from nnx.optim.rmsprop import RMSprop
@@ -33,7 +34,7 @@ SCHEDULES: dict[str, type[Schedule]] = {
 KINDS: dict[str, type[Configured]] = {
     **OPTIMIZERS,
     **SCHEDULES,
-    **{kind.name: kind for kind in (Chain, Constrained, ReduceOnPlateau, clip_by_value, clip_by_norm, clip_by_global_norm, penalize)},
+    **{kind.name: kind for kind in (Chain, Constrained, LBFGS, ReduceOnPlateau, clip_by_value, clip_by_norm, clip_by_global_norm, penalize)},
 }  # fmt: skip
 
 

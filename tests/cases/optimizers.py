@@ -338,6 +338,7 @@ TESTED_APART: dict[str, str] = {
     "Optimizer": "test_contract.py::test_missing_and_unknown_gradients_are_named",
     "Schedule": "test_schedules.py::test_by_epoch_needs_the_steps_of_an_epoch",
     "GradientTransform": "test_clip.py::test_a_chain_nests_the_states_by_position",
+    "LBFGS": "test_lbfgs.py::test_rosenbrock_within_scipys_iterations",
     "ReduceOnPlateau": "test_schedules.py::test_plateau_reduces_when_pytorch_does",
     "clip_by_value": "test_clip.py::test_by_value",
     "clip_by_norm": "test_clip.py::test_by_norm",
