@@ -87,6 +87,12 @@ class Settings:
     )
     seed: int = _setting(0, TRAINING, "Seed of split, weights, order and dropout.", _SEED)
     out: str | None = _setting(None, OUTPUT, "Directory of the run; by default runs/NAME-NNN, the next free number.")
+    check: str = _setting(
+        "quick",
+        OUTPUT,
+        "What the doctor looks at first: quick, full (with short trainings, seconds) or off.",
+        _one_of("quick", "full", "off"),
+    )
     json: bool = _setting(False, OUTPUT, "One JSON object a line on standard output, and nothing else.")
 
 

@@ -4,7 +4,6 @@ import json as json_format
 from pathlib import Path
 from typing import Any
 
-import nnx.doctor  # noqa: F401 (the checks are imported from the files of this package)
 from nnx import backends
 from nnx.cli import build, config, runs
 from nnx.cli.config import Settings
@@ -53,6 +52,16 @@ def look(settings: Settings, parts: build.Parts, check: str) -> Report:
         loss=build.loss(settings, parts.whole), optimizer=build.optimizer(settings, len(parts.train)),
         batch_size=settings.batch_size, backend=backends.get(settings.backend), seed=settings.seed, check=check,
     )  # fmt: skip
+
+
+def checked(settings: Settings, parts: build.Parts) -> tuple[list[dict[str, Any]], list[str]]:
+    """What ``nnx train --check`` finds before a training: verdicts that are not passes, and a line for each root of them."""
+    if settings.check == "off":
+        return [], []
+    report = look(settings, parts, settings.check)
+    said = [_finite(verdict.to_dict()) for verdict in report.bad]
+    lines = [f"{v.severity} {v.id} at {v.where}: {v.measured}. {v.remedy}" for v in report.roots]
+    return said, [*lines, "nnx doctor with the same flags tells more"] if lines else []
 
 
 def _settings(source: str | None, directory: Path | None, config_file: str | None, flags: dict[str, Any]) -> Settings:

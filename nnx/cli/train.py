@@ -8,6 +8,7 @@ from typing import Any
 from nnx import backends
 from nnx.cli import build, config, display, runs
 from nnx.cli.config import Settings
+from nnx.cli.doctor import checked
 from nnx.data import Dataset
 from nnx.errors import ConfigError, NnxError
 from nnx.layers import Module
@@ -129,6 +130,8 @@ def _beginning(
         "model": settings.model, "parameters": weights, "backend": settings.backend, "epochs": settings.epochs,
         "directory": str(directory), "notes": list(whole.notes), "settings": asdict(settings),
     }  # fmt: skip
+    said, remarks = checked(settings, parts)
+    facts |= {"check": said}
     split = [f"{rows['train']:,} rows to train"]
     split += [f"{rows['val']:,} to validate"] if rows["val"] else ["none to validate"]
     split += [f"{rows['test']:,} to test"] if rows["test"] else []
@@ -141,6 +144,7 @@ def _beginning(
         f"model  {settings.model}, {weights:,} parameters, on {settings.backend}",
         f"run    {directory}",
         *(f"note   {note}" for note in whole.notes),
+        *(f"check  {remark}" for remark in remarks),
     ]
     return facts, lines
 

@@ -1,8 +1,8 @@
 """D7: a feature that alone predicts the target is often one that will not be there at prediction time.
 
 For each column the training rows are cut into bins by that column's value; half of the rows say what each bin predicts (the
-commonest class, the mean target), the other half judge it. The score is the share of the way from the best constant guess
-to perfect: (accuracy − base) / (1 − base), or R².
+commonest class, the mean target), the other half judge it; for real targets the straight lines between neighbouring rows are
+tried as well. The score is the share of the way from the best constant guess to perfect: (accuracy − base) / (1 − base), or R².
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ from nnx.doctor.measure import number
 from nnx.doctor.subject import Subject
 from nnx.doctor.verdict import Check, Finding, graded
 
-ROWS, BINS = 4096, 64
+ROWS, BINS, IN_A_BIN = 4096, 64, 5
 
 
 def one_feature_tells(subject: Subject, check: Check) -> Finding:
@@ -29,7 +29,10 @@ def one_feature_tells(subject: Subject, check: Check) -> Finding:
     half = np.zeros(len(index), dtype=bool)
     half[subject.draw("leakage halves", len(index) // 2, len(index))] = True
     score = _classes if labels is not None else _real
-    scores = [score(_bins(x[:, column]), y, half) for column in range(x.shape[1])]
+    most = max(2, min(BINS, len(index) // 2 // IN_A_BIN))
+    scores = [score(_bins(x[:, column], most), y, half) for column in range(x.shape[1])]
+    if labels is None:
+        scores = [max(old, _lines(x[:, column], y, half)) for column, old in enumerate(scores)]
     best = int(np.argmax(scores))
     severity = graded(scores[best], warn=check.limits["warn"], fail=check.limits["fail"])
     named = rows.column(best)
@@ -43,11 +46,11 @@ def one_feature_tells(subject: Subject, check: Check) -> Finding:
     )
 
 
-def _bins(column: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def _bins(column: np.ndarray[Any, Any], most: int) -> np.ndarray[Any, Any]:
     """The number of each value's bin: its own where there are few values, quantiles otherwise."""
     values, bins = np.unique(column, return_inverse=True)
-    if values.size > BINS:
-        edges = np.quantile(column, np.linspace(0, 1, BINS + 1)[1:-1])
+    if values.size > most:
+        edges = np.quantile(column, np.linspace(0, 1, most + 1)[1:-1])
         bins = np.searchsorted(edges, column, side="right")
     return np.asarray(bins).reshape(-1)
 
@@ -69,3 +72,10 @@ def _real(bins: np.ndarray[Any, Any], y: np.ndarray[Any, Any], half: np.ndarray[
     means = np.where(counts > 0, sums / np.maximum(counts, 1), y[half].mean())
     spread = np.mean((y[~half] - y[half].mean()) ** 2)
     return float(1 - np.mean((y[~half] - means[bins[~half]]) ** 2) / spread) if spread > 0 else 0.0
+
+
+def _lines(column: np.ndarray[Any, Any], y: np.ndarray[Any, Any], half: np.ndarray[Any, Any]) -> float:
+    order = np.argsort(column[half], kind="stable")
+    guess = np.interp(column[~half], column[half][order], y[half][order])
+    spread = np.mean((y[~half] - y[half].mean()) ** 2)
+    return float(1 - np.mean((y[~half] - guess) ** 2) / spread) if spread > 0 else 0.0

@@ -71,7 +71,11 @@ def test_what_is_written_is_read_back_whole(tmp_path):
             k for k in OTHER if k in (kind, *getattr(kind, "__args__", ())) or ("list[str]" in str(kind) and k is list)
         )
         value = OTHER[plain]
-        values[name] = {"task": "regression", "activation": "tanh", "loss": "l1"}.get(name, value) if check else value
+        values[name] = (
+            {"task": "regression", "activation": "tanh", "loss": "l1", "check": "full"}.get(name, value)
+            if check
+            else value
+        )
     settings = Settings(**values)
     (tmp_path / "a.toml").write_text(written(settings, "two\nlines"), encoding="utf-8")
     assert merged({}, str(tmp_path / "a.toml")) == replace(settings, out=None, json=False)

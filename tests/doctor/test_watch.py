@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from cases.faults import FAULTS
-from cases.programs import basic, friedman, mlp, regression
+from cases.programs import basic, deep, deeper, friedman, mlp, regression
 
 import nnx
 from nnx.doctor.during import R1, R2, R3, T12_EPOCHS, Whole
@@ -63,6 +63,17 @@ def test_watching_changes_no_bit():
     watch = nnx.doctor.Watch(regression().train, tell=lambda verdict: None)
     plain, watched = fitted(regression(), None, epochs=3).state(), fitted(regression(), watch, epochs=3).state()
     assert all(plain[path].tobytes() == watched[path].tobytes() for path in plain)
+
+
+def test_accuracies_are_compared_in_inference():
+    program = replace(deeper(), model=deep(64, 64, 10, dropout=0.7).initialize(0))
+    watch = nnx.doctor.Watch(program.train, tell=lambda verdict: None)
+    fitted(program, watch, epochs=4)
+    assert watch.report["R2"].severity == "pass"
+    shown = watch.report["R2"].measured
+    swapped = nnx.doctor.Watch((program.train[0], (program.train[1] + 1) % 10), tell=lambda verdict: None)
+    fitted(program, swapped, epochs=4)
+    assert swapped.report["R2"].severity == "warn", shown
 
 
 def test_it_speaks_on_standard_error(capsys):
