@@ -127,11 +127,15 @@ def suite(session: nox.Session, backend: str, extras: str, *options: str) -> Non
     if not extras:
         elsewhere |= {"numba", "matplotlib", "optuna"}
     specs = SPECS.get(backend, backend)
+    compiling = (
+        {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"} if backend == "jax" else {}
+    )  # its compiler takes most of the time
     python(
         session, "-m", "pytest", "tests", *options, *session.posargs,
         NNX_BACKENDS=specs,
         NNX_REQUIRED_BACKENDS="" if session.posargs else specs,
         NNX_ALLOWED_SKIPS=rf"(?is)^(?!.*(not installed|could not import|\bneeds\b))|{'|'.join(sorted(elsewhere))}",
+        **compiling,
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""JAX as it comes: without x64 there is no float64 and no int64. All other tests switch x64 on."""
+"""JAX as it comes: fully optimised, and without x64 there is no float64 and no int64. Other tests switch x64 on."""
 
 import json
 
@@ -6,6 +6,8 @@ import pytest
 from support.process import run_python
 
 pytest.importorskip("jax", reason="jax is not installed")
+
+AS_IT_COMES = {"JAX_ENABLE_X64": "0", "JAX_DISABLE_MOST_OPTIMIZATIONS": "0"}
 
 STEPS = """
 import json, warnings
@@ -53,18 +55,18 @@ print(json.dumps([draws("numpy"), draws("jax")]))
 
 
 def test_five_steps_of_training_are_those_of_numpy(tmp_path):
-    (expected, numpy_dtypes), (got, jax_dtypes) = json.loads(run_python(STEPS, tmp_path, JAX_ENABLE_X64="0"))
+    (expected, numpy_dtypes), (got, jax_dtypes) = json.loads(run_python(STEPS, tmp_path, **AS_IT_COMES))
     assert got == pytest.approx(expected, rel=1e-5)
     assert got != [got[0]] * 5
     assert jax_dtypes == numpy_dtypes == ["float32"]
 
 
 def test_random_bits_and_scattered_sums_are_those_of_numpy(tmp_path):
-    expected, got = json.loads(run_python(BITS, tmp_path, JAX_ENABLE_X64="0"))
+    expected, got = json.loads(run_python(BITS, tmp_path, **AS_IT_COMES))
     assert got == expected
 
 
 def test_x64_is_off_there_and_on_here(tmp_path):
     ask = "import jax; print(jax.numpy.ones(1).dtype)"
-    assert run_python(ask, tmp_path, JAX_ENABLE_X64="0").strip() == "float32"
+    assert run_python(ask, tmp_path, **AS_IT_COMES).strip() == "float32"
     assert run_python(ask, tmp_path).strip() == "float64"
