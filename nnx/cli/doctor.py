@@ -41,7 +41,7 @@ def doctor(source: str | None = None, /, *, config_file: str | None = None, chec
         report = Report(
             with_causes([*report.verdicts, *found]), f"{directory}: {report.subject}", report.stopped, report.seconds
         )
-    print(json_format.dumps(_finite(report.to_dict())) if settings.json else report)
+    print(json_format.dumps(report.to_dict()) if settings.json else report)
     return FAILED if report.failed else 0
 
 
@@ -59,7 +59,7 @@ def checked(settings: Settings, parts: build.Parts) -> tuple[list[dict[str, Any]
     if settings.check == "off":
         return [], []
     report = look(settings, parts, settings.check)
-    said = [_finite(verdict.to_dict()) for verdict in report.bad]
+    said = [verdict.to_dict() for verdict in report.bad]
     lines = [f"{v.severity} {v.id} at {v.where}: {v.measured}. {v.remedy}" for v in report.roots]
     return said, [*lines, "nnx doctor with the same flags tells more"] if lines else []
 
@@ -86,12 +86,3 @@ def history(directory: Path) -> list[Record]:
         raise DataError(
             "the history cannot be read", got=str(error), where=str(path), fix="Train again, or name the data."
         ) from None
-
-
-def _finite(value: Any) -> Any:
-    """The same with None for NaN and infinity, which JSON does not have."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and (value != value or value in (float("inf"), -float("inf"))) else value

@@ -187,13 +187,12 @@ def of_run(get: Get) -> tuple[Check, ...]:
         signs = np.sign(np.diff(means))
         turns = float(np.mean(signs[1:] != signs[:-1])) if len(signs) > 1 else 0.0
         text = f"{number(start)} → {number(end)} in {len(loss)} steps, least {number(least)}"
-        values = {"start": start, "end": end, "turns": turns}
         if end > t["rise"] * least and end > t["part"] * start:
-            return check.say("fail", text, "below twice its least", "loss", **values)
+            return check.say("fail", text, "below twice its least", "loss", start=start, end=end, turns=turns)
         if end <= (1 - t["fall"]) * start:
-            return check.ok(text, "falls by 5 % or more", "loss", **values)
-        way = f"and turns in {percent(turns)} of the windows" if turns > t["turns"] else "it stalls"
-        return check.say("warn", f"{text}: {way}", "falls by 5 % or more", "loss", **values)
+            return check.ok(text, "falls by 5 % or more", "loss", start=start, end=end, turns=turns)
+        way = f"it turns in {percent(turns)} of the windows" if turns > t["turns"] else "it stalls"
+        return check.say("warn", f"{text}: {way}", "falls by 5 % or more", "loss", start=start, end=end, turns=turns)
 
     def regulariser_grows(subject: Subject, check: Check) -> Finding:
         """T13: the regulariser's gradient for that of the data."""

@@ -1,5 +1,7 @@
 """D: the data, before anything is computed with them. D5, D6 and D10 are in ``splits.py``; D7 is in ``leakage.py``."""
 
+from typing import Any
+
 import numpy as np
 
 from nnx.doctor.leakage import one_feature_tells
@@ -10,6 +12,7 @@ from nnx.doctor.verdict import Check, Finding, Severity, graded
 from nnx.doctor.walk import first_trained, hidden, walk
 from nnx.errors import NnxError
 from nnx.layers import MinMaxScale, Standardize
+from nnx.typing import Array
 
 
 def finite(subject: Subject, check: Check) -> Finding:
@@ -88,12 +91,12 @@ def target_output_loss(subject: Subject, check: Check) -> Finding:
     return check.ok(shapes, "they fit")
 
 
-def _probabilities(y: np.ndarray, out: object) -> bool:  # type: ignore[type-arg]
+def _probabilities(y: np.ndarray[Any, Any], out: Array) -> bool:
     return (
         y.ndim == 2
         and y.shape[1] == out.shape[-1]
         and bool((y >= 0).all() and np.allclose(y.sum(axis=1), 1, atol=1e-3))
-    )  # type: ignore[attr-defined]
+    )
 
 
 def scale(subject: Subject, check: Check) -> Finding:

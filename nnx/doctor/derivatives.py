@@ -1,6 +1,5 @@
 """I7 and I8: derivatives are right, and no row's output depends on another row."""
 
-import math
 from typing import Any
 
 from nnx.autodiff.check import gradcheck
@@ -69,5 +68,4 @@ def rows_apart(subject: Subject, check: Check) -> Finding:
     seen = pull({"others": xp.max(xp.abs(slope[1:, ...])), "own": xp.max(xp.abs(slope[:1, ...]))})
     severity: Severity = "fail" if seen["others"] != 0 else "pass"
     text = f"|∂out_0/∂x_j| up to {number(seen['others'])} in other rows" if seen["others"] else "no row feels another"
-    values = {name: value for name, value in seen.items() if math.isfinite(value)}
-    return check.say(severity, text, "exactly 0", "outputs", **values)
+    return check.say(severity, text, "exactly 0", "outputs", others=seen["others"], own=seen["own"])

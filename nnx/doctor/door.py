@@ -60,7 +60,7 @@ class Doctor:
         >>> import numpy as np, nnx
         >>> x = np.zeros((64, 3), dtype="float32")
         >>> x[5, 1] = np.nan
-        >>> report = nnx.doctor(nnx.Linear(3, 2), (x, np.arange(64) % 2), check="quick")
+        >>> report = doctor(nnx.Linear(3, 2), (x, np.arange(64) % 2), check="quick")
         >>> report["D1"].severity, report["D1"].where, report.failed
         ('fail', 'train.x, row 5, column 1', True)
         """

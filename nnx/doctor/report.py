@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from nnx.doctor.verdict import Severity, Verdict
+from nnx.doctor.verdict import Verdict
 
 WIDTH = 80
 RANK = {"fail": 0, "warn": 1, "skipped": 2, "pass": 3}
@@ -102,10 +102,6 @@ class Report:
             if self._cause(follower) == verdict.id:
                 yield from self._tree(follower)
 
-    def count(self, severity: Severity) -> int:
-        """How many verdicts are of a severity."""
-        return sum(verdict.severity == severity for verdict in self.verdicts)
-
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         return {
@@ -118,9 +114,9 @@ class Report:
 
     def __str__(self) -> str:
         counts = ", ".join(
-            f"{self.count(s)} {name}"
-            for s, name in (("fail", "fail"), ("warn", "warn"), ("pass", "pass"), ("skipped", "skipped"))
-        )  # type: ignore[arg-type]
+            f"{sum(verdict.severity == name for verdict in self.verdicts)} {name}"
+            for name in ("fail", "warn", "pass", "skipped")
+        )
         time = f" in {sum(self.seconds.values()):.1f} s" if self.seconds else ""
         lines = textwrap.wrap(f"doctor: {self.subject}: {counts}{time}", WIDTH)
         for verdict in self.roots:

@@ -9,7 +9,7 @@ from nnx.doctor import course
 from nnx.doctor.measure import number, percent, pull, share, similarity, stack, units_first
 from nnx.doctor.rates import range_test
 from nnx.doctor.subject import Subject
-from nnx.doctor.trial import Trial
+from nnx.doctor.trial import Course, Trial
 from nnx.doctor.verdict import Check, Finding, Severity
 from nnx.doctor.walk import Call, hidden, walk
 from nnx.layers import BatchNorm, ReLU, Sigmoid, Tanh, training
@@ -53,7 +53,7 @@ class SharedRun:
         return self._train(False)
 
     @property
-    def course(self) -> course.Course:
+    def course(self) -> Course:
         """What it wrote down."""
         return self.trained[0].course
 

@@ -189,11 +189,11 @@ class Subject:
     def _prior(self) -> np.ndarray[Any, Any]:
         counts = np.bincount(np.maximum(self.train.y, 0), minlength=int(self.few.shape[-1])).astype(np.float64)
         p = np.maximum(counts, 1e-3) / counts.sum()
-        return p if self.gives_probabilities else np.log(p)
+        return np.asarray(p if self.gives_probabilities else np.log(p))
 
     @property
     def _mean_target(self) -> np.ndarray[Any, Any]:
-        return np.asarray(self.train.y, dtype=np.float64).mean(axis=0)
+        return np.asarray(np.mean(self.train.y, axis=0, dtype=np.float64))
 
     @cached_property
     def gives_probabilities(self) -> bool:

@@ -1,5 +1,6 @@
 """What a check is, what it finds, and the verdict that the report shows."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -93,10 +94,10 @@ class Verdict:
         return self.severity in ("warn", "fail")
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+        """Plain values, for JSON, which has no word for NaN and infinity: None."""
         return {
             **{name: getattr(self, name) for name in FIELDS},
-            "values": {k: float(v) for k, v in self.values.items()},
+            "values": {name: float(value) if math.isfinite(value) else None for name, value in self.values.items()},
         }
 
 
