@@ -60,6 +60,8 @@ class Backend:
     """Return when the device has finished what was asked of it."""
     use: Callable[[], AbstractContextManager[Any]] = nullcontext
     """``with backend.use():`` makes this the current device of the thread, where a library has such a thing (CuPy)."""
+    threads: Callable[[int], AbstractContextManager[Any]] = lambda n: nullcontext()
+    """``with backend.threads(n):`` lets products on the CPU take at most n threads, where the library can be told."""
     refuses: Callable[[str], str] = lambda name: ""
     """Why this device cannot hold a dtype and what would help; empty where it can."""
     describe: Callable[[], dict[str, Any]] = dict

@@ -12,6 +12,7 @@ import numpy as np
 
 from nnx.backends import compiled, portable, strided
 from nnx.backends.backend import Backend, Deviation
+from nnx.backends.threads import blas_threads
 from nnx.errors import BackendUnavailable
 from nnx.typing import Array, Namespace
 
@@ -35,6 +36,7 @@ def open(device: str) -> Backend:
         send=lambda host: host,
         move=lambda x: x,
         fetch=lambda x: x,
+        threads=blas_threads,
         describe=_describe,
         deviations=_DEVIATIONS,
         scatter_add=_scatter_add,

@@ -8,6 +8,7 @@ import numpy as np
 from array_api_strict import _array_object as strict
 
 from nnx.backends.backend import Backend, Deviation
+from nnx.backends.threads import blas_threads
 from nnx.errors import BackendUnavailable, DtypeError
 from nnx.typing import Array
 
@@ -47,6 +48,7 @@ def _at(device: Any) -> Backend:
         move=lambda x: xp.asarray(x, device=device),
         fetch=lambda x: np.asarray(xp.asarray(x, device=_CPU)),
         refuses=lambda name: _refuses(name, device),
+        threads=blas_threads,
         describe=_describe,
         deviations=_DEVIATIONS,
     )

@@ -1,5 +1,7 @@
 """PyTorch tensors, on any of its devices; its own autograd is not used."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -9,6 +11,7 @@ import torch
 
 from nnx.backends import portable
 from nnx.backends.backend import Backend, Deviation
+from nnx.backends.threads import chosen_by_user
 from nnx.errors import BackendUnavailable
 from nnx.typing import Array, Namespace
 
@@ -46,6 +49,7 @@ def _at(device: torch.device) -> Backend:
         move=lambda x: x.to(device),
         fetch=lambda x: x.detach().cpu().resolve_conj().resolve_neg().numpy(),
         wait=lambda *arrays: _wait(device),
+        threads=_threads,
         describe=_describe,
         deviations=_DEVIATIONS,
         scatter_add=_scatter_add,
@@ -101,6 +105,17 @@ def _devices() -> list[str]:
         return ["cpu"]
     kind = torch.accelerator.current_accelerator()
     return ["cpu", *(f"{kind}:{number}" for number in range(torch.accelerator.device_count()))]
+
+
+@contextmanager
+def _threads(n: int) -> Iterator[None]:
+    """torch has a pool of its own."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(before if chosen_by_user() else min(n, before))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _describe() -> dict[str, Any]:

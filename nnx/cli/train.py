@@ -1,5 +1,7 @@
 """``nnx train``: train a model on data and keep everything in a run directory."""
 
+import math
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +16,9 @@ from nnx.errors import ConfigError, NnxError
 from nnx.layers import Module
 from nnx.train import EarlyStopping, Run, evaluate, fit
 from nnx.train.run import MODEL
+
+SMALL = 4_000_000
+"""Multiplications in the largest matrix product of a step, below which one thread is enough."""
 
 CODES = {"interrupted": 130, "terminated": 143}
 
@@ -50,11 +55,12 @@ def train(source: str | None = None, /, *, config_file: str | None = None, **fla
     shown = display.choose(settings.json)
     shown.begin(*_beginning(settings, parts, model, directory))
     try:
-        run = fit(
-            model, parts.train, parts.val, loss=loss, optimizer=optimizer, epochs=settings.epochs,
-            batch_size=settings.batch_size, backend=backend, seed=settings.seed,
-            callbacks=[shown, *stopping], directory=directory,
-        )  # fmt: skip
+        with _threads(backend, model, settings.batch_size):
+            run = fit(
+                model, parts.train, parts.val, loss=loss, optimizer=optimizer, epochs=settings.epochs,
+                batch_size=settings.batch_size, backend=backend, seed=settings.seed,
+                callbacks=[shown, *stopping], directory=directory,
+            )  # fmt: skip
     except NnxError as error:
         shown.close()
         if (directory / MODEL).exists():
@@ -94,6 +100,12 @@ def _outcome(run: Run, parts: build.Parts, loss: str, stopping: list[EarlyStoppi
             else {}
         )
     return Outcome(epoch, what, val, evaluate(run.model, parts.test, loss=loss) if parts.test else {})
+
+
+def _threads(backend: backends.Backend, model: Module, batch_size: int) -> AbstractContextManager[Any]:
+    """One thread for a small network: two wait for each other longer than its products take, most of all on a busy machine."""
+    largest = max((math.prod(array.shape) for array in model.parameters().values()), default=0)
+    return backend.threads(1) if largest * batch_size < SMALL else nullcontext()
 
 
 def _stopping(settings: Settings) -> list[EarlyStopping]:
