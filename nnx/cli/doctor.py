@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from nnx import backends
-from nnx.cli import build, config, runs
+from nnx.cli import build, config, runs, threads
 from nnx.cli.config import Settings
 from nnx.cli.saved import settings_of
 from nnx.doctor.door import doctor as examine
@@ -47,11 +47,14 @@ def doctor(source: str | None = None, /, *, config_file: str | None = None, chec
 
 def look(settings: Settings, parts: build.Parts, check: str) -> Report:
     """Examine the model that these settings build, as it would begin."""
-    return examine(
-        build.model(settings, parts.whole).initialize(settings.seed), parts.train, parts.val, test=parts.test,
-        loss=build.loss(settings, parts.whole), optimizer=build.optimizer(settings, len(parts.train)),
-        batch_size=settings.batch_size, backend=backends.get(settings.backend), seed=settings.seed, check=check,
-    )  # fmt: skip
+    model = build.model(settings, parts.whole).initialize(settings.seed)
+    backend = backends.get(settings.backend)
+    with threads.suited(backend, model, settings.batch_size):
+        return examine(
+            model, parts.train, parts.val, test=parts.test,
+            loss=build.loss(settings, parts.whole), optimizer=build.optimizer(settings, len(parts.train)),
+            batch_size=settings.batch_size, backend=backend, seed=settings.seed, check=check,
+        )  # fmt: skip
 
 
 def checked(settings: Settings, parts: build.Parts) -> tuple[list[dict[str, Any]], list[str]]:

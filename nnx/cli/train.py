@@ -1,14 +1,12 @@
 """``nnx train``: train a model on data and keep everything in a run directory."""
 
-import math
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from nnx import backends
-from nnx.cli import build, config, display, runs
+from nnx.cli import build, config, display, runs, threads
 from nnx.cli.config import Settings
 from nnx.cli.doctor import checked
 from nnx.data import Dataset
@@ -16,9 +14,6 @@ from nnx.errors import ConfigError, NnxError
 from nnx.layers import Module
 from nnx.train import EarlyStopping, Run, evaluate, fit
 from nnx.train.run import MODEL
-
-SMALL = 4_000_000
-"""Multiplications in the largest matrix product of a step, below which one thread is enough."""
 
 CODES = {"interrupted": 130, "terminated": 143}
 
@@ -55,7 +50,7 @@ def train(source: str | None = None, /, *, config_file: str | None = None, **fla
     shown = display.choose(settings.json)
     shown.begin(*_beginning(settings, parts, model, directory))
     try:
-        with _threads(backend, model, settings.batch_size):
+        with threads.suited(backend, model, settings.batch_size):
             run = fit(
                 model, parts.train, parts.val, loss=loss, optimizer=optimizer, epochs=settings.epochs,
                 batch_size=settings.batch_size, backend=backend, seed=settings.seed,
@@ -100,12 +95,6 @@ def _outcome(run: Run, parts: build.Parts, loss: str, stopping: list[EarlyStoppi
             else {}
         )
     return Outcome(epoch, what, val, evaluate(run.model, parts.test, loss=loss) if parts.test else {})
-
-
-def _threads(backend: backends.Backend, model: Module, batch_size: int) -> AbstractContextManager[Any]:
-    """One thread for a small network: two wait for each other longer than its products take, most of all on a busy machine."""
-    largest = max((math.prod(array.shape) for array in model.parameters().values()), default=0)
-    return backend.threads(1) if largest * batch_size < SMALL else nullcontext()
 
 
 def _stopping(settings: Settings) -> list[EarlyStopping]:
