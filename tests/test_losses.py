@@ -110,7 +110,7 @@ def test_hinge_takes_one_label_for_each_row(shapes, backend):
     scores, labels = backend.asarray(np.zeros(shapes[0])), backend.asarray(np.zeros(shapes[1], dtype="int64"))
     with pytest.raises(ShapeError, match=r"hinge: expected scores of shape \(N, C\) and labels of shape \(N,\), got"):
         losses.hinge(scores, labels)
-    with pytest.raises(DtypeError, match="hinge: expected integer labels, got .*float64"):
+    with pytest.raises(DtypeError, match=r"hinge: expected integer labels, got .*float64"):
         losses.hinge(backend.asarray(np.zeros((3, 2))), backend.asarray(np.zeros(3)))
     with pytest.raises(ConfigError, match=r"hinge: expected margin > 0, got 0"):
         losses.hinge(scores, labels, margin=0)

@@ -59,7 +59,8 @@ class PCA(Preparation):
     def prepare(self, x: Array) -> Array:
         """(x − μ) V, perhaps divided by √(λ + ε)."""
         y = (x - self.mean) @ self.directions
-        return y / namespace(y).sqrt(self.variances + self.eps) if self.whiten else y
+        variances: Array = self.variances
+        return y / namespace(y).sqrt(variances + self.eps) if self.whiten else y
 
 
 def _at_least_square(x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
