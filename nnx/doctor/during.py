@@ -36,13 +36,15 @@ def overfitting(run: Whole, check: Check) -> Finding:
     best = int(np.nanargmin(val))
     now, falling = float(np.median(val[-3:])), float(np.median(train[-3:])) < float(train[best])
     text = f"validation loss {number(float(val[best]))} in epoch {best + 1}, {number(now)} in epoch {len(val)}"
-    rises = len(val) - 1 - best >= patience and now > t["rise"] * float(val[best])
+    gained = max(float(val[0]), float(train[0])) - float(val[best])
+    lost = now - float(val[best])
+    rises = len(val) - 1 - best >= patience and now > t["rise"] * float(val[best]) and lost > t["part"] * gained
     gap = (now - float(np.median(train[-3:]))) / max(float(np.median(train[-3:])), 1e-30)
     where = f"epoch {best + 1}"
     return check.say(
         "warn" if rises and falling else "pass",
         text,
-        f"not {percent(t['rise'] - 1)} above its least for {patience} epochs",
+        f"not {percent(t['rise'] - 1)} above its least, nor {percent(t['part'])} of what was gained, {patience} epochs after it",
         where,
         {"epoch": best + 1},
         gap=gap,
@@ -69,7 +71,8 @@ def length(run: Whole, check: Check) -> Finding:
     quarter = max(n // 4, 2)
     last, before = float(np.median(curve[-quarter:])), float(np.median(curve[-2 * quarter : -quarter]))
     text = f"best in epoch {best + 1} of {n}, {name} {number(before)} → {number(last)} in the last quarter"
-    if best >= n * (1 - t["last"]) and last < (1 - t["falls"]) * before:
+    steep = last < (1 - t["falls"]) * before and before - last > t["part"] * (float(curve[0]) - float(curve[best]))
+    if best >= n * (1 - t["last"]) and steep:
         return check.say(
             "warn",
             text,
@@ -130,9 +133,9 @@ def border(search: Search, check: Check) -> Finding:
     )
 
 
-R1 = Check("R1", "run", "it does not overfit", {"patience": 5.0, "rise": 1.15}, "Stop at epoch {epoch} (EarlyStopping), or regularise: dropout, L2, more data.", "G UM", overfitting)  # fmt: skip
+R1 = Check("R1", "run", "it does not overfit", {"patience": 5.0, "rise": 1.15, "part": 0.1}, "Stop at epoch {epoch} (EarlyStopping), or regularise: dropout, L2, more data.", "G UM", overfitting)  # fmt: skip
 R2 = Check("R2", "run", "validation is not better than training", {"points": 0.05}, "Look at D6 and D7: rows or answers may have leaked.", "UM", better_on_validation)  # fmt: skip
-R3 = Check("R3", "run", "the run is long enough", {"last": 0.25, "first": 0.1, "falls": 0.25}, "Train {way}.", "G", length)  # fmt: skip
+R3 = Check("R3", "run", "the run is long enough", {"last": 0.25, "first": 0.1, "falls": 0.25, "part": 0.05}, "Train {way}.", "G", length)  # fmt: skip
 R4 = Check("R4", "search", "the best trial is inside the space", {"edge": 0.05, "trials": 10.0}, "Widen the space there.{few}", "G C3", border)  # fmt: skip
 T12_EPOCHS = Check("T12", "run", "the loss falls", {"rise": 2.0, "part": 0.25}, "Lower the rate; is the sign right? (I7)", "TDC G", rising)  # fmt: skip
 

@@ -47,7 +47,14 @@ def range_test(subject: Subject, check: Check) -> Finding:
             rises=float(rises),
         )
     ratio = subject.rate / suggested
-    severity = "fail" if rises else "pass" if check.limits["low"] <= ratio <= check.limits["high"] else "warn"
+    halves = float(np.median(steady[-10:])) < check.limits["falls"] * float(steady[0])
+    severity = (
+        "fail"
+        if rises
+        else "pass"
+        if check.limits["low"] <= ratio and (ratio <= check.limits["high"] or halves)
+        else "warn"
+    )
     text = f"{number(subject.rate)}, suggested {number(suggested)}; {course}"
     bound = f"{number(suggested * check.limits['low'])}–{number(suggested * check.limits['high'])}"
     return check.say(

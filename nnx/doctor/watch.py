@@ -124,7 +124,7 @@ class Watch(Callback):
         far = np.abs(np.log10(np.maximum(ratios, 1e-30) / 3e-3))
         at = int(np.argmax(far))
         value = float(ratios[at])
-        severity: Severity = "pass" if len(table) < 3 or t["low"] <= value <= t["high"] else "warn"
+        severity: Severity = "pass" if len(table) < 3 or t["low"] <= value <= t["early"] * t["high"] else "warn"
         return _T3.say(
             severity,
             f"median {number(value)}",
