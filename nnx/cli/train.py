@@ -116,7 +116,7 @@ def _curves(run: Run, directory: Path, name: str) -> str:
     try:
         plot.curves(run.history, directory / runs.CURVES, title=name)
     except plot.PlotUnavailable as error:
-        return f"no {runs.CURVES}: {error}"
+        return f"no {runs.CURVES}. {error.fix}"
     return ""
 
 
