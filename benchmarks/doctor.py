@@ -43,7 +43,8 @@ EPOCHS = 30
 NOTES = """## What to know of these figures
 
 The zoo and the limits were made together: that all of it is caught says that the checks do what they are for, not how many
-faults of programs in the wild they would find. Some limits are not those of the sources, because healthy programs broke them:
+faults of programs in the wild they would find. With seeds that no limit had seen (7; healthy: 7 and 8, examined but not
+watched) it was 106 of 106, all but R1's three, and nothing said of 28 healthy programs. Some limits are not those of the sources, because healthy programs broke them:
 
 - I1 for real targets: up to 4 times the loss of the mean target above it, for outputs that begin as large as the targets.
 - D11 measures how far targets are from the outputs' mean, not only their spread: a distant mean has to be learnt, too.
