@@ -51,7 +51,6 @@ def test_the_model_may_be_there_already(backend):
     assert all(nnx.backends.of(array).name == backend.name for array in model.state().values())
 
 
-@pytest.mark.skip_backends("strict", reason="its device is watched for every other way out already")
 def test_figures_come_to_the_host_together(backend, monkeypatch):
     pulls = []
     kind = type(backend)
