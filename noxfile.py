@@ -22,7 +22,15 @@ SUITE = "https://github.com/data-apis/array-api-tests"
 SUITE_COMMIT = "41379d15d26d67a1e66c840e775d41a8a7fb1516"  # release 2026.02.26
 SUITE_NEEDS = ("pytest>=8", "pytest-json-report", "hypothesis>=6.151", "ndindex>=1.8")
 
-TEST_NEEDS = ("pytest>=8", "hypothesis>=6.100", "array-api-strict>=2.4", "scipy", "scikit-learn", "mpmath")
+TEST_NEEDS = (
+    "pytest>=8",
+    "pytest-xdist>=3.6",
+    "hypothesis>=6.100",
+    "array-api-strict>=2.4",
+    "scipy",
+    "scikit-learn",
+    "mpmath",
+)
 LIBRARY = {"numpy": (), "strict": (), "torch": ("torch==2.13.0",), "jax": ("jax>=0.5",), "cupy": ()}
 SPECS = {"strict": "strict,strict:device1"}
 QUIET = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
@@ -131,12 +139,18 @@ def suite(session: nox.Session, backend: str, extras: str, *options: str) -> Non
         {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"} if backend == "jax" else {}
     )  # its compiler takes most of the time
     python(
-        session, "-m", "pytest", "tests", *options, *session.posargs,
+        session, "-m", "pytest", "tests", *workers(), *options, *session.posargs,
         NNX_BACKENDS=specs,
         NNX_REQUIRED_BACKENDS="" if session.posargs else specs,
         NNX_ALLOWED_SKIPS=rf"(?is)^(?!.*(not installed|could not import|\bneeds\b))|{'|'.join(sorted(elsewhere))}",
         **compiling,
     )  # fmt: skip
+
+
+def workers() -> list[str]:
+    """As many processes as cores, four at most: each imports and compiles for itself."""
+    cores = min(os.cpu_count() or 1, 4)
+    return ["-n", str(cores), "--dist", "worksteal"] if cores > 1 else []
 
 
 @nox.session(python=MAIN)

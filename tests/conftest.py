@@ -80,6 +80,8 @@ def specs_of(config: pytest.Config, option: str = "--backend") -> list[str]:
 def pytest_configure(config: pytest.Config) -> None:
     for mark in MARKS:
         config.addinivalue_line("markers", mark)
+    if getattr(config.option, "numprocesses", None):
+        end_if_unusable(config)  # here, for a worker of pytest-xdist that ends has nobody to tell why
     record = Record(config, chosen=specs_of(config), required=specs_of(config, "--require-backends"))
     config.pluginmanager.register(record, "nnx-record")
 
@@ -97,13 +99,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if concerns(item, library)]
     used = [item for item in items if spec_of(item)]
     if used:
-        from nnx import backends, errors
-
-        for spec in specs_of(config):
-            try:
-                backends.get(spec)
-            except errors.NnxError as error:
-                raise pytest.UsageError(f"--backend {spec}: {error}") from error
+        end_if_unusable(config)
     for item in used:
         spec = spec_of(item)
         item.user_properties.append(("backend", spec))
@@ -111,6 +107,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             for mark in item.iter_markers(name):
                 if spec in mark.args or spec.partition(":")[0] in mark.args:
                     item.add_marker(make(reason=f"{spec}: {mark.kwargs['reason']}"))
+
+
+def end_if_unusable(config: pytest.Config) -> None:
+    from nnx import backends, errors
+
+    for spec in specs_of(config):
+        try:
+            backends.get(spec)
+        except errors.NnxError as error:
+            raise pytest.UsageError(f"--backend {spec}: {error}") from error
 
 
 def concerns(item: pytest.Item, library: str) -> bool:
@@ -166,5 +172,9 @@ def strict_flags() -> Iterator[None]:
 @pytest.fixture
 def record_disagreement(request: pytest.FixtureRequest) -> Any:
     """``record_disagreement(op, backend, dtype, value, tolerance)``: keep the worst for the summary and ``--record``."""
-    record: Record = request.config.pluginmanager.get_plugin("nnx-record")
-    return record.disagreement
+
+    def keep(op: str, backend: Any, dtype: Any, value: float, tolerance: float) -> None:
+        spec, kind = str(getattr(backend, "spec", backend)), str(dtype).rpartition(".")[2]
+        request.node.user_properties.append(("disagreement", [op, spec, kind, float(value), float(tolerance)]))
+
+    return keep

@@ -25,27 +25,26 @@ class Record:
         self.counts: dict[str, Counter[str]] = {spec: Counter() for spec in chosen}
         self.total: Counter[str] = Counter()
         self.skips: Counter[str] = Counter()
+        self.modules: Counter[str] = Counter()
         self.worst: dict[tuple[str, str, str], dict[str, Any]] = {}
         self.complaints: list[str] = []
 
-    def disagreement(self, op: str, backend: Any, dtype: Any, value: float, tolerance: float) -> None:
+    def disagreement(self, op: str, spec: str, dtype: str, value: float, tolerance: float) -> None:
         """Keep ``value`` if it uses up more of its tolerance than what was seen for (op, backend, dtype) so far."""
-        spec, value, tolerance = str(getattr(backend, "spec", backend)), float(value), float(tolerance)
         used = value / tolerance if tolerance else (0.0 if value == 0 else float("inf"))
-        row = {
-            "op": op,
-            "backend": spec,
-            "dtype": str(dtype).rpartition(".")[2],
-            "value": value,
-            "tolerance": tolerance,
-        }
-        key = (op, spec, row["dtype"])
+        key = (op, spec, dtype)
         if key not in self.worst or not used <= self.worst[key]["used"]:
-            self.worst[key] = {**row, "used": used}
+            self.worst[key] = {
+                "op": op, "backend": spec, "dtype": dtype, "value": value, "tolerance": tolerance, "used": used,
+            }  # fmt: skip
 
     # What pytest tells us
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call":
+            for name, row in report.user_properties:
+                if name == "disagreement":
+                    self.disagreement(*row)  # type: ignore[misc]
         outcome = outcome_of(report)
         if outcome is None:
             return
@@ -58,12 +57,21 @@ class Record:
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.outcome == "skipped":  # a whole module, by importorskip
-            self.total["skipped"] += 1
-            self.skips[reason_of(report)] += 1
+            self.modules[reason_of(report)] += 1
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """With pytest-xdist the workers collect, each of them everything, and tell what they skipped when they end."""
+        self.modules |= Counter(getattr(node, "workeroutput", {}).get("modules", {}))
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         if self.config.getoption("--collect-only"):
             return
+        if hasattr(self.config, "workeroutput"):
+            self.config.workeroutput["modules"] = dict(self.modules)
+            return
+        self.skips += self.modules
+        self.total["skipped"] += self.modules.total()
         for spec in self.required:
             if not any(self.counts.get(spec, Counter())[outcome] for outcome in ("passed", "failed", "xfailed")):
                 self.complaints.append(f"backend {spec} is required and ran nothing")
