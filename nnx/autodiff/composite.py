@@ -108,10 +108,13 @@ def _unique(name: str) -> Callable[..., Any]:
     def composition(xp: Namespace, x: Array, /) -> Any:
         constant = xp.wrap(xp.lower(x))
         found = getattr(xp, name)(constant)
-        flat = xp.reshape(constant, (x.size,))
-        order = xp.argsort(flat)
-        values = found if name == "unique_values" else found.values
-        first = xp.take(order, xp.searchsorted(xp.take(flat, order, axis=0), values), axis=0)
+        if xp.isdtype(x.dtype, "complex floating"):  # these have no order
+            first = xp.unique_all(constant).indices
+        else:
+            flat = xp.reshape(constant, (x.size,))
+            order = xp.argsort(flat)
+            values = found if name == "unique_values" else found.values
+            first = xp.take(order, xp.searchsorted(xp.take(flat, order, axis=0), values), axis=0)
         values = xp.take(xp.reshape(x, (x.size,)), first, axis=0)
         return values if name == "unique_values" else found._replace(values=values)
 

@@ -119,14 +119,25 @@ def _eig_vectors(xp: Namespace, g: Array, w: Array, v: Array) -> Array:
     return xp.linalg.solve(up, xp.matmul(_over_gaps(xp, turned, conj(xp, w)), up))
 
 
+def _refusing(error: ShapeError) -> Pullback:
+    """The value may be had; only a derivative asked of it is an error."""
+
+    def pullback(g: Array) -> Array:
+        raise error
+
+    return pullback
+
+
 # qr -------------------------------------------------------------------------------------------------------------------
 def _qr(xp: Namespace, x: Array, mode: str, pullback: Pullback) -> Pullback:
     m, n = x.shape[-2:]
     if mode == "complete" and m > n:
-        raise ShapeError(
-            expected="mode='reduced', or at least as many columns as rows, to differentiate qr",
-            got=f"mode='complete' and a matrix of shape {(m, n)}",
-            fix="Use mode='reduced': the extra columns of Q are arbitrary, so they have no derivative.",
+        return _refusing(
+            ShapeError(
+                expected="mode='reduced', or at least as many columns as rows, to differentiate qr",
+                got=f"mode='complete' and a matrix of shape {(m, n)}",
+                fix="Use mode='reduced': the extra columns of Q are arbitrary, so they have no derivative.",
+            )
         )
     return _conjugated(xp, pullback)
 
@@ -158,10 +169,12 @@ def _over_r(xp: Namespace, x: Array, r: Array) -> Array:
 def _svd(xp: Namespace, x: Array, full_matrices: bool, pullback: Pullback) -> Pullback:
     m, n = x.shape[-2:]
     if full_matrices and m != n:
-        raise ShapeError(
-            expected="full_matrices=False, or a square matrix, to differentiate svd",
-            got=f"full_matrices=True and a matrix of shape {(m, n)}",
-            fix="Use full_matrices=False: the extra singular vectors are arbitrary, so they have no derivative.",
+        return _refusing(
+            ShapeError(
+                expected="full_matrices=False, or a square matrix, to differentiate svd",
+                got=f"full_matrices=True and a matrix of shape {(m, n)}",
+                fix="Use full_matrices=False: the extra singular vectors are arbitrary, so they have no derivative.",
+            )
         )
     return _conjugated(xp, pullback)
 
