@@ -7,6 +7,7 @@ import pytest
 
 from nnx import plot
 from nnx.errors import DataError
+from nnx.plot import style
 
 HISTORY = [
     {"epoch": i, "loss": 2.0 / i, "accuracy": 1 - 0.5 / i, "val_loss": 2.5 / i, "val_accuracy": 1 - 0.6 / i}
@@ -20,7 +21,7 @@ def drawn(monkeypatch, tmp_path):
     figure = pytest.importorskip("matplotlib.figure", reason="matplotlib is not installed (extra plot)")
     figures = []
     monkeypatch.setattr(
-        plot, "_matplotlib", lambda: lambda **kwargs: figures.append(figure.Figure(**kwargs)) or figures[-1]
+        style, "figure_class", lambda: lambda **kwargs: figures.append(figure.Figure(**kwargs)) or figures[-1]
     )
 
     def draw(history, **kwargs):
@@ -63,7 +64,7 @@ def luminance(colour):
 
 
 def test_the_colours_differ_in_grey_too():
-    light, dark = sorted((luminance(plot.TRAIN), luminance(plot.VAL)), reverse=True)
+    light, dark = sorted((luminance(style.TRAIN), luminance(style.VAL)), reverse=True)
     assert (light + 0.05) / (dark + 0.05) > 1.2
 
 

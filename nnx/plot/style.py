@@ -1,0 +1,119 @@
+"""What the pictures have in common: the figure, its axes and colours, and how it is saved."""
+
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from nnx.errors import BackendUnavailable, ConfigError
+
+TRAIN, VAL = "#0072B2", "#D55E00"  # blue and vermilion: told apart by colour-blind readers, and in grey
+COLOURS = (TRAIN, VAL, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+"""The palette of Okabe and Ito (2008), without its yellow, which is no line on white paper."""
+LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 3)), (0, (1, 3)))
+"""One kind of line for each colour: a picture in grey is read by these."""
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+MAP, GREYS = "viridis", "cividis"  # both grow lighter steadily: their order survives a black-and-white printer
+SUFFIXES = (".png", ".svg", ".pdf")
+
+
+class PlotUnavailable(BackendUnavailable):
+    """matplotlib is not installed."""
+
+
+def figure(
+    rows: int = 1, columns: int = 1, *, width: float = 4.4, height: float = 3.4, title: str = ""
+) -> tuple[Any, list[Any]]:
+    """A figure and its axes, row by row: ``figure, axes = style.figure(1, 2)``. No window, no global state.
+
+    Units: ``width`` and ``height`` of one panel, in inches.
+
+    Errors: ``PlotUnavailable`` without matplotlib.
+    """
+    made = figure_class()(figsize=(width * columns, height * rows), layout="constrained")
+    if title:
+        made.suptitle(title, fontsize="medium")
+    return made, list(made.subplots(rows, columns, squeeze=False).flat)
+
+
+def label(axes: Any, x: str, y: str, title: str = "", *, grid: bool = True) -> None:
+    """Names both axes, with their units, and takes away what carries no ink of its own."""
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    if title:
+        axes.set_title(title, fontsize="medium")
+    if grid:
+        axes.grid(alpha=0.3)
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+
+
+def line(number: int) -> dict[str, Any]:
+    """Colour, line and marker number ``number``, as keywords of ``axes.plot``.
+
+    >>> line(1)["color"], line(1)["linestyle"], line(1)["marker"]
+    ('#D55E00', '--', 's')
+    """
+    place = number % len(COLOURS)
+    return {"color": COLOURS[place], "linestyle": LINES[place], "marker": MARKERS[place], "linewidth": 1.5}
+
+
+def save(figure: Any, path: str | os.PathLike[str]) -> Path:
+    """Writes the figure as PNG, SVG or PDF by the name of ``path``; the same figure gives the same bytes.
+
+    Errors: ``ConfigError`` for another suffix, or a place that cannot be written.
+    """
+    file = checked(path)
+    from matplotlib import rc_context
+
+    stamps = {".png": {"Software": None}, ".svg": {"Date": None, "Creator": None}, ".pdf": {"CreationDate": None}}
+    with rc_context({"svg.hashsalt": "nnx", "svg.fonttype": "none", "pdf.fonttype": 42}):
+        try:
+            figure.savefig(file, dpi=150, metadata=stamps[file.suffix.lower()])
+        except OSError as error:
+            raise unwritable(file, error) from None
+    return file
+
+
+def checked(path: str | os.PathLike[str]) -> Path:
+    """The path, when it ends as a picture does.
+
+    Errors: ``ConfigError`` for another suffix.
+    """
+    file = Path(path)
+    if file.suffix.lower() not in SUFFIXES:
+        raise ConfigError(
+            "unknown kind of picture",
+            expected="a name that ends in .png, .svg or .pdf",
+            got=repr(str(path)),
+            fix=f"Name it {file.stem or 'picture'}.png.",
+        )
+    return file
+
+
+def unwritable(file: Path, error: OSError) -> ConfigError:
+    """The error for a place that cannot be written."""
+    return ConfigError(f"cannot write {file}: {error.strerror or error}", fix="Name a folder that can be written.")
+
+
+def shortened(names: Sequence[str], longest: int = 28) -> list[str]:
+    """Names that fit beside an axis: the middle of a long one is left out.
+
+    >>> shortened(["layers.0.weight"], 9)
+    ['laye…ight']
+    """
+    half = (longest - 1) // 2
+    return [name if len(name) <= longest else f"{name[: longest - 1 - half]}…{name[-half:]}" for name in names]
+
+
+def figure_class() -> Any:
+    """The Figure class of matplotlib: figures of their own, no window, no global state."""
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # it reports at length that it makes a cache
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise PlotUnavailable(
+            "matplotlib is not installed", fix='Run: python -m pip install "nnx-array[plot]"'
+        ) from None
+    return Figure
