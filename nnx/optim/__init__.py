@@ -12,7 +12,16 @@ from nnx.optim.cycles import CosineDecay, Linear, OneCycle, Warmup
 from nnx.optim.lbfgs import LBFGS
 from nnx.optim.penalty import penalize
 from nnx.optim.plateau import ReduceOnPlateau
-from nnx.optim.registry import OPTIMIZERS, SCHEDULES, from_config, parse_optimizer, parse_schedule
+from nnx.optim.rate import with_learning_rate
+from nnx.optim.registry import (
+    OPTIMIZERS,
+    SCHEDULES,
+    from_config,
+    parse_lbfgs,
+    parse_optimizer,
+    parse_plateau,
+    parse_schedule,
+)
 from nnx.optim.rmsprop import RMSprop
 from nnx.optim.schedules import Constant, ExponentialDecay, InverseDecay, InverseRootDecay, Schedule, StepDecay, Table
 from nnx.optim.sgd import SGD, SGDW
@@ -50,7 +59,10 @@ __all__ = [
     "clip_by_value",
     "from_config",
     "global_norm",
+    "parse_lbfgs",
     "parse_optimizer",
+    "parse_plateau",
     "parse_schedule",
     "penalize",
+    "with_learning_rate",
 ]

@@ -1,11 +1,11 @@
 """L-BFGS: quasi-Newton steps from the last m changes of parameters and gradients, for the whole batch at once."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, NamedTuple, Self
 
 from nnx import backends
-from nnx.errors import DivergedError
+from nnx.errors import ConfigError, DivergedError
 from nnx.optim import check
 from nnx.optim.config import Configured
 from nnx.optim.line_search import Point, strong_wolfe
@@ -14,6 +14,9 @@ from nnx.typing import Array
 Arrays = Mapping[str, Array]
 Objective = Callable[[dict[str, Array]], tuple[Any, Arrays]]
 """``params -> (loss, gradients)``, the same function every time it is called."""
+
+STUCK = "no step downhill: at the limit of the precision"
+"""Why it ends when the line search finds nothing lower."""
 
 
 class Minimum(NamedTuple):
@@ -33,8 +36,14 @@ class LBFGS(Configured):
 
     H is the two-loop recursion over the last ``history`` pairs s = Δx, y = Δg, started from γI with γ = sᵀy/yᵀy; a pair
     is kept if sᵀy > 10⁻¹⁰ ‖s‖‖y‖. The objective must be the same function at every call: the whole data set, and no draws
-    that change. Arrays of any backend; a handful of numbers goes to the host in each evaluation.
+    that change. Arrays of any backend; a handful of numbers goes to the host in each evaluation. A search that finds nothing
+    downhill is tried once more without the pairs, along −g. It has converged when every entry of the gradient is within
+    ``tolerance``.
 
+    ``penalties`` are added to the objective, value and gradient; ``chain(penalize(l2=1e-4), LBFGS())`` says the same.
+    ``nnx.fit`` takes it as an optimizer for the whole training set at once.
+
+    Errors: ``ConfigError`` for a setting out of range, and for a penalty without a value or with a kink (L1).
     Source: Nocedal (1980); Nocedal and Wright, Numerical Optimization (2nd ed.), Algorithms 7.4 and 7.5.
 
     >>> import numpy as np, nnx
@@ -49,27 +58,47 @@ class LBFGS(Configured):
     c1: float = 1e-4
     c2: float = 0.9
     evaluations: int = 25
+    tolerance: float = 1e-5
+    penalties: tuple[Any, ...] = ()
 
     def __post_init__(self) -> None:
         check.positive(self.history, name="history", where="LBFGS", example="10")
         check.fraction(self.c1, name="c1", where="LBFGS", example="1e-4")
         check.fraction(self.c2, name="c2", where="LBFGS", example="0.9")
         check.positive(self.evaluations, name="evaluations", where="LBFGS", example="25")
+        check.not_negative(self.tolerance, name="tolerance", where="LBFGS", example="1e-5")
+        for penalty in self.penalties:
+            _check_smooth(penalty)
+
+    def behind(self, transforms: tuple[Any, ...]) -> Self:
+        """The same with these penalties in its objective: what ``chain(*transforms, LBFGS())`` makes."""
+        return replace(self, penalties=(*transforms, *self.penalties))
 
     def init(self, params: Arrays) -> dict[str, Any]:
         """The state before the first step: no pairs, and nothing known of the objective."""
         return {"step": 0, "s": {}, "y": {}}
+
+    def evaluated(self, objective: Objective, state: dict[str, Any], params: Arrays) -> dict[str, Any]:
+        """The state with ``loss``, penalties included, and ``grads`` at ``params``, as :meth:`step` leaves them."""
+        loss, grads = self._evaluate(objective, dict(params))
+        return {**state, "loss": loss, "grads": dict(grads), "evaluations": state.get("evaluations", 0) + 1}
+
+    def converged(self, state: dict[str, Any]) -> bool:
+        """Whether every entry of the gradient is within the tolerance."""
+        return _largest(state["grads"]) <= self.tolerance
 
     def step(
         self, objective: Objective, state: dict[str, Any], params: Arrays
     ) -> tuple[dict[str, Array], dict[str, Any]]:
         """One iteration: direction, line search, and the new pair.
 
-        The new state has ``loss`` (a float) and ``grads`` at the new point, ``evaluations`` so far, and ``stuck``: whether no
-        step downhill could be found. ``DivergedError`` if the loss at the start is not finite.
+        The new state has ``loss`` (a float) and ``grads`` at the new point, the ``length`` t of the step, ``evaluations`` so
+        far, and ``stuck``: whether no step downhill could be found. ``DivergedError`` if the loss at the start is not finite.
         """
         params = dict(params)
-        loss, grads = (state["loss"], state["grads"]) if "grads" in state else _evaluate(objective, params)
+        if "grads" not in state:
+            state = self.evaluated(objective, state, params)
+        loss, grads = state["loss"], state["grads"]
         if not loss - loss == 0:
             raise DivergedError(
                 expected="a finite loss to start from", got=f"{loss}", where="LBFGS", fix="Start from other weights."
@@ -81,16 +110,19 @@ class LBFGS(Configured):
         def phi(t: float) -> Point:
             count[0] += 1
             there = {path: p + t * direction[path] for path, p in params.items()}
-            value, g = _evaluate(objective, there)
+            value, g = self._evaluate(objective, there)
             return Point(t, value, _host(_dot(g, direction)), (there, g))
 
         start = Point(0.0, loss, slope, (params, grads))
         found = strong_wolfe(phi, start, first, c1=self.c1, c2=self.c2, evaluations=self.evaluations)
+        evaluations = state["evaluations"] + count[0]
+        if found.t == 0.0 and state["s"]:
+            return self.step(objective, {**state, "s": {}, "y": {}, "evaluations": evaluations}, params)
         new, new_grads = found.extra
         s, y = self._remember(state, _minus(new, params), _minus(new_grads, grads))
         new_state = {
             "step": state["step"] + 1, "s": s, "y": y, "loss": found.value, "grads": dict(new_grads),
-            "evaluations": state.get("evaluations", 0 if "grads" in state else 1) + count[0], "stuck": found.t == 0.0,
+            "evaluations": evaluations, "length": found.t, "stuck": found.t == 0.0,
         }  # fmt: skip
         return new, new_state
 
@@ -100,32 +132,43 @@ class LBFGS(Configured):
         params: Arrays,
         *,
         iterations: int = 200,
-        tolerance: float = 1e-5,
+        tolerance: float | None = None,
         callback: Callable[[int, float], bool | None] | None = None,
     ) -> Minimum:
         """Step until every entry of the gradient is within ``tolerance``, or no step helps, or the iterations are over.
 
-        ``callback(iteration, loss)`` may end it by returning true.
+        ``tolerance`` is the optimizer's own unless it is given. ``callback(iteration, loss)`` may end it by returning true.
         """
-        params, state = dict(params), self.init(params)
-        loss, grads = _evaluate(objective, params)
-        state |= {"loss": loss, "grads": grads, "evaluations": 1}
+        if tolerance is not None:
+            return replace(self, tolerance=tolerance).minimize(
+                objective, params, iterations=iterations, callback=callback
+            )
+        params = dict(params)
+        state = self.evaluated(objective, self.init(params), params)
         reason = "out of iterations"
         for _ in range(iterations):
-            if _largest(state["grads"]) <= tolerance:
+            if self.converged(state):
                 reason = "converged"
                 break
             params, state = self.step(objective, state, params)
             if state["stuck"]:
-                reason = "no step downhill: at the limit of the precision"
+                reason = STUCK
                 break
             if callback is not None and callback(state["step"], state["loss"]):
                 reason = "the callback ended it"
                 break
-        gradient = _largest(state["grads"])
-        if gradient <= tolerance:
+        if self.converged(state):
             reason = "converged"
-        return Minimum(params, state["loss"], gradient, state["step"], state["evaluations"], reason)
+        return Minimum(params, state["loss"], _largest(state["grads"]), state["step"], state["evaluations"], reason)
+
+    def _evaluate(self, objective: Objective, params: dict[str, Array]) -> tuple[float, Arrays]:
+        """The loss as a float and the gradients, with the penalties."""
+        value, grads = objective(params)
+        loss = _host(value)
+        for penalty in self.penalties if params else ():
+            loss += _host(penalty.value(params))
+            grads, _ = penalty.transform(grads, {}, params)
+        return loss, grads
 
     def _descent(self, state: dict[str, Any], grads: Arrays) -> tuple[dict[str, Array], float]:
         """d = −H g and its slope gᵀd; steepest descent where H g does not lead down."""
@@ -160,9 +203,23 @@ class LBFGS(Configured):
         return old_s, old_y
 
 
-def _evaluate(objective: Objective, params: dict[str, Array]) -> tuple[float, Arrays]:
-    loss, grads = objective(params)
-    return _host(loss), grads
+def _check_smooth(penalty: Any) -> None:
+    """``ConfigError`` unless this is a term of the objective that has a gradient everywhere."""
+    name = getattr(penalty, "name", type(penalty).__name__)
+    if not hasattr(penalty, "value"):
+        raise ConfigError(
+            expected="penalties alone before L-BFGS: its line search needs the gradient of the loss as it is",
+            got=name,
+            where="LBFGS",
+            fix="Leave it away, or use Adam.",
+        )
+    if getattr(penalty, "l1", 0.0):
+        raise ConfigError(
+            expected="a smooth penalty: abs(w) has a kink at 0, where L-BFGS gets stuck",
+            got=f"l1={penalty.l1:g}",
+            where="LBFGS",
+            fix="Use l2, or Adam for l1.",
+        )
 
 
 def _dot(a: Arrays, b: Arrays) -> Array:

@@ -33,6 +33,10 @@ class penalize(GradientTransform):  # noqa: N801 (used as a verb: chain(penalize
         check.not_negative(self.l1, name="l1", where=self.name, example="1e-4")
         check_selection(self.applies_to, self.name)
 
+    def value(self, params: Arrays) -> Array:
+        """½ λ₂ Σ w² + λ₁ Σ abs(w), 0-d: the function whose gradient :meth:`transform` adds."""
+        return L2(self.l2, self.applies_to)(params) + L1(self.l1, self.applies_to)(params)
+
     def transform(self, grads: Arrays, state: State, params: Arrays) -> tuple[dict[str, Array], State]:
         new = dict(grads)
         for penalty in (L2(self.l2, self.applies_to), L1(self.l1, self.applies_to)):

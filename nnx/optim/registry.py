@@ -58,7 +58,7 @@ def parse_schedule(text: str, learning_rate: float) -> Schedule:
     """A schedule from a flag: ``name`` or ``name:key=value,key=value``; its α₀ is ``learning_rate``.
 
     ``warmup=5`` beside the settings of any schedule puts a linear warm-up of that length before it; a table is written as
-    ``table:10=0.01,20=0.001``.
+    ``table:10=0.01,20=0.001``. ``plateau`` is constant: what lowers it while it trains is :func:`parse_plateau` of the same text.
 
     >>> parse_schedule("step:every=20,factor=0.5", 0.1).bind(100)(2000)
     0.05
@@ -69,8 +69,12 @@ def parse_schedule(text: str, learning_rate: float) -> Schedule:
     """
     where = f"schedule {text!r}"
     name, settings = _parse(text, where)
-    if name not in SCHEDULES or name == "warmup":
-        build({key: kind for key, kind in SCHEDULES.items() if key != "warmup"}, {"type": name}, where)
+    if (name not in SCHEDULES and name != "plateau") or name == "warmup":
+        known = {key: kind for key, kind in SCHEDULES.items() if key != "warmup"}
+        build({**known, "plateau": ReduceOnPlateau}, {"type": name}, where)
+    if name == "plateau":
+        parse_plateau(text)
+        name, settings = "constant", {key: value for key, value in settings.items() if key == "warmup"}
     if name == "table":
         rates = sorted((key, value) for key, value in settings.items() if isinstance(key, (int, float)))
         settings = {key: value for key, value in settings.items() if isinstance(key, str)} | {"rates": tuple(rates)}
@@ -90,6 +94,41 @@ def parse_schedule(text: str, learning_rate: float) -> Schedule:
     return Warmup(schedule, length=warmup, per=schedule.per, steps_per_epoch=schedule.steps_per_epoch)
 
 
+def parse_plateau(text: str) -> ReduceOnPlateau | None:
+    """What ``plateau:factor=0.5,patience=5`` says; ``None`` for the text of any other schedule.
+
+    >>> parse_plateau("plateau:factor=0.5,patience=5,warmup=3").patience
+    5
+
+    Raises ``ConfigError`` for an unknown key, and for a value out of range.
+    """
+    where = f"schedule {text!r}"
+    if text.strip().partition(":")[0].strip() != "plateau":
+        return None
+    name, settings = _parse(text, where)
+    settings.pop("warmup", None)
+    if "mode" in settings:
+        raise ConfigError("the mode follows from what is watched", got=text, where=where, fix="Leave mode away.")
+    plateau: ReduceOnPlateau = build({name: ReduceOnPlateau}, {"type": name, **settings}, where)
+    return plateau
+
+
+def parse_lbfgs(text: str) -> LBFGS:
+    """L-BFGS from a flag: ``lbfgs`` or ``lbfgs:history=20,tolerance=1e-6``.
+
+    >>> parse_lbfgs("lbfgs:history=20").history
+    20
+
+    Raises ``ConfigError`` for another name, an unknown key, and a value out of range.
+    """
+    where = f"optimizer {text!r}"
+    name, settings = _parse(text, where)
+    if "penalties" in settings:
+        raise ConfigError("penalties are settings of their own", got=text, where=where, fix="Use --l2.")
+    optimizer: LBFGS = build({"lbfgs": LBFGS}, {"type": name, **settings}, where)
+    return optimizer
+
+
 def parse_optimizer(text: str, learning_rate: float | Schedule) -> Optimizer:
     """An optimizer from a flag: ``adam`` or ``sgd:momentum=0.9,nesterov=true``, with this learning rate or schedule.
 
@@ -103,6 +142,14 @@ def parse_optimizer(text: str, learning_rate: float | Schedule) -> Optimizer:
     if "learning_rate" in settings:
         raise ConfigError(
             "learning_rate is given twice", expected="it as the learning rate", got=text, where=where, fix="Use --lr."
+        )
+    if name not in OPTIMIZERS:
+        build({**OPTIMIZERS, "lbfgs": LBFGS}, {"type": name}, where)
+        raise ConfigError(
+            expected="an optimizer with a learning rate",
+            got=text,
+            where=where,
+            fix="Use nnx.optim.LBFGS or parse_lbfgs.",
         )
     optimizer: Optimizer = build(OPTIMIZERS, {"type": name, "learning_rate": learning_rate, **settings}, where)
     return optimizer

@@ -1,11 +1,12 @@
 """Gradient transforms, and ``chain``: what is done to the gradients before an optimizer takes them."""
 
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, overload
 
 from nnx.errors import ConfigError, StateError
 from nnx.optim.base import Arrays, Optimizer, State, need
 from nnx.optim.config import Configured
+from nnx.optim.lbfgs import LBFGS
 from nnx.typing import Array
 
 
@@ -73,8 +74,14 @@ class Chain(Optimizer):
         return [state.get(str(index), {}) for index in range(count + 1)]
 
 
-def chain(*links: Any) -> Chain:
+@overload
+def chain(*links: *tuple[*tuple[GradientTransform, ...], LBFGS]) -> LBFGS: ...
+@overload
+def chain(*links: Any) -> Chain: ...
+def chain(*links: Any) -> Chain | LBFGS:
     """An optimizer that passes the gradients through transforms first: ``chain(clip_by_global_norm(1.0), Adam(1e-3))``.
+
+    Before ``LBFGS`` only penalties make sense: they become a part of its objective, and an ``LBFGS`` comes back.
 
     >>> from nnx.optim import SGD, clip_by_value
     >>> import numpy as np
@@ -91,4 +98,6 @@ def chain(*links: Any) -> Chain:
             where="chain",
             fix="Write chain(clip_by_global_norm(1.0), Adam(1e-3)).",
         )
+    if isinstance(links[-1], LBFGS):
+        return links[-1].behind(links[:-1])
     return Chain(links[:-1], links[-1])

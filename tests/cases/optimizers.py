@@ -348,5 +348,8 @@ TESTED_APART: dict[str, str] = {
     "from_config": "test_config.py::test_settings_survive_json",
     "parse_schedule": "test_config.py::test_schedules_from_flags",
     "parse_optimizer": "test_config.py::test_optimizers_from_flags",
+    "parse_lbfgs": "test_config.py::test_lbfgs_from_flags",
+    "parse_plateau": "test_config.py::test_plateau_from_flags",
+    "with_learning_rate": "test_contract.py::test_another_rate_with_the_same_state",
 }
 """Public names that are no row of the tables above, and the test of each."""

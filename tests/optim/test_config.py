@@ -62,6 +62,11 @@ wholes = st.one_of(
         patience=st.integers(0, 20),
         mode=st.sampled_from(["min", "max"]),
     ),
+    st.builds(
+        lambda history, strength: optim.chain(optim.penalize(l2=strength), optim.LBFGS(history=history)),
+        st.integers(1, 30),
+        positive,
+    ),
 )
 
 
@@ -172,6 +177,42 @@ def test_optimizers_from_flags() -> None:
         optim.parse_optimizer("adam:beta=0.9", 0.1)
     with pytest.raises(errors.ConfigError, match="learning_rate is given twice"):
         optim.parse_optimizer("adam:learning_rate=0.9", 0.1)
+
+
+def test_lbfgs_from_flags() -> None:
+    assert optim.parse_lbfgs("lbfgs") == optim.LBFGS()
+    assert optim.parse_lbfgs("lbfgs:history=20,tolerance=0") == optim.LBFGS(history=20, tolerance=0)
+    for text, sentence in {
+        "adam": r"optimizer 'adam': unknown type, expected one of lbfgs",
+        "lbfgs:histry=2": r"lbfgs has no setting 'histry'.* Did you mean history\?",
+        "lbfgs:tolerance=-1": r"LBFGS: tolerance is out of range, expected a number >= 0",
+        "lbfgs:penalties=2": r"penalties are settings of their own",
+    }.items():
+        with pytest.raises(errors.ConfigError, match=sentence):
+            optim.parse_lbfgs(text)
+    with pytest.raises(errors.ConfigError, match=r"expected an optimizer with a learning rate, got lbfgs"):
+        optim.parse_optimizer("lbfgs", 0.1)
+    with pytest.raises(errors.ConfigError, match=r"Did you mean lbfgs\?"):
+        optim.parse_optimizer("lbfg", 0.1)
+
+
+def test_plateau_from_flags() -> None:
+    text = "plateau:factor=0.5,patience=5"
+    assert optim.parse_plateau(text) == optim.ReduceOnPlateau(factor=0.5, patience=5)
+    assert optim.parse_schedule(text, 0.1) == optim.Constant(0.1)
+    assert optim.parse_plateau("plateau:warmup=3") == optim.ReduceOnPlateau()
+    assert optim.parse_schedule("plateau:warmup=3", 0.1) == optim.Warmup(optim.Constant(0.1), length=3)
+    assert optim.parse_plateau("step:every=3") is None
+    for text, sentence in {
+        "plateau:factr=2": r"schedule 'plateau:factr=2': plateau has no setting 'factr'.* Did you mean factor\?",
+        "plateau:factor=2": r"ReduceOnPlateau: factor is out of range",
+        "plateau:mode=max": r"the mode follows from what is watched",
+    }.items():
+        for parse in (optim.parse_plateau, lambda text: optim.parse_schedule(text, 0.1)):
+            with pytest.raises(errors.ConfigError, match=sentence):
+                parse(text)
+    with pytest.raises(errors.ConfigError, match=r"Did you mean plateau\?"):
+        optim.parse_schedule("platau", 0.1)
 
 
 def test_the_registry_holds_every_optimizer_and_schedule() -> None:

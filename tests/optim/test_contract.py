@@ -263,3 +263,18 @@ def test_steps_can_be_differentiated(name: str, backend: Any) -> None:
             there[index] += h
             ends.append(after_two_steps(there))
         assert slope[index] == pytest.approx((ends[0] - ends[1]) / 2e-6, rel=1e-6, abs=1e-8)
+
+
+def test_another_rate_with_the_same_state() -> None:
+    params = parameters()
+    made = optim.Constrained(optim.chain(optim.clip_by_value(1.0), optim.Adam(0.5)), max_norm=3.0)
+    params, state = made.update(gradient(params), made.init(params), params)
+    other = optim.with_learning_rate(made, 0.01)
+    assert other.rate(state) == 0.01
+    by_factor = made.update(gradient(params), made.with_rate_factor(state, 0.01 / 0.5), params)[0]
+    for path, array in other.update(gradient(params), state, params)[0].items():
+        assert_agrees(array, by_factor[path], rtol=1e-12)
+    with pytest.raises(errors.ConfigError, match=r"learning_rate is out of range, expected a number > 0, got -1"):
+        optim.with_learning_rate(made, -1)
+    with pytest.raises(errors.ConfigError, match=r"expected an optimizer with a learning rate, got LBFGS"):
+        optim.with_learning_rate(optim.LBFGS(), 0.1)  # type: ignore[arg-type]

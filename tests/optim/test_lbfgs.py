@@ -63,6 +63,46 @@ def test_logistic_regression_within_scipys_iterations(backend):
     assert found.iterations <= 1.5 * scipy_iterations(on(x, y), np.zeros(12), 1e-7)
 
 
+def test_penalties_belong_to_the_objective(backend):
+    x, y = logistic_data()
+
+    def on(x, y, strength):
+        def loss(params):
+            w = params["x"]
+            xp = nnx.namespace(w)
+            return nnx.losses.binary_cross_entropy(x @ w, y) + 0.5 * strength * xp.sum(w * w)
+
+        return nnx.value_and_grad(loss)
+
+    optimize = pytest.importorskip("scipy.optimize", reason="needs scipy")
+    whole = on(x, y, 1e-2)
+    options = {"gtol": 1e-10, "ftol": 0.0, "maxiter": 10_000}
+    outside = optimize.minimize(
+        lambda v: tuple(map(np.asarray, (whole({"x": v})[0], whole({"x": v})[1]["x"]))),
+        np.zeros(12), jac=True, method="L-BFGS-B", options=options,
+    )  # fmt: skip
+    optimizer = nnx.optim.chain(nnx.optim.penalize(l2=1e-2, applies_to="all"), LBFGS(tolerance=1e-8))
+    assert isinstance(optimizer, LBFGS)
+    found = optimizer.minimize(on(backend.asarray(x), backend.asarray(y), 0.0), {"x": backend.asarray(np.zeros(12))})
+    assert found.reason == "converged"
+    assert found.loss == pytest.approx(outside.fun, rel=1e-12)
+    np.testing.assert_allclose(backend.to_numpy(found.params["x"]), outside.x, atol=1e-6)
+
+
+def test_without_a_step_downhill_it_forgets_its_pairs_and_tries_again():
+    """Pairs of another function point uphill at a kink: along −g there is still something lower."""
+    objective = nnx.value_and_grad(lambda p: nnx.namespace(p["x"]).sum(p["x"] * p["x"]))
+    optimizer, params = LBFGS(evaluations=1), {"x": np.asarray([1.0, 1e-3])}
+    state = optimizer.init(params) | {
+        "s": {"0": {"x": np.asarray([1e9, 0.0])}}, "y": {"0": {"x": np.asarray([1e-9, 0.0])}}
+    }  # fmt: skip
+    _, state = optimizer.step(objective, state, params)
+    assert not state["stuck"]
+    assert state["loss"] < 1.0
+    assert list(state["s"]) in ([], ["0"])
+    assert state["evaluations"] > 2
+
+
 def test_a_quadratic_takes_about_as_many_steps_as_it_has_dimensions():
     scales = np.asarray([1.0, 4.0, 9.0, 16.0])
     objective = nnx.value_and_grad(lambda p: nnx.namespace(p["x"]).sum(scales * (p["x"] - 2.0) ** 2))
@@ -113,6 +153,10 @@ def test_arguments_stay_untouched():
 def test_errors():
     with pytest.raises(ConfigError, match=r"LBFGS: history is out of range, expected a number > 0, got 0"):
         LBFGS(history=0)
+    with pytest.raises(ConfigError, match=r"LBFGS: expected penalties alone before L-BFGS.*got clip_by_value"):
+        nnx.optim.chain(nnx.optim.clip_by_value(1.0), LBFGS())
+    with pytest.raises(ConfigError, match=r"kink at 0.*got l1=0.1. Use l2, or Adam for l1"):
+        nnx.optim.chain(nnx.optim.penalize(l1=0.1), LBFGS())
     bad = nnx.value_and_grad(lambda p: nnx.namespace(p["x"]).sum(p["x"] * math.nan))
     with pytest.raises(DivergedError, match="expected a finite loss to start from, got nan"):
         LBFGS().step(bad, LBFGS().init({"x": np.ones(2)}), {"x": np.ones(2)})
