@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nnx.backends import portable
+from nnx.backends.program import replay
 from nnx.errors import DtypeError, MixedArraysError, NnxError, TracingError
 from nnx.typing import Array, Namespace
 
@@ -73,9 +74,14 @@ class Backend:
     put: Callable[..., Array] = portable.put
     windows: Callable[..., Array] = portable.windows
     fold: Callable[..., Array] = portable.fold
+    pool: Callable[..., tuple[Array, Array]] = portable.pool
+    unpool: Callable[..., Array] = portable.unpool
     random_words: Callable[[tuple[int, int], int], Array] = portable.random_words
     erf: Callable[[Namespace, Array], Array] = portable.erf
     fuse: Callable[[Callable[..., Any]], Callable[..., Any]] = portable.fuse
+    assemble: Callable[..., Callable[..., list[Array]]] = replay
+    jit: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None
+    """A compiler of whole functions that the library brings; without one, they are recorded and assembled."""
 
     def __repr__(self) -> str:
         return f"<Backend {self.spec}>"

@@ -3,8 +3,9 @@
 from nnx.backends.portable.erf import erf
 from nnx.backends.portable.fuse import fuse
 from nnx.backends.portable.philox import random_words
+from nnx.backends.portable.pool import pool, unpool
 from nnx.backends.portable.put import put
 from nnx.backends.portable.scatter_add import scatter_add
 from nnx.backends.portable.windows import fold, windows
 
-__all__ = ["erf", "fold", "fuse", "put", "random_words", "scatter_add", "windows"]
+__all__ = ["erf", "fold", "fuse", "pool", "put", "random_words", "scatter_add", "unpool", "windows"]

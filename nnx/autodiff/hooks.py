@@ -7,10 +7,13 @@ its derivative, which is again made of these hooks and the standard.
 import math
 from typing import Any
 
+from array_api_compat import device
+
 from nnx import backends
 from nnx.autodiff.namespace import Namespace
 from nnx.autodiff.primitive import Primitive
 from nnx.autodiff.tensor import bare_key
+from nnx.backends.portable.windows import places
 from nnx.typing import Array
 from nnx.typing import Namespace as Module
 
@@ -63,6 +66,39 @@ def _fold_back(xp: Module, needs: Any, saved: Any, g: Array) -> Any:
 
 windows = Primitive(_windows, _windows_back)
 fold = Primitive(_fold, _fold_back)
+
+
+# unpool and pick: g put to where the largest values had stood, and the values read there; adjoint to each other
+def _unpool(xp: Module, g: Array, *, place: Array, spatial: Any, **options: Any) -> tuple[Array, Any]:
+    saved = (spatial, {"place": place, **options})
+    if isinstance(xp, Namespace):
+        return unpool(g, place=place, spatial=spatial, **options), saved
+    return backends.over(xp).unpool(xp, g, place, spatial, **options), saved
+
+
+def _pick(xp: Module, x: Array, *, place: Array, spatial: Any, kernel: Any, **options: Any) -> tuple[Array, Any]:
+    saved = (spatial, {"place": place, "kernel": kernel, **options})
+    if isinstance(xp, Namespace):
+        return pick(x, place=place, spatial=spatial, kernel=kernel, **options), saved
+    slots = places(tuple(place.shape[1:-1]), kernel, **options)
+    total = xp.zeros(place.shape, dtype=x.dtype, device=device(x))
+    for k, slot in enumerate(slots):
+        total = xp.where(place == k, x[slot], total)
+    return total, saved
+
+
+def _unpool_back(xp: Module, needs: Any, saved: Any, g: Array) -> Any:
+    spatial, options = saved
+    return (pick(g, spatial=spatial, **options),)
+
+
+def _pick_back(xp: Module, needs: Any, saved: Any, g: Array) -> Any:
+    spatial, options = saved
+    return (unpool(g, spatial=spatial, **options),)
+
+
+unpool = Primitive(_unpool, _unpool_back)
+pick = Primitive(_pick, _pick_back)
 
 
 # erf(x) = 2/√π ∫₀ˣ exp(−t²) dt

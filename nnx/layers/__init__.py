@@ -1,6 +1,7 @@
 """Modules: plain objects whose arrays have names. One idea per file."""
 
 from nnx.layers.activation import ELU, GELU, LeakyReLU, Maxout, ReLU, Sigmoid, SiLU, Softmax, Softplus, Tanh
+from nnx.layers.convolution import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
 from nnx.layers.dropout import Dropout
 from nnx.layers.flatten import Flatten
 from nnx.layers.linear import Linear
@@ -9,19 +10,32 @@ from nnx.layers.normalization import BatchNorm
 from nnx.layers.observing import observing
 from nnx.layers.parameter import Buffer, Parameter
 from nnx.layers.pca import PCA
+from nnx.layers.pooling import (
+    AdaptiveAvgPool1d,
+    AdaptiveAvgPool2d,
+    AvgPool1d,
+    AvgPool2d,
+    GlobalAvgPool,
+    MaxPool1d,
+    MaxPool2d,
+)
 from nnx.layers.preparation import MinMaxScale, Preparation, Standardize
+from nnx.layers.reshape import Reshape
 from nnx.layers.sequential import Sequential
 from nnx.layers.training import Pass, current_pass, training
 from nnx.layers.unstandardize import Unstandardize
 
 LAYERS = (
-    BatchNorm, Dropout, ELU, Flatten, GELU, LeakyReLU, Linear, Maxout, MinMaxScale, PCA, ReLU, Sequential, SiLU, Sigmoid,
-    Softmax, Softplus, Standardize, Tanh, Unstandardize,
+    AdaptiveAvgPool1d, AdaptiveAvgPool2d, AvgPool1d, AvgPool2d, BatchNorm, Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d,
+    Dropout, ELU, Flatten, GELU, GlobalAvgPool, LeakyReLU, Linear, MaxPool1d, MaxPool2d, Maxout, MinMaxScale, PCA, ReLU,
+    Reshape, Sequential, SiLU, Sigmoid, Softmax, Softplus, Standardize, Tanh, Unstandardize,
 )  # fmt: skip
 """Every layer: what a model file may ask for by name."""
 
 __all__ = [
-    "LAYERS", "BatchNorm", "Buffer", "Dropout", "ELU", "Flatten", "GELU", "LeakyReLU", "Linear", "Maxout",
-    "MinMaxScale", "Module", "PCA", "Parameter", "Pass", "Preparation", "ReLU", "Sequential", "SiLU", "Sigmoid", "Softmax",
-    "Softplus", "Standardize", "Tanh", "Unstandardize", "current_pass", "observing", "training",
+    "LAYERS", "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AvgPool1d", "AvgPool2d", "BatchNorm", "Buffer", "Conv1d", "Conv2d",
+    "ConvTranspose1d", "ConvTranspose2d", "Dropout", "ELU", "Flatten", "GELU", "GlobalAvgPool", "LeakyReLU", "Linear",
+    "MaxPool1d", "MaxPool2d", "Maxout", "MinMaxScale", "Module", "PCA", "Parameter", "Pass", "Preparation", "ReLU", "Reshape",
+    "Sequential", "SiLU", "Sigmoid", "Softmax", "Softplus", "Standardize", "Tanh", "Unstandardize", "current_pass",
+    "observing", "training",
 ]  # fmt: skip
