@@ -23,18 +23,25 @@ class PlotUnavailable(BackendUnavailable):
 
 
 def figure(
-    rows: int = 1, columns: int = 1, *, width: float = 4.4, height: float = 3.4, title: str = ""
+    rows: int = 1,
+    columns: int = 1,
+    *,
+    width: float = 4.4,
+    height: float = 3.4,
+    title: str = "",
+    solid: Sequence[int] = (),
 ) -> tuple[Any, list[Any]]:
     """A figure and its axes, row by row: ``figure, axes = style.figure(1, 2)``. No window, no global state.
 
-    Units: ``width`` and ``height`` of one panel, in inches.
+    Units: ``width`` and ``height`` of one panel, in inches. The panels numbered in ``solid`` have three dimensions.
 
     Errors: ``PlotUnavailable`` without matplotlib.
     """
     made = figure_class()(figsize=(width * columns, height * rows), layout="constrained")
     if title:
         made.suptitle(title, fontsize="medium")
-    return made, list(made.subplots(rows, columns, squeeze=False).flat)
+    kinds = [{"projection": "3d"} if number in solid else {} for number in range(rows * columns)]
+    return made, [made.add_subplot(rows, columns, number + 1, **kind) for number, kind in enumerate(kinds)]
 
 
 def label(axes: Any, x: str, y: str, title: str = "", *, grid: bool = True) -> None:
@@ -74,6 +81,19 @@ def save(figure: Any, path: str | os.PathLike[str]) -> Path:
         except OSError as error:
             raise unwritable(file, error) from None
     return file
+
+
+def ready(path: str | os.PathLike[str] | None) -> None:
+    """Sees to it, before anything is computed, that a picture can be drawn and written there; ``None`` asks for none.
+
+    Errors: ``PlotUnavailable`` without matplotlib, ``ConfigError`` for another suffix or a folder that is not there.
+    """
+    if path is None:
+        return
+    folder = checked(path).parent
+    figure_class()
+    if not folder.is_dir():
+        raise ConfigError(f"there is no folder {folder}", where=str(path), fix="Make it first, or name another.")
 
 
 def checked(path: str | os.PathLike[str]) -> Path:

@@ -9,6 +9,7 @@ from nnx.layers import Module
 from nnx.train.record import Record, score
 
 METRICS, MODEL = "metrics.jsonl", "model.safetensors"
+STATISTICS, SNAPSHOTS = "statistics.jsonl", "snapshots.safetensors"
 """The files of a run's directory."""
 
 
