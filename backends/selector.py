@@ -86,7 +86,8 @@ def over(xp: Namespace) -> Backend:
         return _by_namespace[xp.__name__]
     except KeyError:
         name = _NAMESPACES.get(xp.__name__)
-        _by_namespace[xp.__name__] = get(name) if name else _generic(xp)
+        told = getattr(xp, "__nnx_backend__", None)  # a recording namespace says itself whose it is
+        _by_namespace[xp.__name__] = get(name) if name else told or _generic(xp)
         return _by_namespace[xp.__name__]
 
 

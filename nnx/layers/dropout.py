@@ -31,5 +31,5 @@ class Dropout(Module):
         if this is None or self.p == 0:
             return x
         backend = backends.of(value_of(x))
-        keep = random.bernoulli(this.key("dropout", self), 1 - self.p, tuple(x.shape), backend)
+        keep = this.draw("dropout", self, random.bernoulli, 1 - self.p, tuple(x.shape), backend)
         return ops.dropout(x, keep, self.p)

@@ -299,6 +299,7 @@ class Module:
                 got=", ".join(unknown),
                 fix="Freeze a part by model.layers[0].freeze('weight'), or the whole by model.freeze().",
             )
+        _structure[0] += 1
         for _, module in [("", self)] if names else self.modules():
             chosen = frozenset(names or module._declared)
             module.__dict__["_frozen"] = module._frozen | chosen if frozen else module._frozen - chosen

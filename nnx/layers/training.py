@@ -5,11 +5,11 @@ outside, every call is inference. New values of buffers are collected by the pas
 block ends without an error, so what happens inside stays a pure function of (parameters, buffers, batch, seed, step).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from nnx import random
 from nnx.autodiff.tensor import value_of
@@ -19,18 +19,45 @@ Module = Any
 """A module: this file stands below the class."""
 
 
-class Pass:
-    """One training pass: the seed and step that its draws are keyed by, and the buffers it has computed anew."""
+class Draw(NamedTuple):
+    """One draw of a pass: ``function(key, *args)`` with the key of (seed, purpose, path, step)."""
 
-    def __init__(self, seed: int, step: int) -> None:
-        self.seed, self.step = seed, step
+    purpose: str
+    path: str
+    function: Callable[..., Array]
+    args: tuple[Any, ...]
+
+    def at(self, seed: int, step: int) -> Array:
+        """What it gives in this step."""
+        return self.function(random.key(seed, self.purpose, self.path, step), *self.args)
+
+
+class Pass:
+    """One training pass: the seed and step that its draws are keyed by, and the buffers it has computed anew.
+
+    ``draws`` are those made so far, by purpose and path. ``drawn`` may give their values beforehand: so a compiled step
+    gets as inputs what differs from step to step.
+    """
+
+    def __init__(self, seed: int, step: int, drawn: Mapping[tuple[str, str], Array] | None = None) -> None:
+        self.seed, self.step, self.drawn = seed, step, drawn
+        self.draws: dict[tuple[str, str], Draw] = {}
+        self.keys = 0
+        """How many keys were handed out: draws that are not known here."""
         self._updates: dict[tuple[int, str], tuple[Module, str, str, list[Array]]] = {}
 
     def key(self, purpose: str, module: Module) -> random.Key:
-        """The key of the next draw of this module: one for each call of it within the pass."""
-        path = module._path
-        number = _count((purpose, path))
-        return random.key(self.seed, purpose, f"{path}#{number}" if number else path, self.step)
+        """The key of the next draw of this module: one for each call of it within the pass. Better :meth:`draw`."""
+        self.keys += 1
+        return random.key(self.seed, purpose, _numbered(purpose, module), self.step)
+
+    def draw(self, purpose: str, module: Module, function: Callable[..., Array], *args: Any) -> Array:
+        """``function(key, *args)`` with the key of the next draw of this module, e.g. ``nnx.random.bernoulli``."""
+        path = _numbered(purpose, module)
+        if self.drawn is not None:
+            return self.drawn[purpose, path]
+        made = self.draws[purpose, path] = Draw(purpose, path, function, args)
+        return made.at(self.seed, self.step)
 
     def buffer(self, module: Module, name: str) -> Array:
         """The value of a buffer to build on, without its derivative: the last one of this pass, else the module's."""
@@ -64,6 +91,12 @@ _pass: ContextVar[Pass | None] = ContextVar("nnx_training_pass", default=None)
 _counts: ContextVar[Mapping[Any, int]] = ContextVar("nnx_draw_counts", default=MappingProxyType({}))
 
 
+def _numbered(purpose: str, module: Module) -> str:
+    """The module's path, with a number from its second draw on."""
+    number = _count((purpose, module._path))
+    return f"{module._path}#{number}" if number else module._path
+
+
 def _count(what: Any) -> int:
     """How often this was counted before in the pass."""
     counts = _counts.get()
@@ -88,11 +121,13 @@ def inference() -> Iterator[None]:
 
 
 @contextmanager
-def training(seed: int = 0, step: int = 0, *, write_back: bool = True) -> Iterator[Pass]:
+def training(
+    seed: int = 0, step: int = 0, *, write_back: bool = True, drawn: Mapping[tuple[str, str], Array] | None = None
+) -> Iterator[Pass]:
     """Calls of modules inside are training calls, with draws keyed by (seed, step).
 
     Without ``write_back`` the new buffers stay in ``pass.buffers`` and the model keeps its old ones. Blocks nest; the
-    innermost counts. Each thread has its own.
+    innermost counts. Each thread has its own. ``drawn`` gives draws by (purpose, path) instead of the generator.
 
     >>> import numpy as np, nnx
     >>> layer, x = nnx.Dropout(0.5), np.ones((1, 6))
@@ -102,7 +137,7 @@ def training(seed: int = 0, step: int = 0, *, write_back: bool = True) -> Iterat
     ...     np.unique(layer(x))
     array([0., 2.])
     """
-    this = Pass(seed, step)
+    this = Pass(seed, step, drawn)
     tokens = _pass.set(this), _counts.set(MappingProxyType({}))
     try:
         yield this

@@ -1,0 +1,226 @@
+"""A program of NumPy calls that writes into arrays of its own: nothing is allocated while it runs, and views are made once.
+
+The calls are those of the plain replay with an ``out`` argument, so the bits are the same. What a result needs for
+as long as it is needed is a buffer; a buffer whose array is not needed any more is given to the next that fits. Results that
+leave the program are made anew at each run, except the ``borrowed`` ones: those are valid until the next run.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from nnx.backends.program import Call, Program, Source, Value, needed, values_in
+from nnx.typing import Array
+
+UFUNCS: dict[str, Any] = {
+    "add": np.add, "subtract": np.subtract, "multiply": np.multiply, "divide": np.true_divide, "negative": np.negative,
+    "maximum": np.maximum, "minimum": np.minimum, "abs": np.abs, "exp": np.exp, "expm1": np.expm1, "log": np.log,
+    "log1p": np.log1p, "sqrt": np.sqrt, "square": np.square, "tanh": np.tanh, "matmul": np.matmul, "equal": np.equal,
+    "not_equal": np.not_equal, "less": np.less, "less_equal": np.less_equal, "greater": np.greater,
+    "greater_equal": np.greater_equal, "logical_and": np.logical_and, "logical_or": np.logical_or,
+    "logical_not": np.logical_not, "bitwise_and": np.bitwise_and, "bitwise_or": np.bitwise_or, "isfinite": np.isfinite,
+    "sign": np.sign, "bitwise_invert": np.invert,
+}  # fmt: skip
+"""By the standard's name, what NumPy's namespace calls for it; each takes its output as its last positional argument."""
+
+REDUCTIONS = {"sum": np.add, "max": np.maximum, "min": np.minimum, "prod": np.multiply}
+
+VIEWS = {
+    "reshape", "matrix_transpose", "permute_dims", "expand_dims", "squeeze", "broadcast_to", "flip", "moveaxis", "getitem",
+}  # fmt: skip
+"""They may give a view of their first argument; whether they did is looked at."""
+
+
+def assemble(program: Program, borrowed: Sequence[int] = ()) -> Callable[..., list[Array]]:
+    """The program as a function of the input arrays. ``borrowed``: positions of outputs that stay in the program's buffers."""
+    return _Assembly(program, borrowed).run()
+
+
+class _Buffer:
+    """Memory of the program, and the last call that looks at it."""
+
+    def __init__(self, array: np.ndarray, last: int) -> None:
+        self.array, self.last = array, last
+
+
+class _Assembly:
+    """Written call by call: each value is a static array (in a buffer, or a view of one) or a variable of the run."""
+
+    def __init__(self, program: Program, borrowed: Sequence[int]) -> None:
+        self.program, self.calls = program, needed(program)
+        self.source = Source()
+        self.names = {value.number: f"v{value.number}" for value in program.inputs}
+        self.static: dict[int, np.ndarray] = {}
+        self.root: dict[int, _Buffer] = {}
+        self.free: dict[tuple[Any, int], list[np.ndarray]] = {}
+        outputs = program.outputs
+        self.borrowed = {outputs[i].number for i in borrowed if type(outputs[i]) is Value}
+        self.leaving = {v.number for v in values_in(outputs)} - self.borrowed
+        self.last = self._lifetimes()
+
+    def _lifetimes(self) -> dict[int, int]:
+        """The last call that needs each value, or a view of it: found backwards."""
+        last: dict[int, int] = {value.number: len(self.calls) for value in values_in(self.program.outputs)}
+        for index in range(len(self.calls) - 1, -1, -1):
+            call = self.calls[index]
+            outs = [value.number for value in values_in(call.out)]
+            until = max([index, *(last.get(number, index) for number in outs)])
+            for value in values_in((call.args, call.kwargs)):
+                at = until if call.name in VIEWS else index
+                last[value.number] = max(last.get(value.number, 0), at)
+        return last
+
+    def run(self) -> Callable[..., list[Array]]:
+        """The whole as one function."""
+        for index, call in enumerate(self.calls):
+            if not (self._view(call) or self._ufunc(call, index) or self._reduction(call, index) or self._copy(call, index)):
+                self._plain(call)
+            self._release(index)
+        results = [self._result(value) for value in self.program.outputs]
+        arguments = [f"v{value.number}" for value in self.program.inputs]
+        return self.source.function(arguments, f"[{', '.join(results)}]")
+
+    # the ways to make a value ----------------------------------------------------------------------------------------
+    def _view(self, call: Call) -> bool:
+        """A view of a buffer is made now, once; of anything else, at each run."""
+        if call.name not in VIEWS or type(call.args[0]) is not Value or len(values_in((call.args, call.kwargs))) != 1:
+            return False
+        number = call.args[0].number
+        source = self.static.get(number)
+        if source is None:
+            return self._transpose(call)
+        made = call.function(source, *call.args[1:], **call.kwargs)
+        if not np.may_share_memory(made, source) or not isinstance(made, np.ndarray):
+            return False
+        self._is(call.out, made, self.root[number])
+        return True
+
+    def _transpose(self, call: Call) -> bool:
+        """The transpose of a variable: an attribute is found faster than a function is called."""
+        if call.name != "matrix_transpose" or len(call.out.shape) != 2:
+            return False
+        self._line(call.out, f"{self.names[call.args[0].number]}.T")
+        return True
+
+    def _ufunc(self, call: Call, index: int) -> bool:
+        if call.name not in UFUNCS or call.kwargs or type(call.out) is not Value:
+            return False
+        arguments = [self._operand(arg, call) for arg in call.args]
+        if call.out.number in self.leaving:
+            self._line(call.out, f"{self.source.name(UFUNCS[call.name])}({', '.join(arguments)})")
+        else:
+            place = self._place(call, index, in_place=call.name != "matmul")
+            self.source.lines.append(f"{self.source.name(UFUNCS[call.name])}({', '.join([*arguments, place])})")
+        return True
+
+    def _reduction(self, call: Call, index: int) -> bool:
+        """Σ, max, min, Π; the mean as NumPy's own: the sum, divided by the count."""
+        options = dict(call.kwargs)
+        if len(call.args) != 1 or type(call.out) is not Value or call.out.number in self.leaving:
+            return False
+        if call.name not in REDUCTIONS and call.name != "mean":
+            return False
+        axis, keepdims = options.pop("axis", None), options.pop("keepdims", False)
+        options.pop("dtype", None)
+        x = call.args[0]
+        if options or type(x) is not Value or x.dtype != call.out.dtype or np.dtype(x.dtype).char not in "fd":
+            return False
+        operand = self._operand(x, call)
+        reduce = self.source.name(REDUCTIONS.get(call.name, np.add).reduce)
+        place = self._place(call, index, in_place=False)
+        self.source.lines.append(f"{reduce}({operand}, {self.source.name(axis)}, None, {place}, {bool(keepdims)})")
+        if call.name == "mean":
+            count = np.prod(x.shape, dtype=np.intp) // max(np.prod(call.out.shape, dtype=np.intp), 1)
+            divisor = self.source.name(np.asarray(count, dtype=x.dtype))
+            self.source.lines.append(f"{self.source.name(np.true_divide)}({place}, {divisor}, {place})")
+        return True
+
+    def _copy(self, call: Call, index: int) -> bool:
+        """``astype`` and ``where`` are copies into a buffer."""
+        if type(call.out) is not Value or call.out.number in self.leaving:
+            return False
+        copyto = self.source.name(np.copyto)
+        if call.name == "astype" and type(call.args[0]) is Value and call.args[0].dtype != call.out.dtype:
+            operand = self._operand(call.args[0], call)
+            place = self._place(call, index, in_place=False)
+            self.source.lines.append(f"{copyto}({place}, {operand}, 'unsafe')")
+            return True
+        if call.name == "where" and len(call.args) == 3 and type(call.args[0]) is Value:
+            condition, x, y = (self._operand(arg, call) for arg in call.args)
+            place = self._place(call, index, in_place=False)
+            self.source.lines.append(f"{copyto}({place}, {y})")
+            self.source.lines.append(f"{copyto}({place}, {x}, 'same_kind', {condition})")
+            return True
+        return False
+
+    def _plain(self, call: Call) -> None:
+        """As it was recorded; the results are variables."""
+        for value in values_in(call.out):
+            self.names[value.number] = f"v{value.number}"
+        expression = self.source.call(call, self.names)
+        self._line(call.out, expression)
+
+    # names and places ------------------------------------------------------------------------------------------------
+    def _line(self, out: Any, expression: str) -> None:
+        if type(out) is Value:
+            self.names[out.number] = f"v{out.number}"
+            self.source.lines.append(f"v{out.number} = {expression}")
+        else:
+            self.source.lines.append(f"{', '.join(f'v{v.number}' for v in values_in(out))}, = {expression}")
+
+    def _operand(self, arg: Any, call: Call) -> str:
+        """A value by its name; a Python number as a 0-d array of the dtype it would take anyway: that is read faster."""
+        if type(arg) is Value:
+            return self.names[arg.number]
+        if type(arg) in (int, float):
+            dtypes = {np.dtype(value.dtype) for value in values_in(call.args)}
+            if len(dtypes) == 1 and next(iter(dtypes)).char in "fd":
+                return self.source.name(np.asarray(arg, dtype=next(iter(dtypes))))
+        return self.source.name(arg)
+
+    def _place(self, call: Call, index: int, *, in_place: bool) -> str:
+        """A buffer for the result: that of an operand which ends here, where element by element it may be overwritten."""
+        out = call.out
+        made = self._overwritten(call, index) if in_place else None
+        if made is None:
+            size, dtype = int(np.prod(out.shape, dtype=np.intp)), np.dtype(out.dtype)
+            spare = self.free.get((dtype, size))
+            flat = spare.pop() if spare else np.empty(size, dtype)
+            made = flat.reshape(out.shape)
+            self._is(out, made, _Buffer(flat, self.last[out.number]))
+        return self.names[out.number]
+
+    def _overwritten(self, call: Call, index: int) -> np.ndarray | None:
+        values = values_in(call.args)
+        for value in values:
+            held = self.root.get(value.number)
+            array = self.static.get(value.number)
+            if held is None or array is None or held.last != index or array.shape != call.out.shape:
+                continue
+            others = [v for v in values if v.number != value.number and self.root.get(v.number) is held]
+            if array.dtype == call.out.dtype and array.flags.c_contiguous and array.size == held.array.size and not others:
+                held.last = self.last[call.out.number]
+                self._is(call.out, array, held)
+                return array
+        return None
+
+    def _is(self, value: Value, array: np.ndarray, buffer: _Buffer) -> None:
+        buffer.last = max(buffer.last, self.last[value.number])
+        self.static[value.number], self.root[value.number] = array, buffer
+        self.names[value.number] = self.source.name(array)
+
+    def _release(self, index: int) -> None:
+        """Buffers that nothing needs after this call may be taken."""
+        for buffer in {id(b): b for b in self.root.values() if b.last == index}.values():
+            self.free.setdefault((buffer.array.dtype, buffer.array.size), []).append(buffer.array)
+            buffer.last = -1
+
+    def _result(self, value: Any) -> str:
+        """What the run returns: a variable, a buffer that is lent, or a copy of one."""
+        if type(value) is not Value:
+            return self.source.name(value)
+        name = self.names[value.number]
+        if value.number in self.static and value.number not in self.borrowed:
+            return f"{name}.copy()"
+        return name

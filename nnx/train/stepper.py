@@ -1,0 +1,153 @@
+"""Steps without the Python in them: a training step is taken as it is written, recorded, and from then on replayed.
+
+A recording holds for batches of one shape and a model of one structure. What differs from step to step goes in: arrays,
+batch, and the draws of dropout. The learning rate is the optimizer's, which is not recorded. Everything else that the model
+or the loss does in Python is fixed by the recording, so it must be the same at every step. Therefore a recording is made
+without being asked for only of nnx's own layers and losses, and its first replay is compared with the step as written.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from nnx import backends, losses
+from nnx.autodiff import value_and_grad
+from nnx.backends.recording import compile
+from nnx.errors import NnxError
+from nnx.layers import LAYERS, Module, training
+from nnx.layers.observing import current_observer
+from nnx.train.step import Step, train_step
+from nnx.typing import Array
+
+KINDS = 8
+"""Of so many kinds of batches a recording is kept; further ones are trained on as it is written."""
+
+
+def stepper(model: Module, loss: Callable[..., Array], optimizer: Any, compile: bool | None = None) -> Any:
+    """What takes the steps of a training: ``step(state, x, y, seed, number)`` does what :func:`train_step` does.
+
+    ``compile``: true to record the step, false to take each as written, ``None`` to record what is known to be the
+    same at every step: a model of nnx's own layers with a loss of its own.
+    """
+    if compile or (compile is None and _known(model, loss)):
+        return Stepper(model, loss, optimizer)
+    return lambda state, x, y, seed, number: train_step(model, loss, optimizer, state, x, y, seed, number)
+
+
+def _known(model: Module, loss: Any) -> bool:
+    return loss in losses.LOSSES.values() and all(type(module) in LAYERS for _, module in model.modules())
+
+
+class Stepper:
+    """The steps of one training. ``declined`` says why there are no recordings, if it came to that."""
+
+    def __init__(self, model: Module, loss: Callable[..., Array], optimizer: Any) -> None:
+        self.model, self.loss, self.optimizer = model, loss, optimizer
+        self.declined = ""
+        self._plans: dict[Any, Plan | None] = {}
+
+    def __call__(self, state: dict[str, Any], x: Array, y: Array, seed: int, number: int) -> Step:
+        """One step."""
+        kind = (x.shape, x.dtype, y.shape, y.dtype)
+        plan = self._plans.get(kind)
+        if self.declined or current_observer() is not None:
+            return self._written(state, x, y, seed, number)
+        if plan is None or not plan.fits():
+            self._record(kind, x, y, seed, number)
+            return self._written(state, x, y, seed, number)
+        if not plan.trusted:
+            return self._compared(plan, state, x, y, seed, number)
+        params, loss, outputs, grads, buffers = plan.run(x, y, seed, number)
+        params, state = self.optimizer.update(grads, state, params)
+        plan.put(params)
+        plan.put(buffers)
+        return Step(loss, outputs, params, state)
+
+    def _written(self, state: dict[str, Any], x: Array, y: Array, seed: int, number: int) -> Step:
+        return train_step(self.model, self.loss, self.optimizer, state, x, y, seed, number)
+
+    def _record(self, kind: Any, x: Array, y: Array, seed: int, number: int) -> None:
+        """The second time that a kind of batch is met it is recorded: the first may be the only one."""
+        if kind not in self._plans:
+            if len(self._plans) < KINDS:
+                self._plans[kind] = None
+            return
+        try:
+            self._plans[kind] = Plan(self.model, self.loss, x, y, seed, number)
+        except NnxError as error:  # the step may be sound all the same: taken as it is written, it will tell
+            self.declined = str(error)
+
+    def _compared(self, plan: "Plan", state: Any, x: Array, y: Array, seed: int, number: int) -> Step:
+        """Take the step as written, and the recording's beside it."""
+        params, loss, outputs, grads, buffers = plan.run(x, y, seed, number)
+        replayed = [loss, outputs, *self.optimizer.update(grads, state, params)[0].values(), *buffers.values()]
+        step = self._written(state, x, y, seed, number)
+        now = self.model.state()
+        written = [step.loss, step.outputs, *step.params.values(), *(now[path] for path in buffers)]
+        plan.trusted = all(map(plan.same, replayed, written))
+        if not plan.trusted:
+            self.declined = "a replayed step differed from the step as written: the model or the loss changes as it trains"
+        return step
+
+
+class Plan:
+    """The gradient of one kind of batch as a compiled function, with what goes in and out of the model."""
+
+    def __init__(self, model: Module, loss: Callable[..., Array], x: Array, y: Array, seed: int, number: int) -> None:
+        self.model, self.loss, self.trusted = model, loss, False
+        self.slots, self.backend = model._slots(), backends.of(x)
+        trained = model.parameters()
+        rest = {path: array for path, array in model.state().items() if path not in trained}
+        self.trained, self.paths = list(trained), [*trained, *rest]
+        self.places = [self.slots[path][1][0] for path in self.paths]
+        with training(seed, number, write_back=False) as this:  # what it draws, and which buffers it computes
+            self._call(model, x, y)
+        if this.keys:
+            raise NnxError("a layer draws by a key of its own", fix="Use current_pass().draw(purpose, self, function, …).")
+        self.draws, self.moved = this.draws, list(this.buffers)
+        given = [*trained.values(), *rest.values(), x, y, *(draw.at(seed, number) for draw in self.draws.values())]
+        self.dtypes = [array.dtype for array in given[: len(self.paths)]]
+        lent = range(2, 2 + len(self.trained))
+        self._run = compile(self._pure, given, self.backend, lent)
+
+    def _call(self, model: Module, x: Array, y: Array) -> tuple[Array, Array]:
+        outputs = model(x)
+        return self.loss(outputs, y), outputs
+
+    def _pure(self, *arrays: Array) -> list[Array]:
+        """(parameters, other arrays, x, y, draws) → (loss, outputs, gradients, buffers)."""
+        values = dict(zip(self.paths, arrays))
+        x, y, *draws = arrays[len(self.paths) :]
+        twin = self.model.map_arrays(lambda path, _: values[path])
+        with training(write_back=False, drawn=dict(zip(self.draws, draws))) as this:
+            (loss, outputs), grads = value_and_grad(self._call, has_aux=True)(twin, x, y)
+        return [loss, outputs, *(grads[path] for path in self.trained), *(this.buffers[path] for path in self.moved)]
+
+    def fits(self) -> bool:
+        """Whether the model is still as it was recorded: the same modules, arrays of the same dtypes."""
+        if self.model._slots() is not self.slots:
+            return False
+        return [module.__dict__[name].dtype for module, name in self.places] == self.dtypes
+
+    def run(self, x: Array, y: Array, seed: int, number: int) -> tuple[Any, ...]:
+        """Parameters, loss, outputs, gradients and new buffers of a step. The gradients are valid until the next."""
+        arrays = [module.__dict__[name] for module, name in self.places]
+        draws = [draw.at(seed, number) for draw in self.draws.values()]
+        loss, outputs, *rest = self._run(*arrays, x, y, *draws)
+        params = dict(zip(self.trained, arrays))
+        return params, loss, outputs, dict(zip(self.trained, rest)), dict(zip(self.moved, rest[len(params) :]))
+
+    def put(self, arrays: dict[str, Array]) -> None:
+        """Give the model new values."""
+        for path, array in arrays.items():
+            for module, name in self.slots[path][1]:
+                module.__dict__[name] = array
+
+    def same(self, replayed: Array, written: Array) -> bool:
+        """Whether two arrays have the same bits; where the library compiles, whether they agree to a few roundings."""
+        a, b = self.backend.to_numpy(replayed), self.backend.to_numpy(written)
+        if self.backend.jit is None:
+            return np.array_equal(a, b, equal_nan=True)
+        scale = np.max(np.abs(b), initial=0.0)
+        return bool(np.all(np.abs(a - b) <= 1e4 * np.finfo(b.dtype).eps * scale))
