@@ -79,6 +79,9 @@ class Backend:
     random_words: Callable[[tuple[int, int], int], Array] = portable.random_words
     erf: Callable[[Namespace, Array], Array] = portable.erf
     fuse: Callable[[Callable[..., Any]], Callable[..., Any]] = portable.fuse
+    each: Callable[..., list[list[Array]]] = portable.each
+    memory: Callable[[], AbstractContextManager[Any]] = nullcontext
+    """``with memory:``, where ``memory = backend.memory()``: results of ``each`` may lie where dead ones lay."""
     assemble: Callable[..., Callable[..., list[Array]]] = replay
     jit: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None
     """A compiler of whole functions that the library brings; without one, they are recorded and assembled."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from nnx.backends import together
 from nnx.backends.program import Call, Program, Source, Value, needed, values_in
 from nnx.typing import Array
 
@@ -55,9 +56,21 @@ class _Assembly:
         self.root: dict[int, _Buffer] = {}
         self.free: dict[tuple[Any, int], list[np.ndarray]] = {}
         outputs = program.outputs
-        self.borrowed = {outputs[i].number for i in borrowed if type(outputs[i]) is Value}
+        lent = {outputs[i].number: outputs[i] for i in borrowed if type(outputs[i]) is Value}
+        self.borrowed = set(lent)
+        self.lent = self._lent(list(lent.values()))
         self.leaving = {v.number for v in values_in(outputs)} - self.borrowed
         self.last = self._lifetimes()
+
+    def _lent(self, values: list[Value]) -> dict[int, np.ndarray]:
+        """Places for lent results, those of one dtype in one array: what takes them all has nothing to join."""
+        found: dict[int, np.ndarray] = {}
+        for dtype in {np.dtype(value.dtype) for value in values}:
+            alike = [value for value in values if value.dtype == dtype]
+            made = together.Set(tuple(value.shape for value in alike), dtype)
+            self.source.name(made)  # it must live as long as the program
+            found |= {value.number: piece for value, piece in zip(alike, made.pieces)}
+        return found
 
     def _lifetimes(self) -> dict[int, int]:
         """The last call that needs each value, or a view of it: found backwards."""
@@ -74,7 +87,9 @@ class _Assembly:
     def run(self) -> Callable[..., list[Array]]:
         """The whole as one function."""
         for index, call in enumerate(self.calls):
-            if not (self._view(call) or self._ufunc(call, index) or self._reduction(call, index) or self._copy(call, index)):
+            if not (
+                self._view(call) or self._ufunc(call, index) or self._reduction(call, index) or self._copy(call, index)
+            ):
                 self._plain(call)
             self._release(index)
         results = [self._result(value) for value in self.program.outputs]
@@ -89,18 +104,22 @@ class _Assembly:
         number = call.args[0].number
         source = self.static.get(number)
         if source is None:
-            return self._transpose(call)
+            return self._method(call)
         made = call.function(source, *call.args[1:], **call.kwargs)
         if not np.may_share_memory(made, source) or not isinstance(made, np.ndarray):
             return False
         self._is(call.out, made, self.root[number])
         return True
 
-    def _transpose(self, call: Call) -> bool:
-        """The transpose of a variable: an attribute is found faster than a function is called."""
-        if call.name != "matrix_transpose" or len(call.out.shape) != 2:
+    def _method(self, call: Call) -> bool:
+        """A view of a variable: an attribute of the array is found faster than a function is called."""
+        name = self.names[call.args[0].number]
+        if call.name == "matrix_transpose" and len(call.out.shape) == 2:
+            self._line(call.out, f"{name}.T")
+        elif call.name in ("expand_dims", "reshape", "squeeze") and "copy" not in call.kwargs:
+            self._line(call.out, f"{name}.reshape({self.source.name(call.out.shape)})")
+        else:
             return False
-        self._line(call.out, f"{self.names[call.args[0].number]}.T")
         return True
 
     def _ufunc(self, call: Call, index: int) -> bool:
@@ -111,13 +130,16 @@ class _Assembly:
             self._line(call.out, f"{self.source.name(UFUNCS[call.name])}({', '.join(arguments)})")
         else:
             place = self._place(call, index, in_place=call.name != "matmul")
-            self.source.lines.append(f"{self.source.name(UFUNCS[call.name])}({', '.join([*arguments, place])})")
+            named = (
+                "out=" if call.name in ("maximum", "minimum") else ""
+            )  # their third positional argument is deprecated
+            self.source.lines.append(f"{self.source.name(UFUNCS[call.name])}({', '.join(arguments)}, {named}{place})")
         return True
 
     def _reduction(self, call: Call, index: int) -> bool:
         """Σ, max, min, Π; the mean as NumPy's own: the sum, divided by the count."""
         options = dict(call.kwargs)
-        if len(call.args) != 1 or type(call.out) is not Value or call.out.number in self.leaving:
+        if len(call.args) != 1 or type(call.out) is not Value:
             return False
         if call.name not in REDUCTIONS and call.name != "mean":
             return False
@@ -128,7 +150,14 @@ class _Assembly:
             return False
         operand = self._operand(x, call)
         reduce = self.source.name(REDUCTIONS.get(call.name, np.add).reduce)
-        place = self._place(call, index, in_place=False)
+        if call.out.number in self.leaving:
+            empty = self.source.name(np.empty)
+            self._line(
+                call.out, f"{empty}({self.source.name(call.out.shape)}, {self.source.name(np.dtype(call.out.dtype))})"
+            )
+            place = self.names[call.out.number]
+        else:
+            place = self._place(call, index, in_place=False)
         self.source.lines.append(f"{reduce}({operand}, {self.source.name(axis)}, None, {place}, {bool(keepdims)})")
         if call.name == "mean":
             count = np.prod(x.shape, dtype=np.intp) // max(np.prod(call.out.shape, dtype=np.intp), 1)
@@ -182,12 +211,15 @@ class _Assembly:
     def _place(self, call: Call, index: int, *, in_place: bool) -> str:
         """A buffer for the result: that of an operand which ends here, where element by element it may be overwritten."""
         out = call.out
-        made = self._overwritten(call, index) if in_place else None
+        made = self._overwritten(call, index) if in_place and out.number not in self.lent else None
         if made is None:
             size, dtype = int(np.prod(out.shape, dtype=np.intp)), np.dtype(out.dtype)
             spare = self.free.get((dtype, size))
-            flat = spare.pop() if spare else np.empty(size, dtype)
-            made = flat.reshape(out.shape)
+            if out.number in self.lent:
+                made = flat = self.lent[out.number]
+            else:
+                flat = spare.pop() if spare else np.empty(size, dtype)
+                made = flat.reshape(out.shape)
             self._is(out, made, _Buffer(flat, self.last[out.number]))
         return self.names[out.number]
 
@@ -199,7 +231,12 @@ class _Assembly:
             if held is None or array is None or held.last != index or array.shape != call.out.shape:
                 continue
             others = [v for v in values if v.number != value.number and self.root.get(v.number) is held]
-            if array.dtype == call.out.dtype and array.flags.c_contiguous and array.size == held.array.size and not others:
+            if (
+                array.dtype == call.out.dtype
+                and array.flags.c_contiguous
+                and array.size == held.array.size
+                and not others
+            ):
                 held.last = self.last[call.out.number]
                 self._is(call.out, array, held)
                 return array

@@ -1,4 +1,4 @@
-"""Element-wise rules on large NumPy arrays, compiled by numba into one parallel pass. numba is imported at first use.
+"""Element-wise rules on NumPy arrays, compiled by numba into one pass, in parallel if it is long. numba is imported at first use.
 
 The rule is compiled as it is written, with ``xp`` a small namespace of scalar functions, and called per element inside
 one loop. There is no fast-math: ``+ - * /``, sqrt, comparisons and selections round as NumPy rounds them, so a rule
@@ -11,11 +11,12 @@ import math
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
+from hashlib import blake2b
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,11 @@ import numpy as np
 from nnx.typing import Array, Namespace
 
 COMPILE_FROM = 30_000
-"""Elements from which a rule is compiled. Below, a call saves too few microseconds to earn back half a second."""
+"""Elements from which a rule is compiled at once, to run on all cores."""
+
+CALLS = 2_000
+"""Calls after which it is compiled for fewer elements too: each saves some twenty microseconds, so a few calls would not earn
+back the half second that numba takes to load."""
 
 _one_at_a_time = threading.Lock()  # numba's workqueue pool must not be entered by two threads
 
@@ -55,22 +60,38 @@ class Fused:
         self.rule = rule
         self.declined = ""
         self._scalar_rule = scalar_rule or rule
-        self._loops: dict[tuple[Any, ...], Callable[..., Any] | None] = {}
+        self._loops: dict[tuple[Any, ...], _Loop | None] = {}
+        self._calls = 0
 
     def __call__(self, xp: Namespace, *args: Any) -> Any:
+        loop = self.loop_for(args)
+        if loop is None:
+            return self.rule(xp, *args)
         first = args[0]
-        if type(first) is not np.ndarray or first.size < COMPILE_FROM or self.declined:
-            return self.rule(xp, *args)
-        shape, dtype = first.shape, first.dtype
-        if any(type(arg) is np.ndarray and (arg.shape != shape or arg.dtype != dtype) for arg in args):
-            return self.rule(xp, *args)
-        kinds = (dtype.char, *map(type, args))
-        if kinds not in self._loops:
-            self._loops[kinds] = self._compile(args, dtype)
-        loop = self._loops[kinds]
-        return self.rule(xp, *args) if loop is None else loop(args)
+        new = [np.empty(first.size, first.dtype) for _ in range(loop.outputs)]
+        loop.into(new, args)
+        shaped = [array.reshape(first.shape) for array in new] if len(first.shape) != 1 else new
+        return tuple(shaped) if loop.several else shaped[0]
 
-    def _compile(self, args: tuple[Any, ...], dtype: np.dtype) -> Callable[..., Any] | None:
+    def loop_for(self, args: Sequence[Any]) -> "_Loop | None":
+        """The compiled loop for such arguments; None where they are better served, or only served, by the rule itself."""
+        first = args[0]
+        if type(first) is not np.ndarray or self.declined:
+            return None
+        long = first.size >= COMPILE_FROM
+        if not long and self._calls < CALLS:
+            self._calls += 1
+            return None
+        shape, dtype = first.shape, first.dtype
+        for arg in args:
+            if type(arg) is np.ndarray and (arg.shape != shape or arg.dtype != dtype):
+                return None
+        kinds = (long, dtype.char, *map(type, args))
+        if kinds not in self._loops:
+            self._loops[kinds] = self._compile(args, dtype, long)
+        return self._loops[kinds]
+
+    def _compile(self, args: Sequence[Any], dtype: np.dtype, long: bool) -> "_Loop | None":
         if dtype.char not in "fd" or not all(isinstance(arg, np.ndarray | int | float | np.floating) for arg in args):
             return None
         import numba
@@ -88,36 +109,63 @@ class Fused:
         if any(output != numba.typeof(dtype.type(0)) for output in outputs):
             self.declined = f"it makes {result} of {dtype}: a number in the rule takes part in another precision"
             return None
-        kernel, guard = _kernel(element, [type(arg) is np.ndarray for arg in args], len(outputs), several), _guard()
-
-        def loop(args: tuple[Any, ...]) -> Any:
-            flat = [
-                arg.reshape(-1) if type(arg) is np.ndarray else arg if isinstance(arg, bool) else dtype.type(arg)
-                for arg in args
-            ]
-            new = [np.empty(args[0].size, dtype) for _ in outputs]
-            with guard:
-                kernel(*flat, *new)
-            shaped = tuple(array.reshape(args[0].shape) for array in new)
-            return shaped if several else shaped[0]
-
-        return loop
+        return _Loop(element, [type(arg) is np.ndarray for arg in args], len(outputs), several, long, dtype)
 
 
-def _kernel(element: Any, is_array: list[bool], outputs: int, several: bool) -> Callable[..., Any]:
-    """The loop over elements. Its source is written for the number of arguments, as numba has no loop over mixed ones."""
+class _Loop:
+    """A compiled loop over the elements of vectors."""
+
+    def __init__(
+        self, element: Any, arrays: list[bool], outputs: int, several: bool, long: bool, dtype: np.dtype
+    ) -> None:
+        self.outputs, self.several = outputs, several
+        self._kernel = _kernel(element, arrays, outputs, several, long)
+        self._guard = _guard() if long else None
+        self._number = dtype.type
+        self._is_array = arrays
+
+    def into(self, outs: Sequence[Array], args: Sequence[Any]) -> None:
+        """Write the results into vectors; an argument may be of any shape, and a number becomes one of their dtype."""
+        number = self._number
+        given = [
+            (arg if arg.ndim == 1 else arg.reshape(-1))
+            if array
+            else arg
+            if arg is True or arg is False
+            else number(arg)
+            for arg, array in zip(args, self._is_array)
+        ]
+        if self._guard is None:
+            self._kernel(*given, *outs)
+        else:
+            with self._guard:
+                self._kernel(*given, *outs)
+
+
+def _kernel(element: Any, is_array: list[bool], outputs: int, several: bool, long: bool) -> Callable[..., Any]:
+    """The loop over elements. Its source is written for the number of arguments, as numba has no loop over mixed ones.
+
+    numba keeps what it compiled beside this file (or in the user's cache) under the kernel's name, which therefore tells
+    one rule from another.
+    """
     import numba
 
+    code = element.py_func.__code__
+    text = repr(
+        (code.co_code, code.co_names, [c for c in code.co_consts if not isinstance(c, CodeType)], is_array, outputs)
+    )
+    name = f"kernel_{'long' if long else 'short'}_{blake2b(text.encode(), digest_size=8).hexdigest()}"
     ins, outs = [f"a{i}" for i in range(len(is_array))], [f"out{i}" for i in range(outputs)]
     values = ", ".join(f"{name}[i]" if array else name for name, array in zip(ins, is_array, strict=True))
     source = (
-        f"def kernel({', '.join(ins + outs)}):\n"
-        f"    for i in prange(out0.size):\n"
+        f"def {name}({', '.join(ins + outs)}):\n"
+        f"    for i in {'prange' if long else 'range'}(out0.size):\n"
         f"        {''.join(f'{name}[i], ' for name in outs) if several else 'out0[i]'} = element(xp, {values})\n"
     )
-    scope = {"element": element, "xp": _functions(), "prange": numba.prange}
-    exec(source, scope)
-    kernel: Callable[..., Any] = numba.njit(scope["kernel"], parallel=True, error_model="numpy")
+    scope = {"__name__": __name__, "element": element, "xp": _functions(), "prange": numba.prange}
+    exec(compile(source, __file__, "exec"), scope)
+    kept = element.py_func.__closure__ is None
+    kernel: Callable[..., Any] = numba.njit(scope[name], parallel=long, error_model="numpy", cache=kept)
     return kernel
 
 

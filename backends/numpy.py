@@ -10,7 +10,7 @@ from typing import Any
 import array_api_compat.numpy as xp
 import numpy as np
 
-from nnx.backends import buffers, compiled, portable, strided
+from nnx.backends import buffers, compiled, portable, strided, together
 from nnx.backends.backend import Backend, Deviation
 from nnx.backends.threads import blas_threads
 from nnx.errors import BackendUnavailable
@@ -46,6 +46,8 @@ def open(device: str) -> Backend:
         random_words=_random_words,
         erf=compiled.erf(portable.erf) if compiled.installed() else portable.erf,
         fuse=compiled.fuse if compiled.installed() else portable.fuse,
+        each=together.each,
+        memory=together.Memory,
         assemble=buffers.assemble,
     )
 

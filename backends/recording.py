@@ -4,7 +4,7 @@ What runs is the function itself, on arrays that note what is done with them (:c
 result is right; the notes (a :class:`~nnx.backends.program.Program`) give the same result again for other arrays of the
 same shapes and dtypes, without the Python in between. So the function must be pure: what it decides or computes in Python
 is fixed by the recording. Where it looks at a recorded value (``if x > 0``, ``float(x)``), recording ends with
-:class:`Unrecordable`.
+:class:`RecordingError`.
 """
 
 import math
@@ -24,7 +24,7 @@ from nnx.errors import TracingError
 from nnx.typing import Array
 
 
-class Unrecordable(TracingError):
+class RecordingError(TracingError):
     """The function cannot be repeated from a recording, and why."""
 
 
@@ -71,7 +71,7 @@ class Recorded:
 
     def _known(self, what: str) -> Array:
         if self._recording is not None:
-            raise Unrecordable(
+            raise RecordingError(
                 f"{what} needs a value that changes from step to step",
                 fix="Compute with arrays, or train with compile=False.",
             )
@@ -93,7 +93,7 @@ class Recorded:
         return np.asarray(self._known("np.asarray(x)"), dtype=dtype)
 
     def __setitem__(self, key: Any, value: Any, /) -> None:
-        raise Unrecordable("x[key] = value is no function of x", fix="Build a new array, or train with compile=False.")
+        raise RecordingError("x[key] = value is no function of x", fix="Build a new array, or train with compile=False.")
 
     def __len__(self) -> int:
         return int(self.shape[0])
@@ -181,9 +181,9 @@ _BINARY = {
     "mod": "remainder", "pow": "pow", "matmul": "matmul", "and": "bitwise_and", "or": "bitwise_or",
     "xor": "bitwise_xor", "lshift": "bitwise_left_shift", "rshift": "bitwise_right_shift",
 }  # fmt: skip
-_COMPARISON = {name: name_of for name, name_of in (
-    ("eq", "equal"), ("ne", "not_equal"), ("lt", "less"), ("le", "less_equal"), ("gt", "greater"), ("ge", "greater_equal"),
-)}  # fmt: skip
+_COMPARISON = {
+    "eq": "equal", "ne": "not_equal", "lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal",
+}  # fmt: skip
 _UNARY = {"neg": "negative", "pos": "positive", "abs": "abs", "invert": "bitwise_invert"}
 
 
@@ -254,7 +254,7 @@ def backend_over(backend: Backend) -> Backend:
 def record(function: Callable[..., Sequence[Array]], arrays: Sequence[Array], backend: Backend) -> tuple[Any, Program]:
     """``function(*arrays)``, a sequence of arrays, and the program that gives it again for others like them.
 
-    ``Unrecordable`` where the function needs the values themselves.
+    ``RecordingError`` where the function needs the values themselves.
     """
     space, recording = space_over(backend), Recording()
     inputs = [Recorded(array, space, recording) for array in arrays]
@@ -269,7 +269,7 @@ def compile(
 ) -> Callable[..., Sequence[Array]]:
     """``function`` for arrays like these, without the Python in it: by the library's own compiler, or from a recording.
 
-    It must be pure. Outputs at the positions ``borrowed`` are valid until the next call. ``Unrecordable`` if it needs the
+    It must be pure. Outputs at the positions ``borrowed`` are valid until the next call. ``RecordingError`` if it needs the
     values themselves.
 
     >>> import numpy as np

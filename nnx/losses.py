@@ -58,6 +58,8 @@ def cross_entropy(
         )
     if not 0 <= label_smoothing < 1:
         raise ConfigError(expected="0 ≤ label_smoothing < 1", got=repr(label_smoothing), where="cross_entropy")
+    if not soft and class_weights is None and not label_smoothing:
+        return _reduce(xp, ops.label_cross_entropy(logits, target), reduction, "cross_entropy")
     if soft:
         t = target if target.dtype == logits.dtype else xp.astype(target, logits.dtype)
     else:

@@ -17,11 +17,12 @@ from typing import Any, ClassVar, Self
 import array_api_compat
 
 from nnx import backends
+from nnx.backends import portable
 from nnx.errors import ConfigError, DtypeError, MixedArraysError, ShapeError, StateError
 from nnx.optim import check
 from nnx.optim.config import Configured
 from nnx.optim.schedules import Schedule
-from nnx.typing import Array, Namespace
+from nnx.typing import Array
 
 Rule = Callable[..., tuple[Array, ...]]
 """``rule(xp, p, g, *slots, *numbers) -> (p, *slots)``, element by element."""
@@ -114,32 +115,37 @@ class Optimizer(Configured):
         step: int = state["step"]
         if not params:
             return {}, {**state, "step": step + 1}
-        rate = self.rate(state)
-        numbers = {decays: self.numbers(step, rate, decays) for decays in (False, True)}
-        xp, rule = _runner(self.rule(), next(iter(grads.values())), next(iter(params.values())))
-        kept = tuple(state[slot] for slot in slots)
-        new_params: dict[str, Array] = {}
-        new_slots: dict[str, dict[str, Array]] = {slot: {} for slot in slots}
         for path, p in params.items():
             g = grads[path]
             if type(g) is not type(p) or g.shape != p.shape or g.dtype != p.dtype:
                 _check_like(path, g, p, where)
-            new = rule(xp, p, g, *(slot[path] for slot in kept), *numbers[self.decays(path, p)])
-            if not p.shape:  # NumPy gives scalars for arithmetic on 0-d arrays
-                new = tuple(xp.asarray(array) for array in new)
-            new_params[path] = new[0]
-            for slot, array in zip(slots, new[1:]):
-                new_slots[slot][path] = array
-        return new_params, {**state, "step": step + 1, **new_slots}
+        rate, rule = self.rate(state), self.rule()
+        made: list[dict[str, Array]] = [{} for _ in range(1 + len(slots))]
+        for decays, paths in self._by_decay(params):
+            columns = [[column[path] for path in paths] for column in (params, grads, *(state[slot] for slot in slots))]
+            for column, new in zip(made, _each(rule, columns, self.numbers(step, rate, decays))):
+                column.update(zip(paths, new))
+        if type(self).decays is not Optimizer.decays:  # in the order that they came in
+            made = [{path: column[path] for path in params} for column in made]
+        return made[0], {**state, "step": step + 1, **dict(zip(slots, made[1:]))}
+
+    def _by_decay(self, params: Arrays) -> list[tuple[bool, list[str]]]:
+        """The paths on which weight decay acts, and the others: they take different numbers."""
+        if type(self).decays is Optimizer.decays:
+            return [(False, list(params))]
+        groups: dict[bool, list[str]] = {}
+        for path, p in params.items():
+            groups.setdefault(self.decays(path, p), []).append(path)
+        return list(groups.items())
 
 
-def _runner(rule: Rule, g: Array, p: Array) -> tuple[Namespace, Rule]:
-    """The namespace and the rule as it runs there: as written where a step is itself being differentiated."""
-    for array in (g, p):
+def _each(rule: Rule, columns: list[list[Array]], numbers: tuple[float, ...]) -> list[list[Array]]:
+    """The rule on every row: as written where a step is itself being differentiated, else as the backend does it."""
+    for array in (columns[1][0], columns[0][0]):
         if getattr(type(array), "__nnx_tensor__", False):
-            return array.__array_namespace__(), rule
-    backend = backends.of(p)
-    return backend.xp, fused(backend, rule)
+            return portable.each(rule, array.__array_namespace__(), columns, numbers)
+    backend = backends.of(columns[0][0])
+    return backend.each(fused(backend, rule), backend.xp, columns, numbers)
 
 
 def _zeros_like(p: Array) -> Array:

@@ -45,6 +45,7 @@ class Stepper:
     def __init__(self, model: Module, loss: Callable[..., Array], optimizer: Any) -> None:
         self.model, self.loss, self.optimizer = model, loss, optimizer
         self.declined = ""
+        self._memory = backends.of(next(iter(model.state().values()))).memory()
         self._plans: dict[Any, Plan | None] = {}
 
     def __call__(self, state: dict[str, Any], x: Array, y: Array, seed: int, number: int) -> Step:
@@ -59,7 +60,8 @@ class Stepper:
         if not plan.trusted:
             return self._compared(plan, state, x, y, seed, number)
         params, loss, outputs, grads, buffers = plan.run(x, y, seed, number)
-        params, state = self.optimizer.update(grads, state, params)
+        with self._memory:
+            params, state = self.optimizer.update(grads, state, params)
         plan.put(params)
         plan.put(buffers)
         return Step(loss, outputs, params, state)
@@ -87,7 +89,9 @@ class Stepper:
         written = [step.loss, step.outputs, *step.params.values(), *(now[path] for path in buffers)]
         plan.trusted = all(map(plan.same, replayed, written))
         if not plan.trusted:
-            self.declined = "a replayed step differed from the step as written: the model or the loss changes as it trains"
+            self.declined = (
+                "a replayed step differed from the step as written: the model or the loss changes as it trains"
+            )
         return step
 
 
@@ -104,7 +108,9 @@ class Plan:
         with training(seed, number, write_back=False) as this:  # what it draws, and which buffers it computes
             self._call(model, x, y)
         if this.keys:
-            raise NnxError("a layer draws by a key of its own", fix="Use current_pass().draw(purpose, self, function, …).")
+            raise NnxError(
+                "a layer draws by a key of its own", fix="Use current_pass().draw(purpose, self, function, …)."
+            )
         self.draws, self.moved = this.draws, list(this.buffers)
         given = [*trained.values(), *rest.values(), x, y, *(draw.at(seed, number) for draw in self.draws.values())]
         self.dtypes = [array.dtype for array in given[: len(self.paths)]]

@@ -1,0 +1,126 @@
+"""An element-wise rule over many NumPy arrays, small ones joined end to end, since each call costs more than its work.
+
+Within ``with Memory():`` results are written into arrays whose last holder has gone, so that a training step asks the
+system for nothing; what was cut from one array is known again when it comes back, and there is nothing to join.
+"""
+
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from itertools import accumulate
+from math import prod
+from operator import is_
+from typing import Any
+from weakref import WeakValueDictionary
+
+import numpy as np
+
+from nnx.backends import portable
+from nnx.backends.compiled import Fused
+from nnx.typing import Array, Namespace
+
+SMALL = 16_384
+"""Elements up to which an array is joined with others: beyond, the copy would cost more than the call."""
+
+Shapes = tuple[tuple[int, ...], ...]
+
+
+def each(
+    rule: Callable[..., Any], xp: Namespace, columns: Sequence[Sequence[Array]], numbers: Sequence[float]
+) -> list[list[Array]]:
+    """The ``each`` hook of NumPy: the default's values bit for bit, since the rule is element by element."""
+    first = columns[0]
+    dtype = first[0].dtype
+    for column in columns:
+        for array in column:
+            if type(array) is not np.ndarray or array.dtype != dtype:
+                return portable.each(rule, xp, columns, numbers)
+    small = [i for i, array in enumerate(first) if array.size <= SMALL]
+    if len(small) == len(first):
+        return _rows(rule, xp, columns, numbers)
+    rows: dict[int, tuple[Array, ...]] = {}
+    for group in [small, *([i] for i in range(len(first)) if first[i].size > SMALL)]:
+        if group:
+            made = _rows(rule, xp, [[column[i] for i in group] for column in columns], numbers)
+            rows |= dict(zip(group, zip(*made)))
+    return [list(column) for column in zip(*(rows[i] for i in range(len(first))))]
+
+
+def _rows(rule: Any, xp: Any, columns: Sequence[Sequence[Array]], numbers: Sequence[float]) -> list[list[Array]]:
+    """The rule on these rows as if they were one."""
+    shapes = tuple([array.shape for array in columns[0]])
+    memory = getattr(_current, "memory", None) or Memory()
+    args = [*map(joined, columns), *numbers]
+    loop = rule.loop_for(args) if type(rule) is Fused else None
+    if loop is not None:
+        sets = memory.take(shapes, args[0].dtype, loop.outputs)
+        loop.into([made.flat for made in sets], args)
+    else:
+        results = rule(xp, *args)
+        sets = memory.take(shapes, args[0].dtype, len(results))
+        for made, result in zip(sets, results):
+            np.copyto(made.flat, result)
+    return [list(made.pieces) for made in sets]
+
+
+def joined(arrays: Sequence[Array]) -> Array:
+    """The arrays end to end: what they were cut from, if they are its pieces."""
+    known = _by_piece.get(id(arrays[0]))
+    if known is not None and len(known.pieces) == len(arrays) and all(map(is_, known.pieces, arrays)):
+        return known.flat
+    return np.concatenate([array.reshape(-1) for array in arrays]) if len(arrays) > 1 else arrays[0].reshape(-1)
+
+
+class Memory:
+    """Arrays to write results into, over and over: each is taken when nobody else holds it or a part of it any more.
+
+    For one thread at a time. Where reference counts cannot be trusted (free-threaded Python) nothing is used again.
+    """
+
+    def __init__(self) -> None:
+        self._sets: dict[tuple[Shapes, Any], list[Set]] = {}
+
+    def __enter__(self) -> "Memory":
+        self._before = getattr(_current, "memory", None)
+        _current.memory = self
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        _current.memory = self._before
+
+    def take(self, shapes: Shapes, dtype: Any, count: int = 1) -> list["Set"]:
+        """So many sets of arrays of these shapes, their values whatever they are."""
+        kept = self._sets.setdefault((shapes, dtype), [])
+        found = [made for made in kept if made.idle()][:count] if _COUNTED else []
+        for _ in range(count - len(found)):
+            made = Set(shapes, dtype)
+            kept.append(made)
+            found.append(made)
+        return found
+
+
+class Set:
+    """One array, and the pieces that it is cut into; as long as it lives, its pieces are known."""
+
+    __slots__ = ("__weakref__", "_idle", "flat", "pieces")
+
+    def __init__(self, shapes: Shapes, dtype: Any) -> None:
+        ends = list(accumulate(map(prod, shapes)))
+        self.flat = np.empty(ends[-1], dtype)
+        self.pieces = [self.flat[end - prod(shape) : end].reshape(shape) for end, shape in zip(ends, shapes)]
+        self._idle: list[int] = []
+        self._idle = self._holders()
+        _by_piece[id(self.pieces[0])] = self
+
+    def _holders(self) -> list[int]:
+        return [sys.getrefcount(self.flat), *map(sys.getrefcount, self.pieces)]
+
+    def idle(self) -> bool:
+        """Whether nobody holds a reference that was not there when it was made."""
+        return self._holders() == self._idle
+
+
+_COUNTED = sys.implementation.name == "cpython" and getattr(sys, "_is_gil_enabled", lambda: True)()
+_current = threading.local()
+_by_piece: WeakValueDictionary[int, Set] = WeakValueDictionary()
+"""The living sets by the identity of their first piece."""
