@@ -56,6 +56,12 @@ def label(axes: Any, x: str, y: str, title: str = "", *, grid: bool = True) -> N
         axes.spines[["top", "right"]].set_visible(False)
 
 
+def rows(axes: Any, names: Sequence[str], *, labels: bool = True) -> None:
+    """Names along the upright axis, the first at the top."""
+    axes.set_yticks(range(len(names)), shortened(names) if labels else [""] * len(names), fontsize="small")
+    axes.set_ylim(len(names) - 0.4, -0.6)
+
+
 def line(number: int) -> dict[str, Any]:
     """Colour, line and marker number ``number``, as keywords of ``axes.plot``.
 
