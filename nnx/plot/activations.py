@@ -70,16 +70,13 @@ def _draw(found: Activations, records: Sequence[Mapping[str, Any]], path: Any, t
     followed = [record for record in records if record.get("layers")]
     shares = any(one.dead is not None or one.saturated is not None for one in layers)
     panels = 1 + shares + bool(followed)
-    height = max(2.6, 0.26 * len(layers) + 1.2)
+    height = max(2.8, 0.26 * len(layers) + 1.5)
     figure, axes = style.figure(1, panels, width=4.6, height=height, title=title)
     places = np.arange(len(layers))
     names = [f"{one.path} {one.kind}".strip() for one in layers]
     _ranges(axes[0], layers, places)
     style.rows(axes[0], names)
-    style.label(axes[0], "output of the layer", "layer, in the order of the calls")
-    axes[0].legend(
-        fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.55 / height * 2.6), ncols=2, frameon=False
-    )
+    style.label(axes[0], "output of the layer", "layer")
     if shares:
         for word, key, look in (("dead ReLU units", "dead", 0), ("saturated tanh or sigmoid values", "saturated", 1)):
             known = [(place, getattr(one, key)) for place, one in zip(places, layers) if getattr(one, key) is not None]
@@ -102,9 +99,7 @@ def _draw(found: Activations, records: Sequence[Mapping[str, Any]], path: Any, t
         axes[1].set_xlim(0, 115)
         axes[1].set_xticks([0, 25, 50, 75, 100])
         style.label(axes[1], "share (%)", "")
-        axes[1].legend(
-            fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.55 / height * 2.6), ncols=2, frameon=False
-        )
+    style.legend_below(figure, *axes[: 1 + shares])
     if followed:
         _over_epochs(axes[-1], followed)
     style.save(figure, path)
@@ -126,9 +121,9 @@ def _over_epochs(axes: Any, records: Sequence[Mapping[str, Any]]) -> None:
         axes.plot(
             epochs, [np.nan if v is None else v for v in values], **style.line(number), markersize=3.5, label=name
         )
-    style.label(axes, "epoch", "standard deviation of the output")
+    style.label(axes, "epoch", "standard deviation")
     if all(v > 0 for record in records for one in record["layers"].values() if (v := one.get("std")) is not None):
-        axes.set_yscale("log")
+        style.decades(axes.yaxis)
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend(fontsize="x-small", loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
 

@@ -84,9 +84,9 @@ def measure_gradients(
 
 def _draw(found: Gradients, path: Any, title: str) -> None:
     places = np.arange(len(found.paths))
-    figure, (left, right) = style.figure(1, 2, width=4.4, height=max(2.6, 0.26 * len(places) + 1.3), title=title)
+    figure, (left, right) = style.figure(1, 2, width=4.4, height=max(2.8, 0.26 * len(places) + 1.5), title=title)
     positive = np.where(found.norm > 0, found.norm, np.nan)
-    left.barh(places, positive, height=0.6, color=style.TRAIN, edgecolor="black", linewidth=0.6)
+    left.plot(positive, places, "o", color=style.VAL, markersize=6)
     q = np.where(found.quantiles > 0, found.quantiles, np.nan).T
     least = np.nanmin(q, initial=np.inf, axis=0)
     right.hlines(
@@ -110,8 +110,8 @@ def _draw(found: Gradients, path: Any, title: str) -> None:
     style.rows(left, found.paths)
     style.rows(right, found.paths, labels=False)
     for axes in (left, right):
-        axes.set_xscale("log")
-    style.label(left, "‖g‖, norm of the gradient", "parameter, from input to output")
+        style.decades(axes.xaxis)
+    style.label(left, "‖g‖, norm of the gradient", "parameter")
     style.label(right, "|g|, size of its entries", "")
-    right.legend(fontsize="small", loc="best")
+    style.legend_below(figure, right)
     style.save(figure, path)

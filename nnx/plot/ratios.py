@@ -69,7 +69,7 @@ def _draw(found: Ratios, path: Any, title: str) -> None:
             axes.plot(found.epochs, shown[:, number], **style.line(number), markersize=3.5, label=name)
         for bound in (LOW, 1e-3, HIGH):
             axes.axhline(bound, color="0.5", linewidth=0.8, linestyle=":" if bound == 1e-3 else "-")
-        axes.set_yscale("log")
+        style.decades(axes.yaxis)
         style.label(axes, "epoch", "‖Δw‖ / ‖w‖ of a step")
         axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
     else:
@@ -93,4 +93,5 @@ def _map(axes: Any, found: Ratios, shown: Host) -> None:
     for bound in (LOW, HIGH):
         bar.ax.axhline(bound, color="white", linewidth=1.5)
     style.rows(axes, found.paths)
-    style.label(axes, "epoch", "parameter, from input to output", grid=False)
+    axes.set_ylim(len(found.paths) - 0.5, -0.5)
+    style.label(axes, "epoch", "parameter", grid=False)

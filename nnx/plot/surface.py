@@ -80,7 +80,7 @@ def _draw_lines(lines: Lines, path: str | os.PathLike[str], unit: str, title: st
         axes.plot(lines.at, shown, **style.line(number), markersize=4, markevery=5, label=f"direction {number + 1}")
     finite = lines.values[np.isfinite(lines.values)]
     if finite.size and finite.min() > 0 and finite.max() > 50 * finite.min():
-        axes.set_yscale("log")
+        style.decades(axes.yaxis)
     axes.axvline(0.0, color="0.6", linewidth=0.8)
     style.label(axes, unit.format("").replace("  ", " "), "loss")
     axes.legend(frameon=False)

@@ -13,12 +13,12 @@ from nnx.plot import style
 from nnx.plot.table import Host, Numbers
 from nnx.train.evaluation import backend_of
 
-BINS, PANELS, IMAGES, ACROSS = 40, 24, 64, 4
+MOST, PANELS, IMAGES, ACROSS = 40, 24, 64, 4
 
 
 @dataclass(frozen=True)
 class Weights(Numbers):
-    """For each parameter: mean, standard deviation, and a histogram: ``edges`` (BINS + 1,) and ``counts`` (BINS,).
+    """For each parameter: mean, standard deviation, and a histogram: ``edges`` (bins + 1,) and ``counts`` (bins,); √n bins for n values, 40 at most.
 
     ``images`` (units, H, W): what each unit of the first layer weighs its pixels with, the channels averaged; None without.
     """
@@ -26,18 +26,17 @@ class Weights(Numbers):
     paths: tuple[str, ...]
     mean: Host
     std: Host
-    edges: Host
-    counts: Host
+    edges: tuple[Host, ...]
+    counts: tuple[Host, ...]
     images: Host | None = None
 
     def columns(self) -> dict[str, Any]:
         """A row for each bar of each histogram."""
-        bins = self.counts.shape[1]
         return {
-            "path": [path for path in self.paths for _ in range(bins)],
-            "low": self.edges[:, :-1].reshape(-1),
-            "high": self.edges[:, 1:].reshape(-1),
-            "count": self.counts.reshape(-1),
+            "path": [path for path, counts in zip(self.paths, self.counts) for _ in counts],
+            "low": np.concatenate([edges[:-1] for edges in self.edges]),
+            "high": np.concatenate([edges[1:] for edges in self.edges]),
+            "count": np.concatenate(self.counts),
         }
 
 
@@ -66,7 +65,7 @@ def weights(
     counts, edges = zip(*(_histogram(w) for w in arrays.values()))
     means, stds = ([f(w) for w in arrays.values()] for f in (np.mean, np.std))
     images = None if image_shape is None else _images(arrays, image_shape)
-    found = Weights(tuple(arrays), np.asarray(means), np.asarray(stds), np.stack(edges), np.stack(counts), images)
+    found = Weights(tuple(arrays), np.asarray(means), np.asarray(stds), edges, counts, images)
     if path is not None:
         _draw(found, path, title)
     return found
@@ -74,7 +73,7 @@ def weights(
 
 def _histogram(w: Host) -> tuple[Host, Host]:
     finite = w[np.isfinite(w)]
-    counts, edges = np.histogram(finite if finite.size else np.zeros(1), bins=BINS)
+    counts, edges = np.histogram(finite, bins=max(4, min(MOST, round(math.sqrt(w.size)))))
     return counts, edges
 
 
@@ -111,7 +110,8 @@ def _draw(found: Weights, path: Any, title: str) -> None:
         axes.stairs(
             found.counts[number], found.edges[number], fill=True, facecolor="#56B4E9", edgecolor="black", linewidth=0.6
         )
-        axes.axvline(0.0, color="black", linewidth=0.6)
+        if found.edges[number][0] < 0 < found.edges[number][-1]:
+            axes.axvline(0.0, color="black", linewidth=0.6)
         name = style.shortened([found.paths[number]], 24)[0]
         axes.set_title(f"{name}\nmean {found.mean[number]:.2g}, std {found.std[number]:.2g}", fontsize="x-small")
         axes.tick_params(labelsize="x-small")

@@ -1,6 +1,7 @@
 """Snapshots: copies of the weights kept while a model trains, for the path that they took."""
 
 import os
+from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,7 +45,7 @@ class Snapshots(Callback):
     def on_start(self, run: Run) -> None:
         """The weights before the first step."""
         weights = run.model.parameters()
-        size = sum(w.size * _bytes(w) for w in weights.values())
+        size = sum(prod(w.shape) * _bytes(w) for w in weights.values())
         room = int(self.megabytes * 2**20 // max(size, 1))
         self._room, self._every, self.kept, self.note = min(self.most, room), 1, [], ""
         if self._room < 3:
