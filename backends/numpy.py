@@ -10,8 +10,9 @@ from typing import Any
 import array_api_compat.numpy as xp
 import numpy as np
 
-from nnx.backends import buffers, compiled, portable, strided
+from nnx.backends import buffers, compiled, compiled_pool, portable, strided
 from nnx.backends.backend import Backend, Deviation
+from nnx.backends.portable.windows import Axes
 from nnx.backends.threads import blas_threads
 from nnx.errors import BackendUnavailable
 from nnx.typing import Array, Namespace
@@ -41,8 +42,10 @@ def open(device: str) -> Backend:
         deviations=_DEVIATIONS,
         scatter_add=_scatter_add,
         put=partial(portable.put, scatter_add=_scatter_add),
-        windows=strided.windows_by(np.lib.stride_tricks.as_strided),
+        windows=_windows,
         fold=strided.fold_in_place,
+        pool=compiled_pool.pool if compiled.installed() else strided.pool_in_place,
+        unpool=compiled_pool.unpool if compiled.installed() else strided.unpool_in_place,
         random_words=_random_words,
         erf=compiled.erf(portable.erf) if compiled.installed() else portable.erf,
         fuse=compiled.fuse if compiled.installed() else portable.fuse,
@@ -65,6 +68,15 @@ def _scatter_add(xp: Namespace, index: Array, values: Array, n: int) -> Array:
         index = (np.where(index < 0, index + n, index)[:, None] * width + np.arange(width)).reshape(-1)
     np.add.at(out.reshape(-1), index, values.reshape(-1))
     return out
+
+
+def _windows(xp: Namespace, x: Array, kernel: Axes, stride: Axes, dilation: Axes) -> Array:
+    """By a strided view, or by kernel positions where that would copy a few numbers at a time."""
+    short = strided.run_length(x, kernel, dilation) < strided.SHORT
+    return (strided.windows_by_position if short else _strided_windows)(xp, x, kernel, stride, dilation)
+
+
+_strided_windows = strided.windows_by(np.lib.stride_tricks.as_strided)
 
 
 def _random_words(key: tuple[int, int], count: int) -> np.ndarray:

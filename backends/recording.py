@@ -247,7 +247,7 @@ def backend_over(backend: Backend) -> Backend:
         backend,
         name=f"{backend.name}, recorded", xp=space, owns=lambda x: type(x) is Recorded, resides=lambda x: True,
         send=lambda host: Recorded(backend.send(host), space), move=lambda x: x, fetch=fetch, fuse=fuse,
-        **{name: noted(name) for name in ("scatter_add", "put", "windows", "fold", "erf")},
+        **{name: noted(name) for name in ("scatter_add", "put", "windows", "fold", "pool", "unpool", "erf")},
     )  # fmt: skip
 
 

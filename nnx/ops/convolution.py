@@ -12,6 +12,8 @@ Each of ``groups`` takes its share of the input channels to its share of the out
 from math import prod
 from typing import Any
 
+from array_api_compat import device
+
 from nnx.autodiff import Primitive
 from nnx.autodiff.hooks import fold, windows
 from nnx.errors import ConfigError, ShapeError
@@ -70,7 +72,9 @@ def _forward(
     columns = windows(pad(x, pads), kernel=kernel, stride=stride, dilation=dilation)
     product = _rows(xp, columns, prod(kernel), groups) @ _matrix(xp, weight, groups)
     y = _unrows(xp, product, (*columns.shape[:-1], weight.shape[-1]), 1, groups)
-    return (y if bias is None else y + bias), (x, weight, stride, pads, dilation, groups)
+    if bias is not None:
+        y += bias
+    return y, (x, weight, stride, pads, dilation, groups)
 
 
 def _backward(xp: Namespace, needs: tuple[bool, ...], saved: Any, g: Array) -> Any:
@@ -78,7 +82,9 @@ def _backward(xp: Namespace, needs: tuple[bool, ...], saved: Any, g: Array) -> A
     kernel, spatial = tuple(weight.shape[:-2]), tuple(x.shape[1:-1])
     rows = _rows(xp, g, 1, groups)
     gx = gw = None
-    if needs[0]:
+    if needs[0] and _turnable(weight, stride, pads, dilation, groups):
+        gx = _turned(xp, weight, pads, dilation, g)
+    elif needs[0]:
         product = rows @ xp.matrix_transpose(_matrix(xp, weight, groups))
         columns = _unrows(xp, product, (*g.shape[:-1], prod(kernel) * x.shape[-1]), prod(kernel), groups)
         padded = tuple(n + before + after for n, (before, after) in zip(spatial, pads, strict=True))
@@ -87,7 +93,32 @@ def _backward(xp: Namespace, needs: tuple[bool, ...], saved: Any, g: Array) -> A
         columns = windows(pad(x, pads), kernel=kernel, stride=stride, dilation=dilation)
         matrix = xp.matrix_transpose(_rows(xp, columns, prod(kernel), groups)) @ rows
         gw = _unmatrix(xp, matrix, tuple(weight.shape), groups)
-    return gx, gw, xp.sum(_rows(xp, g, 1, 1), axis=0) if needs[2] else None
+    return gx, gw, _sum(xp, g) if needs[2] else None
+
+
+def _sum(xp: Namespace, g: Array) -> Array:
+    """Σ g for each channel: as a product, which is quicker than a sum over rows."""
+    rows = _rows(xp, g, 1, 1)
+    return xp.ones((rows.shape[0],), dtype=g.dtype, device=device(g)) @ rows
+
+
+def _turnable(weight: Array, stride: Axes, pads: Pads, dilation: Axes, groups: int) -> bool:
+    """Whether ∂L/∂x is better taken as a convolution of g: the windows of g must not be many times those of x."""
+    fits = all(d * (k - 1) >= max(ends) for d, k, ends in zip(dilation, weight.shape, pads))
+    return fits and groups == 1 and set(stride) == {1} and weight.shape[-1] <= 4 * weight.shape[-2]
+
+
+def _turned(xp: Namespace, weight: Array, pads: Pads, dilation: Axes, g: Array) -> Array:
+    """∂L/∂x where the stride is 1: the convolution of g with the kernel turned round, in and out exchanged."""
+    *kernel, inputs, outputs = weight.shape
+    walls = tuple(
+        (d * (k - 1) - before, d * (k - 1) - after)
+        for d, k, (before, after) in zip(dilation, kernel, pads, strict=True)
+    )
+    columns = windows(pad(g, walls), kernel=tuple(kernel), stride=(1,) * len(kernel), dilation=dilation)
+    turned = xp.flip(xp.reshape(weight, (prod(kernel), inputs, outputs)), axis=0)
+    matrix = xp.reshape(xp.permute_dims(turned, (0, 2, 1)), (prod(kernel) * outputs, inputs))
+    return xp.reshape(_rows(xp, columns, prod(kernel), 1) @ matrix, (*columns.shape[:-1], inputs))
 
 
 _convolution = Primitive(_forward, _backward)
@@ -178,7 +209,7 @@ def _transposed_backward(xp: Namespace, needs: tuple[bool, ...], saved: Any, g: 
         if needs[1]:
             matrix = xp.matrix_transpose(_rows(xp, x, 1, groups)) @ rows
             gw = _unspreading(xp, matrix, tuple(weight.shape), groups)
-    return gx, gw, xp.sum(_rows(xp, g, 1, 1), axis=0) if needs[2] else None
+    return gx, gw, _sum(xp, g) if needs[2] else None
 
 
 _transposed_convolution = Primitive(_transposed_forward, _transposed_backward)
