@@ -93,6 +93,9 @@ class Settings:
         "What the doctor looks at first: quick, full (with short trainings, seconds) or off.",
         _one_of("quick", "full", "off"),
     )
+    record: bool = _setting(
+        True, OUTPUT, "Keep statistics and up to 21 copies of the weights (64 MiB at most) for nnx plot."
+    )
     json: bool = _setting(False, OUTPUT, "One JSON object a line on standard output, and nothing else.")
 
 
@@ -100,6 +103,8 @@ KINDS: dict[str, Any] = get_type_hints(Settings)
 FIELDS = {f.name: f for f in fields(Settings)}
 NOT_KEPT = ("out", "json")
 """What belongs to one call and not to the run."""
+APART = ("space",)
+"""Tables of a file that are not settings: ``nnx tune`` reads them, the other verbs pass them over."""
 
 
 def flag(name: str) -> str:
@@ -147,6 +152,8 @@ def read(path: Path) -> dict[str, tuple[Any, int]]:
         ) from None
     found: dict[str, tuple[Any, int]] = {}
     for key, value in table.items():
+        if key in APART and isinstance(value, dict):
+            continue
         name, line = key.replace("-", "_"), _line(text, key)
         where = f"{path} (line {line})"
         if name not in FIELDS:
