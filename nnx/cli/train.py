@@ -12,7 +12,7 @@ from nnx.cli.doctor import checked
 from nnx.data import Dataset
 from nnx.errors import ConfigError, NnxError
 from nnx.layers import Module
-from nnx.train import EarlyStopping, Run, evaluate, fit
+from nnx.train import EarlyStopping, Run, Snapshots, Statistics, evaluate, fit
 from nnx.train.run import MODEL
 
 CODES = {"interrupted": 130, "terminated": 143}
@@ -44,6 +44,8 @@ def train(source: str | None = None, /, *, config_file: str | None = None, **fla
     optimizer = build.optimizer(settings, len(parts.train))
     model = build.model(settings, parts.whole).initialize(settings.seed)
     stopping = _stopping(settings)
+    copies = Snapshots()
+    recording = [Statistics(parts.train), copies] if settings.record else []
     name = parts.whole.name.split(".")[0] or "run"
     head = f"A run of nnx {version('nnx-array')}. Again: nnx train --config THIS_FILE"
     directory = runs.create(name, settings.out, config.written(build.located(settings), head))
@@ -54,7 +56,7 @@ def train(source: str | None = None, /, *, config_file: str | None = None, **fla
             run = fit(
                 model, parts.train, parts.val, loss=loss, optimizer=optimizer, epochs=settings.epochs,
                 batch_size=settings.batch_size, backend=backend, seed=settings.seed,
-                callbacks=[shown, *stopping], directory=directory,
+                callbacks=[shown, *recording, *stopping], directory=directory,
             )  # fmt: skip
     except NnxError as error:
         shown.close()
@@ -65,7 +67,7 @@ def train(source: str | None = None, /, *, config_file: str | None = None, **fla
         raise
     outcome = _outcome(run, parts, loss, stopping)
     seconds = shown.seconds()
-    note = _curves(run, directory, name)
+    note = ", ".join(said for said in (copies.note, _curves(run, directory, name)) if said)
     shown.finish(*_ending(settings, parts, run, outcome, seconds, directory, note))
     return CODES.get(run.stopped, 0)
 
@@ -189,11 +191,12 @@ def _ending(
     if parts.test and kept.test:
         value = display.number(kept.test[run.metric])
         lines.append(f"test      {metric} {value} on {len(parts.test):,} rows, looked at only now")
-    files = ", ".join(name for name in runs.FILES if (directory / name).exists())
-    lines += [f"run       {directory}", f"          {files}"] + ([f"          {note}"] if note else [])
+    there = [name for name in runs.FILES if (directory / name).exists()]
+    files = [", ".join(part) for part in (there[:4], there[4:]) if part]
+    lines += [f"run       {directory}", *(f"          {line}" for line in (*files, note) if line)]
     lines += [
         f"{label:<9} nnx {verb}"
-        for label, verb in zip(("next", "", ""), _next(directory, bool(parts.val or parts.test)))
+        for label, verb in zip(("next", "", "", ""), _next(directory, bool(parts.val or parts.test)))
     ]
     return facts, lines
 
@@ -202,5 +205,6 @@ def _next(directory: Path, held_out: bool) -> list[str]:
     return [
         f"evaluate {directory}" + ("" if held_out else " DATA"),
         f"predict {directory} NEW_DATA -o predictions.csv",
+        f"plot {directory} surface",
         f"train --config {directory}/{runs.CONFIG}",
     ]

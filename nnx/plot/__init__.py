@@ -9,6 +9,7 @@ surface      the loss along random directions through the weights
 trajectory   the path of the weights in the plane of its principal directions
 activations  what each layer gives, dead and saturated units
 gradients    the gradient of each parameter
+range_test   the loss over a learning rate that rises
 ratios       how far each parameter moves in a step, for its size
 weights      histograms, and the first layer as images
 confusion    which class was taken for which
@@ -24,9 +25,10 @@ from nnx.plot.activations import Activations, activations
 from nnx.plot.boundary import Regions, boundary
 from nnx.plot.confusion import Confusion, confusion
 from nnx.plot.contour import contour
-from nnx.plot.curves import curves
+from nnx.plot.curves import Curves, curves
 from nnx.plot.gradients import Gradients, gradients
 from nnx.plot.landscape import Landscape, Lines, Plane, random_directions
+from nnx.plot.range_test import Range, range_test
 from nnx.plot.ratios import Ratios, ratios
 from nnx.plot.style import PlotUnavailable
 from nnx.plot.surface import surface
@@ -35,7 +37,7 @@ from nnx.plot.trajectory import Route, trajectory
 from nnx.plot.weights import Weights, weights
 
 __all__ = [
-    "Activations", "Confusion", "Gradients", "Landscape", "Lines", "Numbers", "Plane", "PlotUnavailable", "Ratios", "Regions",
-    "Route", "Weights", "activations", "boundary", "confusion", "contour", "curves", "gradients", "random_directions", "ratios",
+    "Activations", "Confusion", "Curves", "Gradients", "Landscape", "Lines", "Numbers", "Plane", "PlotUnavailable", "Range", "Ratios", "Regions",
+    "Route", "Weights", "activations", "boundary", "confusion", "contour", "curves", "gradients", "random_directions", "range_test", "ratios",
     "surface", "trajectory", "weights",
 ]  # fmt: skip

@@ -86,8 +86,8 @@ def decades(axis: Any) -> None:
 def widened(low: float, high: float) -> tuple[float, float]:
     """An interval that holds two whole numbers, made longer where that costs least.
 
-    >>> widened(0.1, 1.9), widened(-0.5, 1.5)
-    ((0.1, 2.0), (-0.5, 1.5))
+    >>> widened(0.3, 1.9), widened(-0.5, 1.5)
+    ((0.3, 2.0), (-0.5, 1.5))
     """
     while math.floor(high) - math.ceil(low) < 1:
         below, above = math.ceil(low) - 1, math.floor(high) + 1
