@@ -68,11 +68,19 @@ class Settings:
     batch_norm: bool = _setting(True, MODEL, "Batch normalisation before each activation.")
     standardize: bool = _setting(True, MODEL, "Standardise inputs (and real targets) as fitted on the training rows.")
     backend: str = _setting("numpy", TRAINING, "numpy, cupy, torch, jax or strict, perhaps with a device: cupy:0.")
-    epochs: int = _setting(30, TRAINING, "Passes over the training rows.", _COUNT)
+    epochs: int = _setting(30, TRAINING, "Passes over the training rows; for lbfgs, iterations.", _COUNT)
     batch_size: int = _setting(64, TRAINING, "Rows in one step.", _COUNT)
-    optimizer: str = _setting("adam", TRAINING, "adam, adamw, sgd, …; with settings: sgd:momentum=0.9,nesterov=true.")
+    optimizer: str = _setting(
+        "adam", TRAINING, "adam, adamw, sgd, lbfgs, …; with settings: sgd:momentum=0.9,nesterov=true."
+    )
     lr: float = _setting(3e-3, TRAINING, "Learning rate, or where its schedule begins.", _ABOVE)
-    schedule: str = _setting("cosine", TRAINING, "constant, cosine, step:every=20,factor=0.1, …; lengths in epochs.")
+    schedule: str = _setting(
+        "cosine", TRAINING, "constant, cosine, step:every=20,factor=0.1, plateau:patience=5, …; lengths in epochs."
+    )
+    finish: str | None = _setting(
+        None, TRAINING, "lbfgs, perhaps with settings, to take over when the epochs are over."
+    )
+    finish_epochs: int = _setting(20, TRAINING, "Iterations that it may take.", _COUNT)
     loss: str | None = _setting(
         None,
         TRAINING,
@@ -95,6 +103,9 @@ class Settings:
     )
     record: bool = _setting(
         True, OUTPUT, "Keep statistics and up to 21 copies of the weights (64 MiB at most) for nnx plot."
+    )
+    babysit: bool = _setting(
+        False, OUTPUT, "Keep a file with the learning rate in the run, to be edited while it trains."
     )
     json: bool = _setting(False, OUTPUT, "One JSON object a line on standard output, and nothing else.")
 

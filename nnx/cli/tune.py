@@ -120,8 +120,8 @@ class Program:
         with threads.suited(backend, model, settings.batch_size):
             return fit(
                 model, parts.train, parts.val, loss=build.loss(settings, parts.whole),
-                optimizer=build.optimizer(settings, len(parts.train)), epochs=settings.epochs,
-                batch_size=settings.batch_size, backend=backend, seed=settings.seed, callbacks=[*trial.callbacks, *stopping],
+                **build.course(settings, len(parts.train)), backend=backend, seed=settings.seed,
+                callbacks=[*build.plateau(settings), *trial.callbacks, *stopping],
             )  # fmt: skip
 
 

@@ -19,8 +19,8 @@ RATE, CHANGES = "rate", "rate-changes.csv"
 
 SCHEDULE = "schedule"
 _TEXT = f"""\
-# The learning rate of this run. Put a number in place of the word below and save: it holds
-# from the next step on, instead of the schedule. The word {SCHEDULE} gives it back to the schedule.
+# The learning rate of this run. Write a number in place of the word and save:
+# it is the rate from the next step on. The word is the rate that was planned.
 {SCHEDULE}
 """
 _SIZE = 4096
