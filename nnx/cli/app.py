@@ -29,7 +29,7 @@ from nnx.errors import (
 
 USAGE = (ConfigError, DataError, ShapeError, DtypeError, StateError, BackendUnavailable)
 
-VERBS = ("train", "evaluate", "predict", "summary", "doctor", "plot", "tune", "backends")
+VERBS = ("train", "evaluate", "predict", "summary", "doctor", "lr-find", "plot", "tune", "backends")
 
 
 def run(argv: Sequence[str] | None = None) -> int:
@@ -120,6 +120,7 @@ def _app() -> Any:
     from nnx.cli.backends import backends
     from nnx.cli.doctor import doctor
     from nnx.cli.evaluate import evaluate
+    from nnx.cli.lr_find import lr_find
     from nnx.cli.plot import plot_run
     from nnx.cli.predict import predict
     from nnx.cli.summary import summary
@@ -137,11 +138,14 @@ def _app() -> Any:
         "evaluate": _documented(evaluate, run=RUN, data=DATA, backend=BACKEND, batch_size=BATCH, json=JSON),
         "predict": _documented(predict, run=RUN, data=DATA, out=OUT, backend=BACKEND, batch_size=BATCH, force=FORCE),
         "summary": _documented(summary, run=RUN),
-        "doctor": _with_settings(doctor, leave=("out", "check", "record"), check=CHECK),
+        "doctor": _with_settings(doctor, leave=("out", "check", "record", "babysit"), check=CHECK),
+        "lr-find": _with_settings(
+            lr_find, leave=("out", "check", "record", "babysit"), out=PICTURE_FILE | {"help": LR_PICTURE}, force=FORCE
+        ),
         "plot": _documented(
             plot_run, run=RUN, picture=PICTURE, data=DATA, out=PICTURE_FILE, backend=BACKEND, force=FORCE, **PLOT
         ),
-        "tune": _with_settings(tune, leave=("check",), **FLAGS),
+        "tune": _with_settings(tune, leave=("check", "babysit"), **FLAGS),
         "backends": _documented(backends, json=JSON),
     }
     for place, (name, verb) in enumerate(verbs.items()):
@@ -155,6 +159,7 @@ BACKEND = {"help": "numpy, cupy, torch, jax or strict, perhaps with a device: cu
 BATCH = {"help": "Rows computed together.", "converter": lambda kind, given: _whole(kind, given)}
 JSON = {"help": "JSON instead of text.", "negative": ()}
 OUT = {"name": ("--out", "-o"), "help": "The CSV file to write; - is standard output.", "allow_leading_hyphen": True}
+LR_PICTURE = "A name that ends in .png, .svg or .pdf; by default lr-find/NAME-NNN.png, the next free number."
 FORCE = {"help": "Overwrite the file.", "negative": ()}
 PICTURE = {"help": "Which picture."}
 PICTURE_FILE = {

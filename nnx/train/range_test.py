@@ -10,7 +10,7 @@ import numpy as np
 
 from nnx import losses, optim, random
 from nnx.data import Dataset, batch_count, batches
-from nnx.errors import ConfigError
+from nnx.errors import ConfigError, DivergedError
 from nnx.layers import Module, training
 from nnx.train import checks
 from nnx.train.evaluation import default_loss
@@ -107,8 +107,8 @@ def lr_find(
     >>> 1e-3 < found.suggested < 1.0
     True
 
-    Errors: ``ConfigError`` for a range that does not rise, fewer than 20 steps, and an optimizer without a rate; otherwise as
-    ``nnx.fit``.
+    Errors: ``ConfigError`` for a range that does not rise, fewer than 20 steps, and an optimizer without a rate;
+    ``DivergedError`` for a loss that is no number at the start; otherwise as ``nnx.fit``.
     Source: Smith, Cyclical Learning Rates for Training Neural Networks (2017), arXiv:1506.01186, section 3.3. The steepest point
     and the tenth of the lowest are the rules of Gugger and Howard's fastai.
     """
@@ -134,6 +134,13 @@ def lr_find(
             if _over(found, stop):
                 break
             state = train_step(twin, problem.loss, trial, state, *problem.rows(rows), seed, k).state
+    if not math.isfinite(found[0]):
+        raise DivergedError(
+            expected="a finite loss to start from",
+            got=f"{found[0]}",
+            where="lr_find",
+            fix="Look for bad values in the data; nnx.doctor tells more.",
+        )
     return judge([float(rising(k)) for k in range(len(found))], found, stop)
 
 
