@@ -10,9 +10,8 @@ from typing import Any
 import array_api_compat.numpy as xp
 import numpy as np
 
-from nnx.backends import buffers, compiled, compiled_pool, portable, strided
+from nnx.backends import blocked, buffers, compiled, compiled_pool, portable, strided
 from nnx.backends.backend import Backend, Deviation
-from nnx.backends.portable.windows import Axes
 from nnx.backends.threads import blas_threads
 from nnx.errors import BackendUnavailable
 from nnx.typing import Array, Namespace
@@ -42,8 +41,11 @@ def open(device: str) -> Backend:
         deviations=_DEVIATIONS,
         scatter_add=_scatter_add,
         put=partial(portable.put, scatter_add=_scatter_add),
-        windows=_windows,
+        windows=strided.windows_by(np.lib.stride_tricks.as_strided),
         fold=strided.fold_in_place,
+        convolve=blocked.convolve,
+        convolve_to_weight=blocked.convolve_to_weight,
+        convolve_to_input=blocked.convolve_to_input,
         pool=compiled_pool.pool if compiled.installed() else strided.pool_in_place,
         unpool=compiled_pool.unpool if compiled.installed() else strided.unpool_in_place,
         random_words=_random_words,
@@ -68,15 +70,6 @@ def _scatter_add(xp: Namespace, index: Array, values: Array, n: int) -> Array:
         index = (np.where(index < 0, index + n, index)[:, None] * width + np.arange(width)).reshape(-1)
     np.add.at(out.reshape(-1), index, values.reshape(-1))
     return out
-
-
-def _windows(xp: Namespace, x: Array, kernel: Axes, stride: Axes, dilation: Axes) -> Array:
-    """By a strided view, or by kernel positions where that would copy a few numbers at a time."""
-    short = strided.run_length(x, kernel, dilation) < strided.SHORT
-    return (strided.windows_by_position if short else _strided_windows)(xp, x, kernel, stride, dilation)
-
-
-_strided_windows = strided.windows_by(np.lib.stride_tricks.as_strided)
 
 
 def _random_words(key: tuple[int, int], count: int) -> np.ndarray:

@@ -11,7 +11,7 @@ from nnx.backends.portable.windows import Axes, extent, places, split
 from nnx.typing import Array, Namespace
 
 SHORT = 8
-"""Neighbours in memory that one window takes at once; with fewer, a copy by kernel positions is quicker."""
+"""Neighbours in memory that a window takes at once; with fewer, a copy of whole rows by kernel positions is quicker."""
 
 
 def windows_by(
@@ -29,20 +29,6 @@ def windows_by(
         return xp.reshape(view, (batch, *out, prod(kernel) * channels), copy=True)
 
     return windows
-
-
-def windows_by_position(xp: Namespace, x: Array, kernel: Axes, stride: Axes, dilation: Axes) -> Array:
-    """The ``windows`` hook for few channels: one copy of whole rows for each kernel position.
-
-    The result has the columns of the matrix as its rows in memory, which a matrix product takes as it is.
-    """
-    batch, *spatial, channels = x.shape
-    out = extent(tuple(spatial), kernel, stride, dilation)
-    columns = xp.empty((prod(kernel) * channels, batch, *out), dtype=x.dtype, device=device(x))
-    for k, slot in enumerate(places(out, kernel, stride, dilation)):
-        for c in range(channels):
-            columns[k * channels + c, ...] = x[(*slot[:-1], c)]
-    return xp.moveaxis(columns, 0, -1)
 
 
 def run_length(x: Array, kernel: Axes, dilation: Axes) -> int:

@@ -4,6 +4,7 @@
 are constants. The plain form may overflow where the node does not; the inputs are moderate.
 """
 
+import importlib
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -12,6 +13,8 @@ import numpy as np
 
 from nnx import ops
 from nnx.autodiff import hooks
+
+convolution = importlib.import_module("nnx.ops.convolution")  # whose name in nnx.ops is the function
 
 
 class Node(NamedTuple):
@@ -78,6 +81,7 @@ def spread(xp: Any, x: Any, w: Any, b: Any, padding: int) -> Any:
 X = draw((4, 5), 1)
 IMAGES = draw((2, 5, 5, 4), 7)
 OPTIONS = {"kernel": (2, 2), "stride": (1, 1), "dilation": (1, 1)}
+ONCE = convolution._Map((1, 1), ((0, 0), (0, 0)), (1, 1), 1)
 PLACE = (draw((2, 4, 4, 4), 9) > 0).astype("int32") * 2
 
 NODES: dict[str, Node] = {
@@ -162,6 +166,20 @@ NODES: dict[str, Node] = {
             [spread(xp, x[..., :2], w[..., :3], b[:3], 0), spread(xp, x[..., 2:], w[..., 3:], b[3:], 0)], axis=-1
         ),
         (IMAGES, draw((2, 2, 2, 6), 2), draw((6,), 3)),
+    ),
+    "convolution, its adjoint in the weight": Node(
+        "to_weight",
+        lambda x, g: convolution._to_weight(x, g, kernel=(2, 2), how=ONCE),
+        lambda xp, x, g: xp.reshape(
+            xp.stack([xp.tensordot(part, g, axes=((0, 1, 2), (0, 1, 2))) for part in taps(x, 2, 4, 1)]), (2, 2, 4, 3)
+        ),
+        (IMAGES, draw((2, 4, 4, 3), 2)),
+    ),
+    "convolution, its adjoint in the input": Node(
+        "to_input",
+        lambda g, w: convolution._to_input(g, w, spatial=(5, 5), how=ONCE),
+        lambda xp, g, w: spread(xp, g, xp.permute_dims(w, (0, 1, 3, 2)), 0.0, 0),
+        (draw((2, 4, 4, 3), 2), draw((2, 2, 4, 3), 3)),
     ),
     "max pool": Node(
         "max_pool",

@@ -105,7 +105,7 @@ def test_a_gradient_that_is_not_needed_is_not_computed():
         importlib.import_module(f"nnx.ops.{name}")
         for name in ("convolution", "linear", "logistic", "normalization", "softmax")
     )
-    once = ((1, 1), ((0, 0), (0, 0)), (1, 1), 1)
+    once = convolution._Map((1, 1), ((0, 0), (0, 0)), (1, 1), 1)
     images, kernels = draw((2, 4, 4, 3), 4), draw((2, 2, 3, 5), 5)
     x, w, g = draw((4, 5), 1), draw((5, 3), 2), draw((4, 3), 3)
     cases = [
@@ -113,8 +113,10 @@ def test_a_gradient_that_is_not_needed_is_not_computed():
         (softmax._cross_entropy, (x, x, x), x[:, 0], 2),
         (logistic._sigmoid_cross_entropy, (x, x), x, 2),
         (normalization._batch_norm, (x, x[0], None, (0,)), x, 3),
-        (convolution._convolution, (images, kernels, *once), draw((2, 3, 3, 5), 6), 3),
-        (convolution._transposed_convolution, (images, kernels, *once), draw((2, 5, 5, 5), 6), 3),
+        (convolution._convolution, (images, kernels, once), draw((2, 3, 3, 5), 6), 3),
+        (convolution._to_weight, (images, draw((2, 3, 3, 5), 6), once), kernels, 2),
+        (convolution._to_input, (draw((2, 3, 3, 5), 6), kernels, once), images, 2),
+        (convolution._transposed_convolution, (images, kernels, (5, 5), once), draw((2, 5, 5, 5), 6), 3),
     ]
     for primitive, saved, g, n in cases:
         for wanted in range(n):
