@@ -25,11 +25,13 @@ def convolve(
     kernel, outputs = weight.shape[:-2], weight.shape[-1]
     matrix = weight.reshape(-1, outputs)
     y = np.empty((len(x), *_extent(x, kernel, stride, pads, dilation), outputs), x.dtype)
+    row = None if bias is None else np.tile(bias, prod(y.shape[2:-1]))
     for place, windows in _blocks(x, kernel, stride, pads, dilation):
         part = y[place].reshape(-1, outputs)
         np.matmul(windows, matrix, out=part)
-        if bias is not None:
-            part += bias
+        if row is not None:  # over whole rows of the image: NumPy's loop over the last axis is then long
+            lines = part.reshape(-1, len(row))
+            lines += row
     return y
 
 

@@ -29,9 +29,11 @@ def unpool(xp: Namespace, g: Array, place: Array, spatial: Axes, kernel: Axes, s
     """The ``unpool`` hook of NumPy where numba is installed."""
     if g.size * 4 < POOL_FROM or g.dtype.char not in "fd" or place.dtype != np.uint8:
         return strided.unpool_in_place(xp, g, place, spatial, kernel, stride, dilation)
-    out = np.empty((len(g), *spatial, g.shape[-1]), g.dtype)
+    apart = all(d * (k - 1) < s for k, s, d in zip(kernel, stride, dilation, strict=True))
+    covered = apart and all(n * k == length for n, k, length in zip(g.shape[1:-1], kernel, spatial, strict=True))
+    out = (np.empty if covered else np.zeros)((len(g), *spatial, g.shape[-1]), g.dtype)
     with compiled._guard():
-        _loops()[1](_plane(g), _plane(place), _plane(out), *_pair(kernel), *_pair(stride), *_pair(dilation))
+        _loops()[1](_plane(g), _plane(place), _plane(out), *_pair(kernel), *_pair(stride), *_pair(dilation), apart)
     return out
 
 
@@ -62,17 +64,20 @@ def _loops() -> tuple[Callable[..., Any], Callable[..., Any]]:
                             better = (part[c] > best[c]) | ((part[c] != part[c]) & (best[c] == best[c]))
                             best[c], at[c] = part[c] if better else best[c], k if better else at[c]
 
-    def unpool(g, place, out, kh, kw, sh, sw, dh, dw):  # type: ignore[no-untyped-def]
+    def unpool(g, place, out, kh, kw, sh, sw, dh, dw, apart):  # type: ignore[no-untyped-def]
         n, rows, columns, channels = g.shape
         zero = out.dtype.type(0)
         for b in numba.prange(n):
-            out[b] = zero
             for i in range(rows):
                 for j in range(columns):
                     value, at = g[b, i, j], place[b, i, j]
                     for k in range(kh * kw):
                         part = out[b, i * sh + k // kw * dh, j * sw + k % kw * dw]
-                        for c in range(channels):
-                            part[c] += value[c] if at[c] == k else zero
+                        if apart:  # every place is met once at most
+                            for c in range(channels):
+                                part[c] = value[c] if at[c] == k else zero
+                        else:
+                            for c in range(channels):
+                                part[c] += value[c] if at[c] == k else zero
 
     return tuple(numba.njit(loop, parallel=True, error_model="numpy", cache=True) for loop in (pool, unpool))  # type: ignore[return-value]
