@@ -22,7 +22,7 @@ def windows_by(
     def windows(xp: Namespace, x: Array, kernel: Axes, stride: Axes, dilation: Axes) -> Array:
         batch, *spatial, channels = x.shape
         out = extent(tuple(spatial), kernel, stride, dilation)
-        first, *steps, last = strides_of(x) if strides_of else x.strides
+        first, *steps, last = x.strides
         hops = (step * t for step, t in zip(steps, stride, strict=True))
         reaches = (step * d for step, d in zip(steps, dilation, strict=True))
         view = as_strided(x, (batch, *out, *kernel, channels), (first, *hops, *reaches, last))
