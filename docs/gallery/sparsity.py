@@ -1,7 +1,7 @@
 """L1 makes weights zero, L2 makes them small.
 
 A softmax classifier of the digits (64 pixels → 10 classes, standardised) is trained on half of them by full-batch gradient
-descent with each penalty at seven strengths. Left: the share of weights that end within 0.01 of zero, and the validation
+descent with each penalty at six strengths. Left: the share of weights that end within 0.01 of zero, and the validation
 accuracy. Right: the sizes of the 640 weights, in order, for the strength marked in the left picture. Under L1 most weights go to zero while a few
 stay large; under L2 they all shrink together. Plain gradient steps on L1 jump about zero by α λ, so "zero" here is a neighbourhood.
 

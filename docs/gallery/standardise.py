@@ -75,7 +75,7 @@ def lesson(numbers):
 def draw(figure, numbers):
     """Surfaces above, contours below."""
     for column, kind in enumerate(KINDS):
-        x, t = problem(kind)
+        x, _ = problem(kind)
         path, best = np.stack(numbers["path", kind]), np.stack(numbers["minimum", kind])
         hessian = x.T @ x / len(x)
         reach = 1.25 * np.abs(path - best).max()
