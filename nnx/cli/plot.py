@@ -144,15 +144,11 @@ def _source(run: str, directory: Path | None, name: str) -> Path:
     if not (directory / name).exists():
         if name == METRICS or not (directory / METRICS).exists():
             runs.find(run)
-        again = f"nnx train --config {directory / runs.CONFIG} --record"
-        maker = {SNAPSHOTS: "nnx.train.Snapshots()", STATISTICS: "nnx.train.Statistics(train)"}.get(name, "")
-        python = f" or with callbacks=[{maker}]" if maker else ""
         known = (directory / runs.CONFIG).exists()
-        raise DataError(
-            f"the run has no {name}",
-            where=run,
-            fix=f"Train again{python}: {again}" if known else f"Train with directory=...{python}.",
-        )
+        again = f"nnx train --config {directory / runs.CONFIG} --record" if known else "nnx.fit(..., directory=...)"
+        maker = {SNAPSHOTS: "nnx.train.Snapshots()", STATISTICS: "nnx.train.Statistics(train)"}.get(name)
+        python = f" In Python: callbacks=[{maker}]." if maker else ""
+        raise DataError(f"the run has no {name}", where=run, fix=f"Train again: {again}.{python}")
     return directory / name
 
 

@@ -78,7 +78,7 @@ def decades(axis: Any) -> None:
 
     axes, name = axis.axes, axis.axis_name
     getattr(axes, f"set_{name}scale")("log")
-    low, high = (math.log10(end) for end in sorted(getattr(axes, f"get_{name}lim")()))
+    low, high = (math.log10(max(end, 1e-300)) for end in sorted(getattr(axes, f"get_{name}lim")()))
     getattr(axes, f"set_{name}lim")(*(10.0**end for end in widened(low, high)))
     axis.set_minor_formatter(NullFormatter())
 
@@ -115,6 +115,7 @@ def save(figure: Any, path: str | os.PathLike[str]) -> Path:
 
     stamps = {".png": {"Software": None}, ".svg": {"Date": None, "Creator": None}, ".pdf": {"CreationDate": None}}
     with rc_context({"svg.hashsalt": "nnx", "svg.fonttype": "none", "pdf.fonttype": 42}):
+        figure.draw_without_rendering()  # once for the layout to learn how large the names are
         try:
             figure.savefig(file, dpi=150, metadata=stamps[file.suffix.lower()])
         except OSError as error:
