@@ -85,6 +85,7 @@ def test_the_steepest_and_the_lowest_of_a_known_curve():
     assert found.tenth == found.lowest / 10
     assert found.suggested == min(found.steepest, found.tenth)
     assert found.ended == "4 times its least"
+    assert found.losses[-1] > 4 * min(found.smooth) > found.losses[-2]
     assert len(found.rates) == len(found.losses) == len(found.smooth) < 100
 
 
