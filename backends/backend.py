@@ -74,6 +74,9 @@ class Backend:
     put: Callable[..., Array] = portable.put
     windows: Callable[..., Array] = portable.windows
     fold: Callable[..., Array] = portable.fold
+    convolve: Callable[..., Array] = portable.convolve
+    convolve_to_weight: Callable[..., Array] = portable.convolve_to_weight
+    convolve_to_input: Callable[..., Array] = portable.convolve_to_input
     pool: Callable[..., tuple[Array, Array]] = portable.pool
     unpool: Callable[..., Array] = portable.unpool
     random_words: Callable[[tuple[int, int], int], Array] = portable.random_words

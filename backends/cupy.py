@@ -75,12 +75,19 @@ def _at(number: int) -> Backend:
         deviations=_DEVIATIONS,
         scatter_add=_scatter_add,
         put=partial(portable.put, scatter_add=_scatter_add),
-        windows=strided.windows_by(cupy.lib.stride_tricks.as_strided),
+        windows=_windows,
         fold=strided.fold_in_place,
+        convolve=partial(portable.convolve, windows=_windows),
+        convolve_to_weight=partial(portable.convolve_to_weight, windows=_windows),
+        convolve_to_input=partial(portable.convolve_to_input, fold=strided.fold_in_place),
+        unpool=strided.unpool_in_place,
         random_words=words,
         erf=lambda xp, x: cupyx.scipy.special.erf(x),
         fuse=_fuse,
     )
+
+
+_windows = strided.windows_by(cupy.lib.stride_tricks.as_strided)
 
 
 def _scatter_add(xp: Namespace, index: Array, values: Array, n: int) -> Array:

@@ -59,6 +59,9 @@ def _at(device: Any) -> Backend:
         deviations=_DEVIATIONS,
         scatter_add=_scatter_add,
         put=_put,
+        convolve=_convolve,
+        convolve_to_weight=_convolve_to_weight,
+        convolve_to_input=_convolve_to_input,
         erf=lambda xp, x: jax.scipy.special.erf(x),
         fuse=_fuse,
     )
@@ -105,6 +108,35 @@ def _fuse(rule: Callable[..., Any]) -> Callable[..., Any]:
     """XLA may contract a product and a sum into one rounding: a few ulp of the largest term from the default."""
     fused: Callable[..., Any] = jax.jit(rule, static_argnums=0)
     return fused
+
+
+def _product(
+    x: jax.Array, weight: jax.Array, stride: tuple[int, ...], pads: Any, dilation: tuple[int, ...], groups: int
+) -> jax.Array:
+    letters = "DHW"[-len(stride) :]
+    product: jax.Array = jax.lax.conv_general_dilated(
+        x, weight, stride, pads, rhs_dilation=dilation, feature_group_count=groups, precision=jax.lax.Precision.HIGHEST,
+        dimension_numbers=(f"N{letters}C", f"{letters}IO", f"N{letters}C"),
+    )  # fmt: skip
+    return product
+
+
+def _convolve(xp: Namespace, x: jax.Array, weight: jax.Array, bias: jax.Array | None, *how: Any) -> jax.Array:
+    """By XLA's own convolution; its adjoints are those that JAX knows."""
+    y = _product(x, weight, *how)
+    return y if bias is None else y + bias
+
+
+def _convolve_to_weight(xp: Namespace, x: jax.Array, g: jax.Array, kernel: Any, *how: Any) -> jax.Array:
+    shape = jax.ShapeDtypeStruct((*kernel, x.shape[-1] // how[-1], g.shape[-1]), x.dtype)
+    (back,) = jax.linear_transpose(lambda weight: _product(x, weight, *how), shape)(g)
+    return back
+
+
+def _convolve_to_input(xp: Namespace, g: jax.Array, weight: jax.Array, spatial: Any, *how: Any) -> jax.Array:
+    shape = jax.ShapeDtypeStruct((g.shape[0], *spatial, weight.shape[-2] * how[-1]), g.dtype)
+    (back,) = jax.linear_transpose(lambda x: _product(x, weight, *how), shape)(g)
+    return back
 
 
 def _label(device: Any) -> str:

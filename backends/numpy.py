@@ -10,7 +10,7 @@ from typing import Any
 import array_api_compat.numpy as xp
 import numpy as np
 
-from nnx.backends import buffers, compiled, portable, strided, together
+from nnx.backends import blocked, buffers, compiled, compiled_pool, portable, strided, together
 from nnx.backends.backend import Backend, Deviation
 from nnx.backends.threads import blas_threads
 from nnx.errors import BackendUnavailable
@@ -43,6 +43,11 @@ def open(device: str) -> Backend:
         put=partial(portable.put, scatter_add=_scatter_add),
         windows=strided.windows_by(np.lib.stride_tricks.as_strided),
         fold=strided.fold_in_place,
+        convolve=blocked.convolve,
+        convolve_to_weight=blocked.convolve_to_weight,
+        convolve_to_input=blocked.convolve_to_input,
+        pool=compiled_pool.pool if compiled.installed() else strided.pool_in_place,
+        unpool=compiled_pool.unpool if compiled.installed() else strided.unpool_in_place,
         random_words=_random_words,
         erf=compiled.erf(portable.erf) if compiled.installed() else portable.erf,
         fuse=compiled.fuse if compiled.installed() else portable.fuse,

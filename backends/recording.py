@@ -216,6 +216,12 @@ def space_over(backend: Backend) -> Space:
     return Space(backend, backend.xp)
 
 
+NOTED = (
+    "scatter_add", "put", "windows", "fold", "convolve", "convolve_to_weight", "convolve_to_input", "pool", "unpool", "erf",
+)  # fmt: skip
+"""The hooks that are functions of arrays."""
+
+
 @cache
 def backend_over(backend: Backend) -> Backend:
     """The backend that recorded arrays say they live on: the same hooks, noted."""
@@ -247,7 +253,7 @@ def backend_over(backend: Backend) -> Backend:
         backend,
         name=f"{backend.name}, recorded", xp=space, owns=lambda x: type(x) is Recorded, resides=lambda x: True,
         send=lambda host: Recorded(backend.send(host), space), move=lambda x: x, fetch=fetch, fuse=fuse,
-        **{name: noted(name) for name in ("scatter_add", "put", "windows", "fold", "erf")},
+        **{name: noted(name) for name in NOTED},
     )  # fmt: skip
 
 

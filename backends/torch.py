@@ -9,8 +9,10 @@ import array_api_compat.torch as xp
 import numpy as np
 import torch
 
-from nnx.backends import portable
+from nnx.backends import portable, strided
 from nnx.backends.backend import Backend, Deviation
+from nnx.backends.portable.convolution import Pads
+from nnx.backends.portable.windows import Axes
 from nnx.backends.threads import chosen_by_user
 from nnx.errors import BackendUnavailable
 from nnx.typing import Array, Namespace
@@ -54,6 +56,11 @@ def _at(device: torch.device) -> Backend:
         deviations=_DEVIATIONS,
         scatter_add=_scatter_add,
         put=_put,
+        fold=strided.fold_in_place,
+        convolve=_convolve,
+        convolve_to_weight=_convolve_to_weight,
+        convolve_to_input=_convolve_to_input,
+        unpool=strided.unpool_in_place,
         erf=lambda xp, x: torch.special.erf(x),
     )
 
@@ -98,6 +105,82 @@ def _put(xp: Namespace, shape: tuple[int, ...], key: Any, values: torch.Tensor) 
             axis += 1
         forward.append(part)
     return portable.put(xp, shape, tuple(forward), values, scatter_add=_scatter_add)
+
+
+def _convolve(
+    xp: Namespace,
+    x: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    stride: Axes,
+    pads: Pads,
+    dilation: Axes,
+    groups: int,
+) -> torch.Tensor:
+    """By torch's own convolution, whose channels are second in the shape and may be last in memory."""
+    padded, before = _padded(_second(x), pads)
+    kernel = torch.movedim(weight, (-1, -2), (0, 1))
+    n = len(stride)
+    return _last(torch.convolution(padded, kernel, bias, stride, before, dilation, False, (0,) * n, groups))
+
+
+def _convolve_to_weight(
+    xp: Namespace,
+    x: torch.Tensor,
+    g: torch.Tensor,
+    kernel: Axes,
+    stride: Axes,
+    pads: Pads,
+    dilation: Axes,
+    groups: int,
+) -> torch.Tensor:
+    padded, before = _padded(_second(x), pads)
+    shape = (g.shape[-1], x.shape[-1] // groups, *kernel)
+    like = torch.empty((1,), dtype=x.dtype, device=x.device).expand(shape)
+    back = _backward(g, padded, like, stride, before, dilation, groups, (False, True, False))[1]
+    return torch.movedim(back, (0, 1), (-1, -2)).contiguous()
+
+
+def _convolve_to_input(
+    xp: Namespace,
+    g: torch.Tensor,
+    weight: torch.Tensor,
+    spatial: Axes,
+    stride: Axes,
+    pads: Pads,
+    dilation: Axes,
+    groups: int,
+) -> torch.Tensor:
+    even = all(before == after for before, after in pads)
+    before = tuple(ends[0] for ends in pads) if even else (0,) * len(pads)
+    shape = (g.shape[0], weight.shape[-2] * groups, *(n if even else n + sum(e) for n, e in zip(spatial, pads)))
+    like = torch.empty((1,), dtype=g.dtype, device=g.device).expand(shape)
+    kernel = torch.movedim(weight, (-1, -2), (0, 1))
+    back = _last(_backward(g, like, kernel, stride, before, dilation, groups, (True, False, False))[0])
+    return back if even else back[portable.inside(spatial, pads)]
+
+
+def _backward(g: torch.Tensor, x: torch.Tensor, kernel: torch.Tensor, *rest: Any) -> Any:
+    stride, before, dilation, groups, wanted = rest
+    n = len(stride)
+    return torch.ops.aten.convolution_backward(
+        _second(g), x, kernel, None, stride, before, dilation, False, (0,) * n, groups, wanted
+    )
+
+
+def _padded(x: torch.Tensor, pads: Pads) -> tuple[torch.Tensor, Axes]:
+    """x and the padding that torch is left to do: it knows only equal ends."""
+    if all(before == after for before, after in pads):
+        return x, tuple(before for before, _ in pads)
+    return torch.nn.functional.pad(x, [n for ends in reversed(pads) for n in ends]), (0,) * len(pads)
+
+
+def _second(x: torch.Tensor) -> torch.Tensor:
+    return torch.movedim(x, -1, 1)
+
+
+def _last(x: torch.Tensor) -> torch.Tensor:
+    return torch.movedim(x, 1, -1).contiguous()
 
 
 def _devices() -> list[str]:

@@ -51,7 +51,8 @@ from nnx.layers import (
     Unstandardize,
     training,
 )  # fmt: skip
-from nnx.train import evaluate, fit, load, predict, save
+from nnx.train import evaluate, fit, load, lr_find, predict, save
+from nnx.tune import tune
 
 __version__ = "0.1.0"
 
@@ -60,7 +61,7 @@ __all__ = [
     "ConvTranspose2d", "GlobalAvgPool", "MaxPool1d", "MaxPool2d", "Reshape",
     "ELU", "GELU", "BatchNorm", "Buffer", "Dropout", "Flatten", "LeakyReLU", "Linear", "Maxout", "MinMaxScale", "PCA",
     "Module", "Parameter", "ReLU", "Sequential", "SiLU", "Sigmoid", "Softmax", "Softplus", "Standardize", "Tanh", "Unstandardize",
-    "__version__", "autodiff", "backends", "checkpoint", "custom_vjp", "data", "doctor", "evaluate", "fit", "grad", "gradcheck", "hvp", "init", "jvp", "layers", "load", "losses",
-    "metrics", "namespace", "ops", "optim", "predict", "random", "regularizers", "save", "stop_gradient", "training", "value_and_grad",
+    "__version__", "autodiff", "backends", "checkpoint", "custom_vjp", "data", "doctor", "evaluate", "fit", "grad", "gradcheck", "hvp", "init", "jvp", "layers", "load", "losses", "lr_find",
+    "metrics", "namespace", "ops", "optim", "predict", "random", "regularizers", "save", "stop_gradient", "training", "tune", "value_and_grad",
     "vjp",
 ]  # fmt: skip

@@ -1,5 +1,6 @@
 """The hooks' portable defaults, one idea per file: slow is fine, wrong is not. They are the oracle of every override."""
 
+from nnx.backends.portable.convolution import convolve, convolve_to_input, convolve_to_weight, inside, pad
 from nnx.backends.portable.each import each
 from nnx.backends.portable.erf import erf
 from nnx.backends.portable.fuse import fuse
@@ -9,4 +10,7 @@ from nnx.backends.portable.put import put
 from nnx.backends.portable.scatter_add import scatter_add
 from nnx.backends.portable.windows import fold, windows
 
-__all__ = ["each", "erf", "fold", "fuse", "pool", "put", "random_words", "scatter_add", "unpool", "windows"]
+__all__ = [
+    "convolve", "convolve_to_input", "convolve_to_weight", "each", "erf", "fold", "fuse", "inside", "pad", "pool", "put",
+    "random_words", "scatter_add", "unpool", "windows",
+]  # fmt: skip

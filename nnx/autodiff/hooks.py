@@ -73,7 +73,8 @@ def _unpool(xp: Module, g: Array, *, place: Array, spatial: Any, **options: Any)
     saved = (spatial, {"place": place, **options})
     if isinstance(xp, Namespace):
         return unpool(g, place=place, spatial=spatial, **options), saved
-    return backends.over(xp).unpool(xp, g, place, spatial, **options), saved
+    sizes = (options[name] for name in ("kernel", "stride", "dilation"))
+    return backends.over(xp).unpool(xp, g, place, spatial, *sizes), saved
 
 
 def _pick(xp: Module, x: Array, *, place: Array, spatial: Any, kernel: Any, **options: Any) -> tuple[Array, Any]:

@@ -29,7 +29,7 @@ from nnx.errors import (
 
 USAGE = (ConfigError, DataError, ShapeError, DtypeError, StateError, BackendUnavailable)
 
-VERBS = ("train", "evaluate", "predict", "summary", "doctor", "backends")
+VERBS = ("train", "evaluate", "predict", "summary", "doctor", "lr-find", "plot", "tune", "backends")
 
 
 def run(argv: Sequence[str] | None = None) -> int:
@@ -120,9 +120,12 @@ def _app() -> Any:
     from nnx.cli.backends import backends
     from nnx.cli.doctor import doctor
     from nnx.cli.evaluate import evaluate
+    from nnx.cli.lr_find import lr_find
+    from nnx.cli.plot import plot_run
     from nnx.cli.predict import predict
     from nnx.cli.summary import summary
     from nnx.cli.train import train
+    from nnx.cli.tune import FLAGS, tune
 
     app = App(
         name="nnx",
@@ -135,7 +138,14 @@ def _app() -> Any:
         "evaluate": _documented(evaluate, run=RUN, data=DATA, backend=BACKEND, batch_size=BATCH, json=JSON),
         "predict": _documented(predict, run=RUN, data=DATA, out=OUT, backend=BACKEND, batch_size=BATCH, force=FORCE),
         "summary": _documented(summary, run=RUN),
-        "doctor": _with_settings(doctor, leave=("out", "check"), check=CHECK),
+        "doctor": _with_settings(doctor, leave=("out", "check", "record", "babysit"), check=CHECK),
+        "lr-find": _with_settings(
+            lr_find, leave=("out", "check", "record", "babysit"), out=PICTURE_FILE | {"help": LR_PICTURE}, force=FORCE
+        ),
+        "plot": _documented(
+            plot_run, run=RUN, picture=PICTURE, data=DATA, out=PICTURE_FILE, backend=BACKEND, force=FORCE, **PLOT
+        ),
+        "tune": _with_settings(tune, leave=("check", "babysit"), **FLAGS),
         "backends": _documented(backends, json=JSON),
     }
     for place, (name, verb) in enumerate(verbs.items()):
@@ -149,7 +159,22 @@ BACKEND = {"help": "numpy, cupy, torch, jax or strict, perhaps with a device: cu
 BATCH = {"help": "Rows computed together.", "converter": lambda kind, given: _whole(kind, given)}
 JSON = {"help": "JSON instead of text.", "negative": ()}
 OUT = {"name": ("--out", "-o"), "help": "The CSV file to write; - is standard output.", "allow_leading_hyphen": True}
+LR_PICTURE = "A name that ends in .png, .svg or .pdf; by default lr-find/NAME-NNN.png, the next free number."
 FORCE = {"help": "Overwrite the file.", "negative": ()}
+PICTURE = {"help": "Which picture."}
+PICTURE_FILE = {
+    "name": ("--out", "-o"),
+    "help": "A name that ends in .png, .svg or .pdf; by default PICTURE.png in the run.",
+}
+PLOT = {
+    "csv": {"help": "Write the numbers beside it, too.", "negative": ()},
+    "rows": {"help": "Rows to take, at most.", "converter": lambda kind, given: _whole(kind, given)},
+    "points": {"help": "Points along each side.", "converter": lambda kind, given: _whole(kind, given)},
+    "extent": {"help": "How far to go from the weights; 1 is their own length."},
+    "dimensions": {"help": "1 for lines, 2 for a plane.", "converter": lambda kind, given: _whole(kind, given)},
+    "solid": {"help": "The plane as a hill, too.", "negative": ()},
+    "seed": {"help": "Seed of the directions, or of dropout.", "converter": lambda kind, given: _whole(kind, given)},
+}
 
 
 def _documented(function: Callable[..., int], **about: dict[str, Any]) -> Callable[..., int]:
@@ -196,9 +221,10 @@ def _with_settings(
         Parameter("config_file", Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, option])
     )
     for name, about in more.items():
-        default = inspect.signature(function).parameters[name].default
-        own = Option(group=groups["Output"], **about)
-        parameters.append(Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[str, own]))
+        given = inspect.signature(function).parameters[name]
+        own = Option(**{"group": groups["Output"], **about})
+        kind = Annotated[given.annotation, own]
+        parameters.append(Parameter(name, Parameter.KEYWORD_ONLY, default=given.default, annotation=kind))
     return _with(function, Signature(parameters))
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from nnx import models, optim
-from nnx.cli.config import Settings
+from nnx.cli.config import FIELDS, Settings, flag
 from nnx.data import Dataset, batch_count, load, split
 from nnx.errors import ConfigError, DataError
 from nnx.layers import Sequential, Unstandardize
@@ -89,16 +89,74 @@ def loss(settings: Settings, whole: Dataset) -> str:
     return settings.loss
 
 
-def optimizer(settings: Settings, rows: int) -> optim.Optimizer:
+def course(settings: Settings, rows: int) -> dict[str, Any]:
+    """The arguments of ``fit`` that say how it goes: optimizer and epochs, and what takes over after them."""
+    return {
+        "optimizer": optimizer(settings, rows), "epochs": settings.epochs,
+        "finish": finish(settings), "finish_epochs": settings.finish_epochs, "batch_size": settings.batch_size,
+    }  # fmt: skip
+
+
+def optimizer(settings: Settings, rows: int) -> optim.Optimizer | optim.LBFGS:
     """The optimizer with its schedule, behind the penalties and the clipping of the gradient."""
+    if _name(settings.optimizer) == "lbfgs":
+        for name in ("lr", "schedule", "clip_norm", "finish", "babysit"):
+            _refuse(settings, name)
+        return _lbfgs(settings, settings.optimizer)
     rate = optim.parse_schedule(_timed(settings, rows), settings.lr)
-    transforms: list[Any] = []
-    if settings.l1 or settings.l2:
-        transforms.append(penalize(l2=settings.l2, l1=settings.l1))
+    transforms = _penalties(settings)
     if settings.clip_norm is not None:
         transforms.append(optim.clip_by_global_norm(settings.clip_norm))
     last = optim.parse_optimizer(settings.optimizer, rate)
     return optim.chain(*transforms, last) if transforms else last
+
+
+def finish(settings: Settings) -> optim.LBFGS | None:
+    """What takes over when the epochs are over."""
+    if settings.finish is not None:
+        return _lbfgs(settings, settings.finish)
+    if settings.finish_epochs != FIELDS["finish_epochs"].default:
+        raise ConfigError(
+            "there is nothing to finish with", where="--finish-epochs", fix="Say what takes over: --finish lbfgs."
+        )
+    return None
+
+
+def plateau(settings: Settings) -> list[optim.ReduceOnPlateau]:
+    """The callback that ``--schedule plateau`` asks for."""
+    found = optim.parse_plateau(settings.schedule)
+    return [] if found is None else [found]
+
+
+def _name(text: str) -> str:
+    return text.partition(":")[0].strip()
+
+
+def _penalties(settings: Settings) -> list[Any]:
+    return [penalize(l2=settings.l2, l1=settings.l1)] if settings.l1 or settings.l2 else []
+
+
+def _lbfgs(settings: Settings, text: str) -> optim.LBFGS:
+    if settings.l1:
+        raise ConfigError(
+            expected="a smooth penalty for L-BFGS: |w| has a kink at 0, where it gets stuck",
+            got=f"{settings.l1:g}",
+            where="--l1",
+            fix="Use --l2, or another optimizer.",
+        )
+    return optim.chain(*_penalties(settings), optim.parse_lbfgs(text))
+
+
+def _refuse(settings: Settings, name: str) -> None:
+    """``ConfigError`` for a setting that means nothing to L-BFGS."""
+    value = getattr(settings, name)
+    if value != FIELDS[name].default:
+        raise ConfigError(
+            expected="no such setting for lbfgs: its line search finds the length of each step",
+            got=repr(value),
+            where=flag(name),
+            fix="Leave it away, or use another optimizer.",
+        )
 
 
 def _timed(settings: Settings, rows: int) -> str:

@@ -62,17 +62,25 @@ class Settings:
     inputs: str | None = _setting(None, DATA, "Key of the inputs in an NPZ file, if it is not x or X.")
     val: float = _setting(0.2, DATA, "Share of the rows held out to validate; 0 for none.", _SHARE)
     test: float = _setting(0.0, DATA, "Share of the rows looked at only once, at the end.", _SHARE)
-    model: str = _setting("mlp:128,64", MODEL, "linear, or mlp with the widths of its hidden layers.")
+    model: str = _setting("mlp:128,64", MODEL, "linear, mlp with the widths of its hidden layers, or cnn with its channels (cnn:16,32).")
     activation: str = _setting("relu", MODEL, f"{', '.join(ACTIVATIONS)}.", _one_of(*ACTIVATIONS))
     dropout: float = _setting(0.2, MODEL, "Probability of dropping a hidden value in training.", _CHANCE)
     batch_norm: bool = _setting(True, MODEL, "Batch normalisation before each activation.")
     standardize: bool = _setting(True, MODEL, "Standardise inputs (and real targets) as fitted on the training rows.")
     backend: str = _setting("numpy", TRAINING, "numpy, cupy, torch, jax or strict, perhaps with a device: cupy:0.")
-    epochs: int = _setting(30, TRAINING, "Passes over the training rows.", _COUNT)
+    epochs: int = _setting(30, TRAINING, "Passes over the training rows; for lbfgs, iterations.", _COUNT)
     batch_size: int = _setting(64, TRAINING, "Rows in one step.", _COUNT)
-    optimizer: str = _setting("adam", TRAINING, "adam, adamw, sgd, …; with settings: sgd:momentum=0.9,nesterov=true.")
+    optimizer: str = _setting(
+        "adam", TRAINING, "adam, adamw, sgd, lbfgs, …; with settings: sgd:momentum=0.9,nesterov=true."
+    )
     lr: float = _setting(3e-3, TRAINING, "Learning rate, or where its schedule begins.", _ABOVE)
-    schedule: str = _setting("cosine", TRAINING, "constant, cosine, step:every=20,factor=0.1, …; lengths in epochs.")
+    schedule: str = _setting(
+        "cosine", TRAINING, "constant, cosine, step:every=20,factor=0.1, plateau:patience=5, …; lengths in epochs."
+    )
+    finish: str | None = _setting(
+        None, TRAINING, "lbfgs, perhaps with settings, to take over when the epochs are over."
+    )
+    finish_epochs: int = _setting(20, TRAINING, "Iterations that it may take.", _COUNT)
     loss: str | None = _setting(
         None,
         TRAINING,
@@ -93,6 +101,12 @@ class Settings:
         "What the doctor looks at first: quick, full (with short trainings, seconds) or off.",
         _one_of("quick", "full", "off"),
     )
+    record: bool = _setting(
+        True, OUTPUT, "Keep statistics and up to 20 copies of the weights (64 MiB at most) for nnx plot."
+    )
+    babysit: bool = _setting(
+        False, OUTPUT, "Keep a file with the learning rate in the run, to be edited while it trains."
+    )
     json: bool = _setting(False, OUTPUT, "One JSON object a line on standard output, and nothing else.")
 
 
@@ -100,6 +114,8 @@ KINDS: dict[str, Any] = get_type_hints(Settings)
 FIELDS = {f.name: f for f in fields(Settings)}
 NOT_KEPT = ("out", "json")
 """What belongs to one call and not to the run."""
+APART = ("space",)
+"""Tables of a file that are not settings: ``nnx tune`` reads them, the other verbs pass them over."""
 
 
 def flag(name: str) -> str:
@@ -147,6 +163,8 @@ def read(path: Path) -> dict[str, tuple[Any, int]]:
         ) from None
     found: dict[str, tuple[Any, int]] = {}
     for key, value in table.items():
+        if key in APART and isinstance(value, dict):
+            continue
         name, line = key.replace("-", "_"), _line(text, key)
         where = f"{path} (line {line})"
         if name not in FIELDS:

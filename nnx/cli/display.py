@@ -73,6 +73,10 @@ class Display(Callback):
             self.output.line(line)
         self.started = time.monotonic()
 
+    def say(self, text: str) -> None:
+        """Something that came up while it trains."""
+        self.output.line(f"rate   {text}")
+
     def finish(self, facts: Mapping[str, Any], lines: list[str]) -> None:
         """What came of it."""
         for line in lines:
@@ -87,8 +91,7 @@ class Display(Callback):
 
     def left(self, run: Run) -> float:
         """Seconds until the last epoch ends, if all goes on as it went so far."""
-        done = run.step / (run.steps_per_epoch * run.epochs)
-        return self.seconds() * (1 - done) / done if done else 0.0
+        return self.seconds() * (1 - run.done) / run.done if run.done else 0.0
 
     def cells(self, run: Run, record: Record) -> list[str]:
         """One epoch as texts, in the order of ``WIDTHS``."""
@@ -116,6 +119,10 @@ class JsonDisplay(Display):
         """The event "epoch"."""
         self.output.line(as_json({"event": "epoch", **record}))
         return None
+
+    def say(self, text: str) -> None:
+        """The event "rate"."""
+        self.output.line(json.dumps({"event": "rate", "says": text}))
 
     def finish(self, facts: Mapping[str, Any], lines: list[str]) -> None:
         """The event "end"."""
@@ -182,8 +189,7 @@ class LiveDisplay(Display):
         if now - self.drawn < REFRESH:
             return
         self.drawn = now
-        epoch, step = divmod(run.step - 1, run.steps_per_epoch)
-        done = (step + 1) / run.steps_per_epoch
+        epoch, done = len(run.history), run.steps_into_epoch / run.steps_per_epoch
         bar = "━" * round(24 * done)
         best = f"{number(run.best[run.monitor])} ({run.best['epoch']})" if run.history else ""
         speed = f"{run.history[-1]['examples_per_second']:,.0f}" if run.history else ""
@@ -201,6 +207,10 @@ class LiveDisplay(Display):
             self._print("".join(cells), "green" if better else "")
         return None
 
+    def say(self, text: str) -> None:
+        """A line that stays, above the one that moves."""
+        self.console.print(self._text(f"rate   {text}", "yellow", wrap=True))
+
     def on_end(self, run: Run) -> None:
         """Take the moving line away."""
         self.live.stop()
@@ -209,10 +219,10 @@ class LiveDisplay(Display):
         """The same, after an error."""
         self.live.stop()
 
-    def _text(self, text: str, style: str) -> Any:
+    def _text(self, text: str, style: str, wrap: bool = False) -> Any:
         from rich.text import Text
 
-        return Text(text, style=style, no_wrap=True, overflow="crop")
+        return Text(text, style=style, no_wrap=not wrap, overflow="fold" if wrap else "crop")
 
     def _print(self, text: str, style: str) -> None:
         self.console.print(self._text(text, style), no_wrap=True, overflow="crop", crop=True)

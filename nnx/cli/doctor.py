@@ -12,6 +12,7 @@ from nnx.doctor.door import doctor as examine
 from nnx.doctor.during import CHECKS, Whole
 from nnx.doctor.report import Report, with_causes
 from nnx.errors import DataError
+from nnx.optim import LBFGS
 from nnx.train.record import Record
 from nnx.train.run import METRICS
 
@@ -49,10 +50,12 @@ def look(settings: Settings, parts: build.Parts, check: str) -> Report:
     """Examine the model that these settings build, as it would begin."""
     model = build.model(settings, parts.whole).initialize(settings.seed)
     backend = backends.get(settings.backend)
+    optimizer = build.optimizer(settings, len(parts.train))
+    stepwise = None if isinstance(optimizer, LBFGS) else optimizer  # which is for whole sets: Adam stands in for it
     with threads.suited(backend, model, settings.batch_size):
         return examine(
             model, parts.train, parts.val, test=parts.test,
-            loss=build.loss(settings, parts.whole), optimizer=build.optimizer(settings, len(parts.train)),
+            loss=build.loss(settings, parts.whole), optimizer=stepwise,
             batch_size=settings.batch_size, backend=backend, seed=settings.seed, check=check,
         )  # fmt: skip
 

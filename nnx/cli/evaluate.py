@@ -1,9 +1,9 @@
 """``nnx evaluate``: how good a trained model is on data."""
 
-from nnx.cli import build, display
+from nnx.cli import display
 from nnx.cli.saved import Saved, open_run, same_source
 from nnx.data import Dataset
-from nnx.errors import ConfigError, DataError
+from nnx.errors import ConfigError
 from nnx.train import evaluate as evaluate_model
 from nnx.train.record import as_json
 
@@ -37,23 +37,12 @@ def evaluate(
 
 def _held_out(saved: Saved) -> tuple[Dataset, str]:
     """The test rows of the run's own data, or the validation rows where there are no test rows."""
-    settings = saved.settings
-    if settings is None:
-        raise ConfigError(
-            "a model file alone does not tell its data", where="DATA", fix="Name the data: nnx evaluate RUN DATA."
-        )
-    parts = build.data(settings)
-    if len(parts.train) != saved.rows:
-        raise DataError(
-            expected=f"{saved.rows} rows to train on, as there were",
-            got=str(len(parts.train)),
-            where=str(settings.source),
-            fix="The data have changed since: which rows were held out cannot be told. Name other data.",
-        )
+    parts = saved.parts()
     part, name = (parts.test, "test") if parts.test else (parts.val, "validation")
     if part is None:
         raise ConfigError("the run held no rows out", where="DATA", fix="Name the data: nnx evaluate RUN DATA.")
-    return part, f"the {name} rows of {parts.whole.name} (seed {settings.seed})"
+    assert saved.settings is not None  # or there were no parts
+    return part, f"the {name} rows of {parts.whole.name} (seed {saved.settings.seed})"
 
 
 def _given(saved: Saved, source: str) -> tuple[Dataset, str, str]:

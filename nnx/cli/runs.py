@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nnx.errors import ConfigError, DataError
-from nnx.train.run import METRICS, MODEL
+from nnx.train.babysit import CHANGES, RATE
+from nnx.train.run import METRICS, MODEL, SNAPSHOTS, STATISTICS
 
 CONFIG, CURVES = "config.toml", "curves.png"
-FILES = (CONFIG, METRICS, MODEL, CURVES)
+FILES = (CONFIG, METRICS, MODEL, CURVES, STATISTICS, SNAPSHOTS, RATE, CHANGES)
 
 
 def create(name: str, out: str | None, config: str) -> Path:
@@ -66,7 +67,7 @@ def _numbered(name: str) -> Path:
 
 def discard(directory: Path) -> None:
     """Take back a directory in which no training began."""
-    for name in (CONFIG, METRICS):
+    for name in (CONFIG, METRICS, STATISTICS, SNAPSHOTS, RATE, CHANGES):
         (directory / name).unlink(missing_ok=True)
     with suppress(OSError):  # where it was there before, with other things in it
         directory.rmdir()

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nnx import backends
-from nnx.cli import config, runs
+from nnx.cli import build, config, runs
 from nnx.cli.config import Settings
 from nnx.data import Dataset, Schema
 from nnx.data import load as load_data
-from nnx.errors import DataError
+from nnx.errors import ConfigError, DataError
 from nnx.layers import Module
 from nnx.losses import LOSSES
 from nnx.train import load, read_notes
@@ -32,6 +32,25 @@ class Saved:
             wanted = {"inputs": self.settings.inputs, "target": self.settings.target}
             keys = {option: key for option, key in wanted.items() if key is not None}
         return load_data(source, schema=self.schema, **keys)  # type: ignore[arg-type]
+
+    def parts(self) -> build.Parts:
+        """The run's own data, split as they were.
+
+        Errors: ``ConfigError`` for a model file alone, ``DataError`` when the data have changed since.
+        """
+        if self.settings is None:
+            raise ConfigError(
+                "a model file alone does not tell its data", where="DATA", fix="Name the data after the run."
+            )
+        parts = build.data(self.settings)
+        if len(parts.train) != self.rows:
+            raise DataError(
+                expected=f"{self.rows} rows to train on, as there were",
+                got=str(len(parts.train)),
+                where=str(self.settings.source),
+                fix="The data have changed since: which rows were held out cannot be told. Name other data.",
+            )
+        return parts
 
 
 def open_run(run: str, backend: str) -> Saved:

@@ -12,7 +12,7 @@ from nnx.cli.doctor import checked
 from nnx.data import Dataset
 from nnx.errors import ConfigError, NnxError
 from nnx.layers import Module
-from nnx.train import EarlyStopping, Run, evaluate, fit
+from nnx.train import Babysit, Callback, EarlyStopping, Plateau, Run, Snapshots, Statistics, evaluate, fit
 from nnx.train.run import MODEL
 
 CODES = {"interrupted": 130, "terminated": 143}
@@ -34,6 +34,10 @@ def train(source: str | None = None, /, *, config_file: str | None = None, **fla
 
     nnx train digits --optimizer sgd:momentum=0.9 --lr 0.1 --schedule step
 
+    nnx train digits --epochs 20 --finish lbfgs
+
+    nnx train digits --schedule plateau:factor=0.5,patience=3 --babysit
+
     nnx train --config runs/digits-001/config.toml --backend cupy
     """
     given = flags if source is None else {"source": source, **flags}
@@ -41,9 +45,11 @@ def train(source: str | None = None, /, *, config_file: str | None = None, **fla
     backend = backends.get(settings.backend)
     parts = build.data(settings)
     loss = build.loss(settings, parts.whole)
-    optimizer = build.optimizer(settings, len(parts.train))
+    course = build.course(settings, len(parts.train))
     model = build.model(settings, parts.whole).initialize(settings.seed)
     stopping = _stopping(settings)
+    copies = Snapshots()
+    recording = [Statistics(parts.train), copies] if settings.record else []
     name = parts.whole.name.split(".")[0] or "run"
     head = f"A run of nnx {version('nnx-array')}. Again: nnx train --config THIS_FILE"
     directory = runs.create(name, settings.out, config.written(build.located(settings), head))
@@ -52,9 +58,8 @@ def train(source: str | None = None, /, *, config_file: str | None = None, **fla
     try:
         with threads.suited(backend, model, settings.batch_size):
             run = fit(
-                model, parts.train, parts.val, loss=loss, optimizer=optimizer, epochs=settings.epochs,
-                batch_size=settings.batch_size, backend=backend, seed=settings.seed,
-                callbacks=[shown, *stopping], directory=directory,
+                model, parts.train, parts.val, loss=loss, **course, backend=backend, seed=settings.seed,
+                callbacks=[shown, *recording, *stopping, *_rates(settings, shown)], directory=directory,
             )  # fmt: skip
     except NnxError as error:
         shown.close()
@@ -65,7 +70,7 @@ def train(source: str | None = None, /, *, config_file: str | None = None, **fla
         raise
     outcome = _outcome(run, parts, loss, stopping)
     seconds = shown.seconds()
-    note = _curves(run, directory, name)
+    note = ", ".join(said for said in (copies.note, _curves(run, directory, name)) if said)
     shown.finish(*_ending(settings, parts, run, outcome, seconds, directory, note))
     return CODES.get(run.stopped, 0)
 
@@ -81,7 +86,7 @@ class Outcome:
 
 
 def _outcome(run: Run, parts: build.Parts, loss: str, stopping: list[EarlyStopping]) -> Outcome:
-    epoch, over = divmod(run.step, run.steps_per_epoch)
+    epoch, over = len(run.history), run.steps_into_epoch
     if stopping and stopping[0].best_epoch:
         epoch, over, what = stopping[0].best_epoch, 0, "the lowest validation loss"
     else:
@@ -105,6 +110,12 @@ def _stopping(settings: Settings) -> list[EarlyStopping]:
             "nothing is held out to judge by", where="--early-stopping", fix="Hold rows out, for example --val 0.2."
         )
     return [EarlyStopping(settings.early_stopping, monitor="val_loss")]
+
+
+def _rates(settings: Settings, shown: display.Display) -> list[Callback]:
+    """What changes the learning rate while it trains, and says so."""
+    found: list[Callback] = [Plateau(reduce, tell=shown.say) for reduce in build.plateau(settings)]
+    return [*found, Babysit(tell=shown.say)] if settings.babysit else found
 
 
 def _curves(run: Run, directory: Path, name: str) -> str:
@@ -144,10 +155,19 @@ def _beginning(
         f"split  {', '.join(split)}" + (f" ({manner})" if len(split) > 1 and (rows["val"] or rows["test"]) else ""),
         f"model  {settings.model}, {weights:,} parameters, on {settings.backend}",
         f"run    {directory}",
-        *(f"note   {note}" for note in whole.notes),
+        *(f"note   {note}" for note in (*whole.notes, *_manner(settings))),
         *(f"check  {remark}" for remark in remarks),
     ]
     return facts, lines
+
+
+def _manner(settings: Settings) -> list[str]:
+    """What is otherwise with L-BFGS."""
+    if settings.finish is None and not settings.optimizer.strip().startswith("lbfgs"):
+        return []
+    still = ["no dropout"] if settings.dropout else []
+    still += ["fixed batch-norm statistics"] if settings.batch_norm else []
+    return ["; ".join(["lbfgs: a step takes all rows", ", ".join(still)]) if still else "lbfgs: a step takes all rows"]
 
 
 def described(data: Dataset) -> str:
@@ -176,6 +196,7 @@ def _ending(
     lines = [
         "",
         f"trained   {settings.model} on {parts.whole.name} for {epochs} in {seconds:.1f} s{why.get(run.stopped, '')}",
+        *([f"ended     {run.stopped}"] if run.stopped and run.stopped not in why else []),
         f"kept      the weights of epoch {kept.epoch}, {kept.what}",
     ]
     if best is not None:
@@ -189,11 +210,12 @@ def _ending(
     if parts.test and kept.test:
         value = display.number(kept.test[run.metric])
         lines.append(f"test      {metric} {value} on {len(parts.test):,} rows, looked at only now")
-    files = ", ".join(name for name in runs.FILES if (directory / name).exists())
-    lines += [f"run       {directory}", f"          {files}"] + ([f"          {note}"] if note else [])
+    there = [name for name in runs.FILES if (directory / name).exists()]
+    files = [", ".join(part) for part in (there[:4], there[4:]) if part]
+    lines += [f"run       {directory}", *(f"          {line}" for line in (*files, note) if line)]
     lines += [
         f"{label:<9} nnx {verb}"
-        for label, verb in zip(("next", "", ""), _next(directory, bool(parts.val or parts.test)))
+        for label, verb in zip(("next", "", "", ""), _next(directory, bool(parts.val or parts.test)))
     ]
     return facts, lines
 
@@ -202,5 +224,6 @@ def _next(directory: Path, held_out: bool) -> list[str]:
     return [
         f"evaluate {directory}" + ("" if held_out else " DATA"),
         f"predict {directory} NEW_DATA -o predictions.csv",
+        f"plot {directory} surface",
         f"train --config {directory}/{runs.CONFIG}",
     ]

@@ -1,11 +1,10 @@
 """T8: the learning rate against a range test: 100 steps at rates that grow from 1e-7 to 10, on a copy.
 
-All steps take the same 256 rows without dropout, so that what moves the loss is the rate and not the draw of the batch.
+All steps take the same 256 rows without dropout, so that what moves the loss is the rate and not the draw of the batch. What
+the losses say is judged as by ``nnx.lr_find``.
 """
 
 import math
-from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -13,10 +12,11 @@ from nnx.doctor.measure import number
 from nnx.doctor.subject import Subject
 from nnx.doctor.trial import Trial
 from nnx.doctor.verdict import Check, Finding, Severity
-from nnx.optim import Chain, Constrained, Optimizer
+from nnx.errors import ConfigError
+from nnx.optim import Optimizer, with_learning_rate
+from nnx.train.range_test import HIGH, LOW, ROWS, STEPS, judge
 
-LOW, HIGH, STEPS, STEADY, ROWS = 1e-7, 10.0, 100, 40, 256
-_SMOOTH = 0.5
+STEADY = 40
 
 
 def range_test(subject: Subject, check: Check) -> Finding:
@@ -31,7 +31,7 @@ def range_test(subject: Subject, check: Check) -> Finding:
         .run(STEPS, rates=rates)
         .pulled_losses()
     )
-    suggested = suggestion(np.asarray(rates), losses, check.limits["stop"])
+    suggested = judge(rates, losses.tolist(), check.limits["stop"]).steepest
     steady = Trial(subject, "range test", optimizer=unit).run(STEADY, rates=[subject.rate] * STEADY).pulled_losses()
     rises = not np.isfinite(steady).all() or float(np.median(steady[-10:])) > float(steady[0]) * 1.05
     course = f"the loss {'rises' if rises else 'goes'} from {number(float(steady[0]))} to {number(float(np.median(steady[-10:])))} at {number(subject.rate)}"
@@ -62,34 +62,9 @@ def range_test(subject: Subject, check: Check) -> Finding:
     )
 
 
-def suggestion(rates: np.ndarray[Any, Any], losses: np.ndarray[Any, Any], stop: float) -> float | None:
-    """The rate at which the smoothed loss falls fastest, before it reaches ``stop`` times its least; None if it never falls by 2 %.
-
-    >>> rates = np.geomspace(1e-7, 10, 100)
-    >>> losses = 1.0 - 0.9 / (1.0 + (1e-3 / rates) ** 2)
-    >>> 3e-4 < suggestion(rates, losses, 4.0) < 3e-3
-    True
-    """
-    finite = np.isfinite(losses)
-    end = len(losses) if finite.all() else int(np.argmin(finite))
-    smooth, average = [], 0.0
-    for step, loss in enumerate(losses[:end]):
-        average = _SMOOTH * average + (1 - _SMOOTH) * float(loss)
-        smooth.append(average / (1 - _SMOOTH ** (step + 1)))
-        if step > 10 and loss > stop * min(smooth):
-            break
-    curve = np.asarray(smooth)
-    if len(curve) < 15 or curve.min() > 0.98 * curve[:10].mean():
-        return None
-    slope = np.gradient(curve)
-    return float(rates[10 + int(np.argmin(slope[10:-1]))])
-
-
 def _at_rate_one(optimizer: Optimizer) -> Optimizer | None:
     """The same optimizer with the learning rate 1, to be multiplied by a rate."""
-    if isinstance(optimizer, (Chain, Constrained)):
-        inner = _at_rate_one(optimizer.optimizer)
-        return None if inner is None else replace(optimizer, optimizer=inner)
-    if not hasattr(optimizer, "learning_rate"):
+    try:
+        return with_learning_rate(optimizer, 1.0)
+    except ConfigError:
         return None
-    return replace(optimizer, learning_rate=1.0)  # type: ignore[type-var]

@@ -1,19 +1,22 @@
-"""Convolution and its transpose over any number of spatial axes, each one tape node: windows and one matrix product.
+"""Convolution and its transpose over any number of spatial axes, each one tape node.
 
-With X the windows of the padded input as rows (N·out, k·in) and W the weight (k·in, out), k the kernel's positions:
-y = X W + b. Derivatives, g = ∂L/∂y: ∂L/∂W = Xᵀ g, ∂L/∂b = Σ g, ∂L/∂x = fold(g Wᵀ), where fold adds every window back
-to where it was taken from. Both are made anew from x: nothing of the size of X is kept.
+The convolution y = x∗W is linear in x and in W, and so are its adjoints: ∂L/∂x = input(g, W) and ∂L/∂W = weight(x, g). The
+three are hooks of the backend (``convolve``, ``convolve_to_input``, ``convolve_to_weight``: by default windows and one matrix
+product), and the derivative of each is made of the other two, so derivatives of every order follow. ∂L/∂b = Σ g. The
+transposed convolution is the map input(x, W).
 
-The weight is (*kernel, in/groups, out): in memory that *is* the matrix W, so there is one product and no transposition.
-The transposed convolution maps as ∂L/∂x does, and has the weight (*kernel, in/groups, out) too, of its own in and out.
-Each of ``groups`` takes its share of the input channels to its share of the output channels, in order.
+The weight is (*kernel, in/groups, out): in memory that *is* the matrix that the windows of x, as rows (N·out, k·in), are
+multiplied by, so there is one product and no transposition. The transposed convolution has (*kernel, in/groups, out) of its
+own in and out. Each of ``groups`` takes its share of the input channels to its share of the output channels, in order.
 """
 
-from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
+from array_api_compat import device
+
+from nnx import backends
+from nnx.autodiff import Namespace as Traced
 from nnx.autodiff import Primitive
-from nnx.autodiff.hooks import fold, windows
 from nnx.errors import ConfigError, ShapeError
 from nnx.ops.spatial import (
     Axes,
@@ -22,7 +25,6 @@ from nnx.ops.spatial import (
     check_fits,
     check_images,
     checked_padding,
-    crop,
     pad,
     pads_of,
     per_axis,
@@ -30,67 +32,68 @@ from nnx.ops.spatial import (
 from nnx.typing import Array, Namespace
 
 
-# matrices -------------------------------------------------------------------------------------------------------------
-def _rows(xp: Namespace, x: Array, positions: int, groups: int) -> Array:
-    """(N, *out, positions·C) as a matrix (N·out, positions·C), or one for each group (groups, N·out, positions·C/groups)."""
-    count, width = prod(x.shape[:-1]), x.shape[-1]
-    if groups == 1:
-        return xp.reshape(x, (count, width))
-    parts = xp.reshape(x, (count, positions, groups, width // (positions * groups)))
-    return xp.reshape(xp.permute_dims(parts, (2, 0, 1, 3)), (groups, count, width // groups))
+class _Map(NamedTuple):
+    """What the three maps share."""
 
-
-def _unrows(xp: Namespace, rows: Array, shape: tuple[int, ...], positions: int, groups: int) -> Array:
-    """The inverse of :func:`_rows`."""
-    if groups == 1:
-        return xp.reshape(rows, shape)
-    count, width = prod(shape[:-1]), shape[-1]
-    parts = xp.reshape(rows, (groups, count, positions, width // (positions * groups)))
-    return xp.reshape(xp.permute_dims(parts, (1, 2, 0, 3)), shape)
-
-
-def _matrix(xp: Namespace, weight: Array, groups: int) -> Array:
-    """The weight (*kernel, in/groups, out) as (k·in/groups, out), or one for each group."""
-    rows, out = prod(weight.shape[:-1]), weight.shape[-1]
-    if groups == 1:
-        return xp.reshape(weight, (rows, out))
-    return xp.permute_dims(xp.reshape(weight, (rows, groups, out // groups)), (1, 0, 2))
-
-
-def _unmatrix(xp: Namespace, matrix: Array, shape: tuple[int, ...], groups: int) -> Array:
-    """The inverse of :func:`_matrix`."""
-    return xp.reshape(matrix if groups == 1 else xp.permute_dims(matrix, (1, 0, 2)), shape)
+    stride: Axes
+    pads: Pads
+    dilation: Axes
+    groups: int
 
 
 # convolution ----------------------------------------------------------------------------------------------------------
-def _forward(
-    xp: Namespace, x: Array, weight: Array, bias: Array | None, *, stride: Axes, pads: Pads, dilation: Axes, groups: int
-) -> tuple[Array, Any]:
-    kernel = tuple(weight.shape[:-2])
-    columns = windows(pad(x, pads), kernel=kernel, stride=stride, dilation=dilation)
-    product = _rows(xp, columns, prod(kernel), groups) @ _matrix(xp, weight, groups)
-    y = _unrows(xp, product, (*columns.shape[:-1], weight.shape[-1]), 1, groups)
-    return (y if bias is None else y + bias), (x, weight, stride, pads, dilation, groups)
+def _forward(xp: Namespace, x: Array, weight: Array, bias: Array | None, *, how: _Map) -> tuple[Array, Any]:
+    if isinstance(xp, Traced):
+        return _convolution(x, weight, bias, how=how), (x, weight, how)
+    return backends.over(xp).convolve(xp, x, weight, bias, *how), (x, weight, how)
 
 
 def _backward(xp: Namespace, needs: tuple[bool, ...], saved: Any, g: Array) -> Any:
-    x, weight, stride, pads, dilation, groups = saved
-    kernel, spatial = tuple(weight.shape[:-2]), tuple(x.shape[1:-1])
-    rows = _rows(xp, g, 1, groups)
-    gx = gw = None
-    if needs[0]:
-        product = rows @ xp.matrix_transpose(_matrix(xp, weight, groups))
-        columns = _unrows(xp, product, (*g.shape[:-1], prod(kernel) * x.shape[-1]), prod(kernel), groups)
-        padded = tuple(n + before + after for n, (before, after) in zip(spatial, pads, strict=True))
-        gx = crop(fold(columns, spatial=padded, kernel=kernel, stride=stride, dilation=dilation), spatial, pads)
-    if needs[1]:
-        columns = windows(pad(x, pads), kernel=kernel, stride=stride, dilation=dilation)
-        matrix = xp.matrix_transpose(_rows(xp, columns, prod(kernel), groups)) @ rows
-        gw = _unmatrix(xp, matrix, tuple(weight.shape), groups)
-    return gx, gw, xp.sum(_rows(xp, g, 1, 1), axis=0) if needs[2] else None
+    x, weight, how = saved
+    return (
+        _to_input(g, weight, spatial=tuple(x.shape[1:-1]), how=how) if needs[0] else None,
+        _to_weight(x, g, kernel=tuple(weight.shape[:-2]), how=how) if needs[1] else None,
+        _sum(xp, g) if needs[2] else None,
+    )
+
+
+def _sum(xp: Namespace, g: Array) -> Array:
+    """Σ g for each channel: as a product, which is quicker than a sum over rows."""
+    rows = xp.reshape(g, (g.size // g.shape[-1], g.shape[-1]))
+    return xp.ones((rows.shape[0],), dtype=g.dtype, device=device(g)) @ rows
+
+
+def _weight_forward(xp: Namespace, x: Array, g: Array, *, kernel: Axes, how: _Map) -> tuple[Array, Any]:
+    if isinstance(xp, Traced):
+        return _to_weight(x, g, kernel=kernel, how=how), (x, g, how)
+    return backends.over(xp).convolve_to_weight(xp, x, g, kernel, *how), (x, g, how)
+
+
+def _weight_backward(xp: Namespace, needs: tuple[bool, ...], saved: Any, h: Array) -> Any:
+    x, g, how = saved
+    return (
+        _to_input(g, h, spatial=tuple(x.shape[1:-1]), how=how) if needs[0] else None,
+        _convolution(x, h, None, how=how) if needs[1] else None,
+    )
+
+
+def _input_forward(xp: Namespace, g: Array, weight: Array, *, spatial: Axes, how: _Map) -> tuple[Array, Any]:
+    if isinstance(xp, Traced):
+        return _to_input(g, weight, spatial=spatial, how=how), (g, weight, how)
+    return backends.over(xp).convolve_to_input(xp, g, weight, spatial, *how), (g, weight, how)
+
+
+def _input_backward(xp: Namespace, needs: tuple[bool, ...], saved: Any, h: Array) -> Any:
+    g, weight, how = saved
+    return (
+        _convolution(h, weight, None, how=how) if needs[0] else None,
+        _to_weight(h, g, kernel=tuple(weight.shape[:-2]), how=how) if needs[1] else None,
+    )
 
 
 _convolution = Primitive(_forward, _backward)
+_to_weight = Primitive(_weight_forward, _weight_backward)
+_to_input = Primitive(_input_forward, _input_backward)
 
 
 def convolution(
@@ -123,62 +126,37 @@ def convolution(
     spatial = tuple(x.shape[1:-1])
     pads = pads_of(checked_padding(padding, n), spatial, kernel, steps, gaps)
     check_fits(spatial, pads, kernel, gaps)
-    return _convolution(x, weight, bias, stride=steps, pads=pads, dilation=gaps, groups=groups)
+    return _convolution(x, weight, bias, how=_Map(steps, pads, gaps, groups))
 
 
 # transposed convolution -----------------------------------------------------------------------------------------------
 def _transposed_forward(
-    xp: Namespace,
-    x: Array,
-    weight: Array,
-    bias: Array | None,
-    *,
-    stride: Axes,
-    pads: Pads,
-    dilation: Axes,
-    groups: int,
-    spatial: Axes,
+    xp: Namespace, x: Array, weight: Array, bias: Array | None, *, spatial: Axes, empty: Axes, how: _Map
 ) -> tuple[Array, Any]:
-    kernel, out = tuple(weight.shape[:-2]), weight.shape[-1]
-    product = _rows(xp, x, 1, groups) @ _spreading(xp, weight, groups)
-    columns = _unrows(xp, product, (*x.shape[:-1], prod(kernel) * out), prod(kernel), groups)
-    padded = tuple(n + before + after for n, (before, after) in zip(spatial, pads, strict=True))
-    y = crop(fold(columns, spatial=padded, kernel=kernel, stride=stride, dilation=dilation), spatial, pads)
-    return (y if bias is None else y + bias), (x, weight, stride, pads, dilation, groups)
-
-
-def _spreading(xp: Namespace, weight: Array, groups: int) -> Array:
-    """The weight (*kernel, in/groups, out) as (in/groups, k·out), or one for each group."""
-    *kernel, share, out = weight.shape
-    k = prod(kernel)
-    if groups == 1:
-        return xp.reshape(xp.permute_dims(xp.reshape(weight, (k, share, out)), (1, 0, 2)), (share, k * out))
-    parts = xp.permute_dims(xp.reshape(weight, (k, share, groups, out // groups)), (2, 1, 0, 3))
-    return xp.reshape(parts, (groups, share, k * (out // groups)))
-
-
-def _unspreading(xp: Namespace, matrix: Array, shape: tuple[int, ...], groups: int) -> Array:
-    """The inverse of :func:`_spreading`."""
-    *kernel, share, out = shape
-    parts = xp.reshape(matrix, (groups, share, prod(kernel), out // groups))
-    return xp.reshape(xp.permute_dims(parts, (2, 1, 0, 3)), shape)
+    y = pad(_to_input(x, _exchanged(xp, weight, how.groups), spatial=spatial, how=how), tuple((0, n) for n in empty))
+    return (y if bias is None else y + bias), (x, weight, spatial, how)
 
 
 def _transposed_backward(xp: Namespace, needs: tuple[bool, ...], saved: Any, g: Array) -> Any:
-    x, weight, stride, pads, dilation, groups = saved
-    kernel = tuple(weight.shape[:-2])
+    x, weight, spatial, how = saved
     gx = gw = None
-    if needs[0] or needs[1]:
-        met = (slice((n - 1) * s + d * (k - 1) + 1) for n, s, d, k in zip(x.shape[1:-1], stride, dilation, kernel))
-        columns = windows(pad(g, pads)[:, *met, :], kernel=kernel, stride=stride, dilation=dilation)
-        rows = _rows(xp, columns, prod(kernel), groups)
-        if needs[0]:
-            product = rows @ xp.matrix_transpose(_spreading(xp, weight, groups))
-            gx = _unrows(xp, product, tuple(x.shape), 1, groups)
-        if needs[1]:
-            matrix = xp.matrix_transpose(_rows(xp, x, 1, groups)) @ rows
-            gw = _unspreading(xp, matrix, tuple(weight.shape), groups)
-    return gx, gw, xp.sum(_rows(xp, g, 1, 1), axis=0) if needs[2] else None
+    met = g[(slice(None), *map(slice, spatial), slice(None))]
+    if needs[0]:
+        gx = _convolution(met, _exchanged(xp, weight, how.groups), None, how=how)
+    if needs[1]:
+        gw = _to_weight(met, x, kernel=tuple(weight.shape[:-2]), how=how)
+        gw = _exchanged(xp, gw, how.groups)
+    return gx, gw, _sum(xp, g) if needs[2] else None
+
+
+def _exchanged(xp: Namespace, weight: Array, groups: int) -> Array:
+    """(*kernel, in/groups, out) ↔ (*kernel, out/groups, in): the weight of the convolution whose adjoint this is."""
+    *kernel, share, out = weight.shape
+    n = len(kernel)
+    if groups == 1:
+        return xp.permute_dims(weight, (*range(n), n + 1, n))
+    parts = xp.permute_dims(xp.reshape(weight, (*kernel, share, groups, out // groups)), (*range(n), n + 2, n + 1, n))
+    return xp.reshape(parts, (*kernel, out // groups, groups * share))
 
 
 _transposed_convolution = Primitive(_transposed_forward, _transposed_backward)
@@ -218,16 +196,18 @@ def transposed_convolution(
         (length - 1) * s - 2 * p + d * (k - 1) + e + 1
         for length, s, p, d, k, e in zip(x.shape[1:-1], steps, margin, gaps, kernel, extra, strict=True)
     )
-    if min(outputs) < 1:
+    # the zeros that output_padding adds are cut from the padding at the end first; what is left then meets no kernel
+    pads = tuple((p, max(p - e, 0)) for p, e in zip(margin, extra, strict=True))
+    empty = tuple(max(e - p, 0) for p, e in zip(margin, extra, strict=True))
+    spatial = tuple(length - n for length, n in zip(outputs, empty, strict=True))
+    if min(spatial) < 1:
         raise ShapeError(
             expected="an output of at least 1 along each spatial axis",
             got=f"{outputs} from x of shape {tuple(x.shape)}",
             fix="Use less padding, or a larger kernel or stride.",
         )
-    pads = tuple((p, p) for p in margin)
-    return _transposed_convolution(
-        x, weight, bias, stride=steps, pads=pads, dilation=gaps, groups=groups, spatial=outputs
-    )
+    how = _Map(steps, pads, gaps, groups)
+    return _transposed_convolution(x, weight, bias, spatial=spatial, empty=empty, how=how)
 
 
 # arguments ------------------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from nnx.autodiff import Namespace as Traced
 from nnx.autodiff import Primitive, namespace
 from nnx.autodiff.hooks import fold, unpool
 from nnx.autodiff.tensor import value_of
+from nnx.backends import portable
 from nnx.backends.portable.windows import extent, places
 from nnx.errors import ConfigError, ShapeError
 from nnx.ops.spatial import (
@@ -38,7 +39,9 @@ Ranges = list[tuple[int, int]]
 def _max_forward(xp: Namespace, x: Array, *, kernel: Axes, stride: Axes, pads: Pads, dilation: Axes) -> Any:
     bare = value_of(x)
     library = xp._bottom if isinstance(xp, Traced) else xp
-    y, place = backends.over(library).pool(library, _floored(library, bare, pads), kernel, stride, dilation)
+    y, place = backends.over(library).pool(
+        library, portable.pad(library, bare, pads, -float("inf")), kernel, stride, dilation
+    )
     if isinstance(xp, Traced):
         y = _max_pool(x, kernel=kernel, stride=stride, pads=pads, dilation=dilation)
     return y, (tuple(x.shape[1:-1]), pads, {"place": place, "kernel": kernel, "stride": stride, "dilation": dilation})
@@ -51,19 +54,6 @@ def _max_backward(xp: Namespace, needs: Any, saved: Any, g: Array) -> Any:
 
 
 _max_pool = Primitive(_max_forward, _max_backward)
-
-
-def _floored(xp: Namespace, x: Array, pads: Pads) -> Array:
-    """x with −∞ around its spatial axes."""
-    for axis, ends in enumerate(pads, start=1):
-        if any(ends):
-            walls = (
-                xp.full((*x.shape[:axis], n, *x.shape[axis + 1 :]), -float("inf"), dtype=x.dtype, device=device(x))
-                for n in ends
-            )
-            before, after = walls
-            x = xp.concat([before, x, after], axis=axis)
-    return x
 
 
 def max_pool(

@@ -7,6 +7,12 @@ back; ``numbers.save("loss.csv")`` writes them as CSV.
 curves       loss and metric over the epochs
 surface      the loss along random directions through the weights
 trajectory   the path of the weights in the plane of its principal directions
+activations  what each layer gives, dead and saturated units
+gradients    the gradient of each parameter
+range_test   the loss over a learning rate that rises
+ratios       how far each parameter moves in a step, for its size
+weights      histograms, and the first layer as images
+confusion    which class was taken for which
 boundary     decision regions over two features, or two principal components
 contour      a function of two numbers, with paths upon it
 landscape    directions and slices of the loss, as numbers
@@ -15,16 +21,23 @@ style        the figure, its axes and colours, and how it is saved
 ```
 """
 
+from nnx.plot.activations import Activations, activations
 from nnx.plot.boundary import Regions, boundary
+from nnx.plot.confusion import Confusion, confusion
 from nnx.plot.contour import contour
-from nnx.plot.curves import curves
+from nnx.plot.curves import Curves, curves
+from nnx.plot.gradients import Gradients, gradients
 from nnx.plot.landscape import Landscape, Lines, Plane, random_directions
+from nnx.plot.range_test import Range, range_test
+from nnx.plot.ratios import Ratios, ratios
 from nnx.plot.style import PlotUnavailable
 from nnx.plot.surface import surface
 from nnx.plot.table import Numbers
 from nnx.plot.trajectory import Route, trajectory
+from nnx.plot.weights import Weights, weights
 
 __all__ = [
-    "Landscape", "Lines", "Numbers", "Plane", "PlotUnavailable", "Regions", "Route", "boundary", "contour", "curves",
-    "random_directions", "surface", "trajectory",
+    "Activations", "Confusion", "Curves", "Gradients", "Landscape", "Lines", "Numbers", "Plane", "PlotUnavailable", "Range", "Ratios", "Regions",
+    "Route", "Weights", "activations", "boundary", "confusion", "contour", "curves", "gradients", "random_directions", "range_test", "ratios",
+    "surface", "trajectory", "weights",
 ]  # fmt: skip

@@ -104,6 +104,7 @@ def draw_solid(axes: Any, plane: Plane, labels: tuple[str, str]) -> None:
     axes.set_xlabel(labels[0])
     axes.set_ylabel(labels[1])
     axes.set_zlabel(plane.name)
+    axes.set_box_aspect(None, zoom=0.82)  # its labels stand outside of what the layout knows of
 
 
 def levels(values: Host, count: int = LEVELS) -> Host | None:

@@ -1,6 +1,7 @@
 """What the pictures have in common: the figure, its axes and colours, and how it is saved."""
 
 import logging
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -56,6 +57,44 @@ def label(axes: Any, x: str, y: str, title: str = "", *, grid: bool = True) -> N
         axes.spines[["top", "right"]].set_visible(False)
 
 
+def rows(axes: Any, names: Sequence[str], *, labels: bool = True) -> None:
+    """Names along the upright axis, the first at the top."""
+    axes.set_yticks(range(len(names)), shortened(names) if labels else [""] * len(names), fontsize="small")
+    axes.set_ylim(len(names) - 0.4, -0.6)
+
+
+def legend_below(figure: Any, *axes: Any) -> None:
+    """One legend for what these axes show, below all of them."""
+    found: dict[str, Any] = {}
+    for one in axes:
+        for handle, name in zip(*one.get_legend_handles_labels()):
+            found.setdefault(name, handle)
+    figure.legend(found.values(), found, loc="outside lower center", ncols=3, frameon=False, fontsize="small")
+
+
+def decades(axis: Any) -> None:
+    """A logarithmic axis with names at powers of ten alone, of which it shows two at least."""
+    from matplotlib.ticker import NullFormatter
+
+    axes, name = axis.axes, axis.axis_name
+    getattr(axes, f"set_{name}scale")("log")
+    low, high = (math.log10(max(end, 1e-300)) for end in sorted(getattr(axes, f"get_{name}lim")()))
+    getattr(axes, f"set_{name}lim")(*(10.0**end for end in widened(low, high)))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def widened(low: float, high: float) -> tuple[float, float]:
+    """An interval that holds two whole numbers, made longer where that costs least.
+
+    >>> widened(0.3, 1.9), widened(-0.5, 1.5)
+    ((0.3, 2.0), (-0.5, 1.5))
+    """
+    while math.floor(high) - math.ceil(low) < 1:
+        below, above = math.ceil(low) - 1, math.floor(high) + 1
+        low, high = (below, high) if low - below < above - high else (low, float(above))
+    return low, high
+
+
 def line(number: int) -> dict[str, Any]:
     """Colour, line and marker number ``number``, as keywords of ``axes.plot``.
 
@@ -76,6 +115,7 @@ def save(figure: Any, path: str | os.PathLike[str]) -> Path:
 
     stamps = {".png": {"Software": None}, ".svg": {"Date": None, "Creator": None}, ".pdf": {"CreationDate": None}}
     with rc_context({"svg.hashsalt": "nnx", "svg.fonttype": "none", "pdf.fonttype": 42}):
+        figure.draw_without_rendering()  # once for the layout to learn how large the names are
         try:
             figure.savefig(file, dpi=150, metadata=stamps[file.suffix.lower()])
         except OSError as error:

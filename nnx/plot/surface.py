@@ -63,7 +63,7 @@ def surface(
     plane = over_plane(landscape, chosen, at, at)
     if path is not None:
         labels = unit.format(1), unit.format(2)
-        figure, axes = style.figure(1, 1 + solid, width=5.4, height=4.6, title=title, solid=(0,) if solid else ())
+        figure, axes = style.figure(1, 1 + solid, width=5.8, height=4.5, title=title, solid=(0,) if solid else ())
         if solid:
             draw_solid(axes[0], plane, ("direction 1", "direction 2"))
         draw(axes[-1], plane, labels)
@@ -80,7 +80,7 @@ def _draw_lines(lines: Lines, path: str | os.PathLike[str], unit: str, title: st
         axes.plot(lines.at, shown, **style.line(number), markersize=4, markevery=5, label=f"direction {number + 1}")
     finite = lines.values[np.isfinite(lines.values)]
     if finite.size and finite.min() > 0 and finite.max() > 50 * finite.min():
-        axes.set_yscale("log")
+        style.decades(axes.yaxis)
     axes.axvline(0.0, color="0.6", linewidth=0.8)
     style.label(axes, unit.format("").replace("  ", " "), "loss")
     axes.legend(frameon=False)

@@ -33,9 +33,12 @@ class Route(Numbers):
     directions: tuple[Mapping[str, Host], Mapping[str, Host]]
     plane: Plane | None = None
 
-    def columns(self) -> dict[str, Host]:
-        """A row for each snapshot."""
-        return {"epoch": self.epochs, "x": self.points[:, 0], "y": self.points[:, 1]}
+    def columns(self) -> dict[str, list[Any]]:
+        """A row for each snapshot, "path", then for each point of the plane, "plane"."""
+        path = [("path", int(epoch), x, y, "") for epoch, (x, y) in zip(self.epochs, self.points.tolist())]
+        plane = () if self.plane is None else zip(*(column.tolist() for column in self.plane.columns().values()))
+        rows = [*path, *(("plane", "", x, y, loss) for x, y, loss in plane)]
+        return {name: list(column) for name, column in zip(("what", "epoch", "x", "y", "loss"), zip(*rows))}
 
 
 def trajectory(

@@ -1,14 +1,19 @@
 """Training: the step, the loop, what watches it, and model files."""
 
+from nnx.train.babysit import Babysit
 from nnx.train.callbacks import Callback, EarlyStopping, MetricsFile
 from nnx.train.evaluation import evaluate, predict
 from nnx.train.fit import fit
+from nnx.train.plateau import Plateau
+from nnx.train.range_test import RangeTest, lr_find
 from nnx.train.run import Run
 from nnx.train.saving import load, read_notes, save
+from nnx.train.signals import Signal, signals
 from nnx.train.snapshots import Snapshot, Snapshots, read_snapshots
+from nnx.train.statistics import Statistics, read_statistics
 from nnx.train.step import train_step
 
 __all__ = [
-    "Callback", "EarlyStopping", "MetricsFile", "Run", "Snapshot", "Snapshots", "evaluate", "fit", "load", "predict",
-    "read_notes", "read_snapshots", "save", "train_step",
+    "Babysit", "Callback", "EarlyStopping", "MetricsFile", "Plateau", "RangeTest", "Run", "Signal", "Snapshot", "Snapshots", "Statistics", "evaluate", "fit",
+    "load", "lr_find", "predict", "read_notes", "read_snapshots", "read_statistics", "save", "signals", "train_step",
 ]  # fmt: skip

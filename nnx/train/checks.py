@@ -13,9 +13,17 @@ from nnx.train.evaluation import backend_of, dtype_of, outputs_in_batches
 from nnx.train.run import METRICS, MODEL
 
 
-def check_settings(epochs: int, batch_size: int, train: Any, val: Any, optimizer: Any = None) -> None:
+def check_settings(
+    epochs: int,
+    batch_size: int,
+    train: Any,
+    val: Any,
+    optimizer: Any = None,
+    finish: Any = None,
+    finish_epochs: int = 1,
+) -> None:
     """``ConfigError`` unless the numbers make sense and the data are data sets with targets."""
-    for name, value in (("epochs", epochs), ("batch_size", batch_size)):
+    for name, value in (("epochs", epochs), ("batch_size", batch_size), ("finish_epochs", finish_epochs)):
         if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
             raise ConfigError(expected=f"{name} a whole number ≥ 1", got=repr(value), where="fit")
     for name, data in (("train", train), ("val", val)):
@@ -32,9 +40,16 @@ def check_settings(epochs: int, batch_size: int, train: Any, val: Any, optimizer
             raise DataError(expected=f"{name} with rows and targets", got=repr(data), where="fit")
     if val is not None:
         _check_alike(train, val)
-    if optimizer is not None and not isinstance(optimizer, optim.Optimizer):
+    if optimizer is not None and not isinstance(optimizer, (optim.Optimizer, optim.LBFGS)):
         raise ConfigError(
             expected="an optimizer", got=repr(optimizer), where="fit", fix="Write optimizer=nnx.optim.Adam(1e-3)."
+        )
+    if finish is not None and not isinstance(finish, optim.LBFGS):
+        raise ConfigError(
+            expected="L-BFGS to finish with",
+            got=repr(finish),
+            where="fit",
+            fix="Write finish=nnx.optim.LBFGS(), or call fit again on the same model with another optimizer.",
         )
 
 
@@ -99,10 +114,8 @@ def _through(layers: list[Module], x: Any) -> Any:
     return np.concatenate([backends.of(out).to_numpy(out) for _, out in outputs_in_batches(chain, x, 4096)])
 
 
-def check_fit(model: Module, train: Dataset, batch_size: int) -> None:
-    """The model's outputs fit the targets: as many classes as labels need, or the shape of the targets; no batch is too short."""
-    if len(train) % batch_size == 1 or batch_size == 1:
-        _check_batch_of_one(model, train, batch_size)
+def check_outputs(model: Module, train: Dataset) -> None:
+    """The model's outputs fit the targets: as many classes as labels need, or the shape of the targets."""
     _, out = next(outputs_in_batches(model, train.x[:2], 2))
     n = min(2, len(train))
     y = train.y
@@ -125,8 +138,10 @@ def check_fit(model: Module, train: Dataset, batch_size: int) -> None:
         )
 
 
-def _check_batch_of_one(model: Module, train: Dataset, batch_size: int) -> None:
-    """Batch norm has no variance of one row: better said now than at the end of the first epoch."""
+def check_batches(model: Module, train: Dataset, batch_size: int) -> None:
+    """No batch is too short: batch norm has no variance of one row; better said now than at the end of the first epoch."""
+    if len(train) % batch_size != 1 and batch_size != 1:
+        return
     x = backend_of(model).asarray(train.x[:1], dtype=dtype_of(model))
     try:
         with training(write_back=False):

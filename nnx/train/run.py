@@ -6,6 +6,7 @@ from typing import Any
 
 from nnx.errors import StateError
 from nnx.layers import Module
+from nnx.optim import LBFGS, with_learning_rate
 from nnx.train.record import Record, score
 
 METRICS, MODEL = "metrics.jsonl", "model.safetensors"
@@ -28,8 +29,56 @@ class Run:
     state: dict[str, Any] = field(default_factory=dict)
     step: int = 0
     stopped: str = ""
-    """Why it ended before its last epoch: interrupted, terminated, diverged, a callback ended it; empty if it did not."""
+    """Why it ended before its last epoch: interrupted, terminated, diverged, a callback ended it, or that L-BFGS converged or
+    found no step downhill; empty if it did not."""
+    optimizer: Any = None
+    """The optimizer at work, bound to the length of an epoch."""
+    rate_factor: float = 1.0
+    """What the learning rate of the schedule is multiplied by."""
 
+    def begin(self, optimizer: Any, state: dict[str, Any], steps_per_epoch: int) -> None:
+        """From here on this optimizer is at work."""
+        self.optimizer, self.state, self.steps_per_epoch = optimizer, state, steps_per_epoch
+        self.rate_factor, self._scheduled = 1.0, optimizer
+
+    # the learning rate, while it trains -------------------------------------------------------------------------------
+    @property
+    def has_rate(self) -> bool:
+        """Whether the optimizer at work has a learning rate; L-BFGS has none."""
+        return self.optimizer is not None and not isinstance(self.optimizer, LBFGS)
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate of the next step; for L-BFGS, the length that the last line search has found."""
+        return float(self.optimizer.rate(self.state) if self.has_rate else self.state.get("length", 0.0))
+
+    def scale_rate(self, by: float) -> None:
+        """Multiply the learning rate from the next step on, whatever the schedule says then."""
+        self._factor(self.rate_factor * by)
+
+    def set_rate(self, learning_rate: float | None) -> None:
+        """This learning rate from the next step on, in place of the schedule; ``None``: the schedule's again."""
+        self.optimizer = (
+            self._scheduled if learning_rate is None else with_learning_rate(self._scheduled, learning_rate)
+        )
+        self._factor(1.0)
+
+    def _factor(self, factor: float) -> None:
+        self.rate_factor = factor
+        self.state = self.optimizer.with_rate_factor(self.state, factor)
+
+    # how far it is ----------------------------------------------------------------------------------------------------
+    @property
+    def steps_into_epoch(self) -> int:
+        """The steps since the last epoch ended."""
+        return self.step - (int(self.history[-1]["step"]) if self.history else 0)
+
+    @property
+    def done(self) -> float:
+        """The share of its epochs that lies behind."""
+        return (len(self.history) + self.steps_into_epoch / self.steps_per_epoch) / self.epochs
+
+    # how good it is ---------------------------------------------------------------------------------------------------
     @property
     def monitor(self) -> str:
         """What "best" is judged by: the metric on validation data; without any, the metric or the loss in training."""

@@ -1,6 +1,7 @@
 """Snapshots: copies of the weights kept while a model trains, for the path that they took."""
 
 import os
+from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,10 +27,9 @@ class Snapshots(Callback):
     """Keeps the trainable parameters before the first step and after epochs, evenly spaced, for ``nnx.plot.trajectory``.
 
     There are never more than ``most`` copies, nor more bytes than ``megabytes`` · 2²⁰: when it is full every second one is
-    let go, so between half of ``most`` and ``most`` are left. The last epoch is always kept, as one more. A copy is no
-    work: arrays are never changed in place, so it is one more reference on the device. ``snapshots.kept`` has them; with a
-    directory they are also written to snapshots.safetensors, as the run ends. Where the bound leaves no room for three,
-    none are kept, and ``snapshots.note`` says so.
+    let go; the last epoch is always among them. A copy is no work: arrays are never changed in place, so it is one more
+    reference on the device. ``snapshots.kept`` has them; with a directory they are also written to snapshots.safetensors, as
+    the run ends. Where the bound leaves no room for three, none are kept, and ``snapshots.note`` says so.
 
     Errors: ``ConfigError`` for fewer than 3.
     """
@@ -44,7 +44,7 @@ class Snapshots(Callback):
     def on_start(self, run: Run) -> None:
         """The weights before the first step."""
         weights = run.model.parameters()
-        size = sum(w.size * _bytes(w) for w in weights.values())
+        size = sum(prod(w.shape) * _bytes(w) for w in weights.values())
         room = int(self.megabytes * 2**20 // max(size, 1))
         self._room, self._every, self.kept, self.note = min(self.most, room), 1, [], ""
         if self._room < 3:

@@ -24,50 +24,58 @@ KINDS = 8
 """Of so many kinds of batches a recording is kept; further ones are trained on as it is written."""
 
 
-def stepper(model: Module, loss: Callable[..., Array], optimizer: Any, compile: bool | None = None) -> Any:
-    """What takes the steps of a training: ``step(state, x, y, seed, number)`` does what :func:`train_step` does.
+def stepper(model: Module, loss: Callable[..., Array], compile: bool | None = None) -> "Stepper | Written":
+    """What takes the steps of a training: ``step(optimizer, state, x, y, seed, number)`` does what :func:`train_step` does.
 
     ``compile``: true to record the step, false to take each as written, ``None`` to record what is known to be the
     same at every step: a model of nnx's own layers with a loss of its own.
     """
     if compile or (compile is None and _known(model, loss)):
-        return Stepper(model, loss, optimizer)
-    return lambda state, x, y, seed, number: train_step(model, loss, optimizer, state, x, y, seed, number)
+        return Stepper(model, loss)
+    return Written(model, loss)
 
 
 def _known(model: Module, loss: Any) -> bool:
     return loss in losses.LOSSES.values() and all(type(module) in LAYERS for _, module in model.modules())
 
 
+class Written:
+    """Every step as it is written."""
+
+    def __init__(self, model: Module, loss: Callable[..., Array]) -> None:
+        self.model, self.loss = model, loss
+
+    def __call__(self, optimizer: Any, state: dict[str, Any], x: Array, y: Array, seed: int, number: int) -> Step:
+        """One step."""
+        return train_step(self.model, self.loss, optimizer, state, x, y, seed, number)
+
+
 class Stepper:
     """The steps of one training. ``declined`` says why there are no recordings, if it came to that."""
 
-    def __init__(self, model: Module, loss: Callable[..., Array], optimizer: Any) -> None:
-        self.model, self.loss, self.optimizer = model, loss, optimizer
+    def __init__(self, model: Module, loss: Callable[..., Array]) -> None:
+        self.model, self.loss, self.written = model, loss, Written(model, loss)
         self.declined = ""
         self._memory = backends.of(next(iter(model.state().values()))).memory()
         self._plans: dict[Any, Plan | None] = {}
 
-    def __call__(self, state: dict[str, Any], x: Array, y: Array, seed: int, number: int) -> Step:
+    def __call__(self, optimizer: Any, state: dict[str, Any], x: Array, y: Array, seed: int, number: int) -> Step:
         """One step."""
         kind = (x.shape, x.dtype, y.shape, y.dtype)
         plan = self._plans.get(kind)
         if self.declined or current_observer() is not None:
-            return self._written(state, x, y, seed, number)
+            return self.written(optimizer, state, x, y, seed, number)
         if plan is None or not plan.fits():
             self._record(kind, x, y, seed, number)
-            return self._written(state, x, y, seed, number)
+            return self.written(optimizer, state, x, y, seed, number)
         if not plan.trusted:
-            return self._compared(plan, state, x, y, seed, number)
+            return self._compared(plan, optimizer, state, x, y, seed, number)
         params, loss, outputs, grads, buffers = plan.run(x, y, seed, number)
         with self._memory:
-            params, state = self.optimizer.update(grads, state, params)
+            params, state = optimizer.update(grads, state, params)
         plan.put(params)
         plan.put(buffers)
         return Step(loss, outputs, params, state)
-
-    def _written(self, state: dict[str, Any], x: Array, y: Array, seed: int, number: int) -> Step:
-        return train_step(self.model, self.loss, self.optimizer, state, x, y, seed, number)
 
     def _record(self, kind: Any, x: Array, y: Array, seed: int, number: int) -> None:
         """The second time that a kind of batch is met it is recorded: the first may be the only one."""
@@ -80,11 +88,11 @@ class Stepper:
         except NnxError as error:  # the step may be sound all the same: taken as it is written, it will tell
             self.declined = str(error)
 
-    def _compared(self, plan: "Plan", state: Any, x: Array, y: Array, seed: int, number: int) -> Step:
+    def _compared(self, plan: "Plan", optimizer: Any, state: Any, x: Array, y: Array, seed: int, number: int) -> Step:
         """Take the step as written, and the recording's beside it."""
         params, loss, outputs, grads, buffers = plan.run(x, y, seed, number)
-        replayed = [loss, outputs, *self.optimizer.update(grads, state, params)[0].values(), *buffers.values()]
-        step = self._written(state, x, y, seed, number)
+        replayed = [loss, outputs, *optimizer.update(grads, state, params)[0].values(), *buffers.values()]
+        step = self.written(optimizer, state, x, y, seed, number)
         now = self.model.state()
         written = [step.loss, step.outputs, *step.params.values(), *(now[path] for path in buffers)]
         plan.trusted = all(map(plan.same, replayed, written))

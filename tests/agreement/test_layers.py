@@ -18,12 +18,16 @@ C = 4.0
 EXACT = {
     "batch norm", "batch norm of images", "dropout", "dropout, training", "dropout of nothing, training", "flatten",
     "leaky relu", "maxout", "relu", "unstandardize",
+    "max pool", "max pool of sequences", "reshape",
 }  # fmt: skip
 ULP = {"elu": 4.0, "sigmoid": 3.0, "softplus": 4.0, "tanh": 4.0, "silu": 4.0, "standardize": 2.0}
 """``standardize``: XLA multiplies by the reciprocal where a divisor is broadcast."""
 TERMS = {"gelu": 4, "min-max": 2, "gelu by tanh": 4, "pca": 8, "pca, whitening": 10, "softmax": 6, "linear": 6, "linear without bias": 6, "linear on the last of four axes": 6,
          "batch norm, training": 30, "batch norm of images, training": 72, "batch norm without scale, training": 30,
-         "sequential": 60}  # fmt: skip
+         "sequential": 60,
+         "convolution of sequences": 18, "convolution": 54, "convolution in groups, without bias": 12,
+         "transposed convolution of sequences": 12, "transposed convolution": 12, "average pool of sequences": 3, "average pool": 6,
+         "adaptive average pool of sequences": 3, "adaptive average pool": 4, "global average pool": 30}  # fmt: skip
 
 rows = pytest.mark.parametrize("name", LAYERS)
 DTYPES = pytest.mark.parametrize("dtype", ["float32", "float64"])

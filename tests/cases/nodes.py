@@ -4,6 +4,7 @@
 are constants. The plain form may overflow where the node does not; the inputs are moderate.
 """
 
+import importlib
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -11,6 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nnx import ops
+from nnx.autodiff import hooks
+
+convolution = importlib.import_module("nnx.ops.convolution")  # whose name in nnx.ops is the function
 
 
 class Node(NamedTuple):
@@ -41,7 +45,44 @@ def batch_norm(xp: Any, x: Any, *scales: Any) -> Any:
     return y
 
 
+def taps(x: Any, count: int, out: int, stride: int) -> list[Any]:
+    """The places of each kernel position, count x count of them, over out x out windows."""
+    span = stride * (out - 1) + 1
+    return [x[:, i : i + span : stride, j : j + span : stride, :] for i in range(count) for j in range(count)]
+
+
+def convolve(xp: Any, x: Any, w: Any, b: Any = None, stride: int = 1, groups: int = 1) -> Any:
+    """Σ over kernel positions and groups, without padding, of square images and kernels."""
+    k, share, each = w.shape[0], w.shape[2], w.shape[3] // groups
+    parts = taps(x, k, (x.shape[1] - k) // stride + 1, stride)
+    outs = []
+    for g in range(groups):
+        share_of = [part[..., g * share : (g + 1) * share] for part in parts]
+        terms = [part @ w[i // k, i % k, :, g * each : (g + 1) * each] for i, part in enumerate(share_of)]
+        outs.append(sum(terms[1:], terms[0]))
+    y = xp.concat(outs, axis=-1)
+    return y if b is None else y + b
+
+
+def walled(xp: Any, x: Any, n: int) -> Any:
+    """x with n zeros around its two spatial axes."""
+    for axis in (1, 2):
+        shape = tuple(n if a == axis else length for a, length in enumerate(x.shape))
+        wall = xp.zeros(shape, dtype=x.dtype, device=x.device)
+        x = xp.concat([wall, x, wall], axis=axis)
+    return x
+
+
+def spread(xp: Any, x: Any, w: Any, b: Any, padding: int) -> Any:
+    """A transposed convolution of stride 1: the convolution of x in walls with the kernel turned round."""
+    return convolve(xp, walled(xp, x, w.shape[0] - 1 - padding), xp.flip(w, axis=(0, 1)), b)
+
+
 X = draw((4, 5), 1)
+IMAGES = draw((2, 5, 5, 4), 7)
+OPTIONS = {"kernel": (2, 2), "stride": (1, 1), "dilation": (1, 1)}
+ONCE = convolution._Map((1, 1), ((0, 0), (0, 0)), (1, 1), 1)
+PLACE = (draw((2, 4, 4, 4), 9) > 0).astype("int32") * 2
 
 NODES: dict[str, Node] = {
     "relu": Node("relu", ops.relu, lambda xp, x: xp.where(x > 0, x, xp.zeros_like(x)), (X,)),
@@ -98,5 +139,102 @@ NODES: dict[str, Node] = {
         lambda x, keep: ops.dropout(x, keep, 0.25),
         lambda xp, x, keep: xp.where(keep, x, xp.zeros_like(x)) / 0.75,
         (X, keep((4, 5))),
+    ),
+    "convolution": Node("convolution", ops.convolution, convolve, (IMAGES, draw((3, 3, 4, 6), 2), draw((6,), 3))),
+    "convolution with stride and groups": Node(
+        "convolution",
+        lambda x, w: ops.convolution(x, w, stride=2, groups=2),
+        lambda xp, x, w: convolve(xp, x, w, stride=2, groups=2),
+        (IMAGES, draw((2, 2, 2, 6), 2)),
+    ),
+    "convolution with padding": Node(
+        "convolution",
+        lambda x, w, b: ops.convolution(x, w, b, padding=1),
+        lambda xp, x, w, b: convolve(xp, walled(xp, x, 1), w, b),
+        (IMAGES, draw((3, 3, 4, 2), 2), draw((2,), 3)),
+    ),
+    "transposed convolution": Node(
+        "transposed_convolution",
+        lambda x, w, b: ops.transposed_convolution(x, w, b, padding=1),
+        lambda xp, x, w, b: spread(xp, x, w, b, 1),
+        (IMAGES, draw((3, 3, 4, 2), 2), draw((2,), 3)),
+    ),
+    "transposed convolution in groups": Node(
+        "transposed_convolution",
+        lambda x, w, b: ops.transposed_convolution(x, w, b, groups=2),
+        lambda xp, x, w, b: xp.concat(
+            [spread(xp, x[..., :2], w[..., :3], b[:3], 0), spread(xp, x[..., 2:], w[..., 3:], b[3:], 0)], axis=-1
+        ),
+        (IMAGES, draw((2, 2, 2, 6), 2), draw((6,), 3)),
+    ),
+    "convolution, its adjoint in the weight": Node(
+        "to_weight",
+        lambda x, g: convolution._to_weight(x, g, kernel=(2, 2), how=ONCE),
+        lambda xp, x, g: xp.reshape(
+            xp.stack([xp.tensordot(part, g, axes=((0, 1, 2), (0, 1, 2))) for part in taps(x, 2, 4, 1)]), (2, 2, 4, 3)
+        ),
+        (IMAGES, draw((2, 4, 4, 3), 2)),
+    ),
+    "convolution, its adjoint in the input": Node(
+        "to_input",
+        lambda g, w: convolution._to_input(g, w, spatial=(5, 5), how=ONCE),
+        lambda xp, g, w: spread(xp, g, xp.permute_dims(w, (0, 1, 3, 2)), 0.0, 0),
+        (draw((2, 4, 4, 3), 2), draw((2, 2, 4, 3), 3)),
+    ),
+    "max pool": Node(
+        "max_pool",
+        lambda x: ops.max_pool(x, 2),
+        lambda xp, x: xp.max(xp.stack(taps(x, 2, 2, 2)), axis=0),
+        (IMAGES,),
+    ),
+    "max pool of windows that overlap, with padding": Node(
+        "max_pool",
+        lambda x: ops.max_pool(x, 3, stride=1, padding=1),
+        lambda xp, x: xp.max(xp.stack(taps(walled(xp, x + 9.0, 1), 3, 5, 1)), axis=0) - 9.0,
+        (IMAGES,),
+    ),
+    "average pool": Node(
+        "average_pool",
+        lambda x: ops.average_pool(x, 3, stride=2, padding=1),
+        lambda xp, x: sum(taps(walled(xp, x, 1), 3, 3, 2)) / 9,
+        (IMAGES,),
+    ),
+    "average pool of what is not padding": Node(
+        "average_pool",
+        lambda x: ops.average_pool(x, 2, stride=1, padding=1, count_include_pad=False),
+        lambda xp, x: sum(taps(walled(xp, x, 1), 2, 6, 1)) / sum(taps(walled(xp, xp.ones_like(x), 1), 2, 6, 1)),
+        (IMAGES,),
+    ),
+    "adaptive average pool": Node(
+        "adaptive_average_pool",
+        lambda x: ops.adaptive_average_pool(x, (1, 2)),
+        lambda xp, x: xp.stack([xp.mean(x[:, :, :3], axis=(1, 2)), xp.mean(x[:, :, 2:], axis=(1, 2))], axis=1)[:, None],
+        (IMAGES,),
+    ),
+    "windows": Node(
+        "windows",
+        lambda x: ops.windows(x, **OPTIONS),
+        lambda xp, x: xp.concat(taps(x, 2, 4, 1), axis=-1),
+        (IMAGES,),
+    ),
+    "fold": Node(
+        "fold",
+        lambda x: ops.fold(x, spatial=(6, 6), **OPTIONS),
+        lambda xp, x: spread(xp, x, xp.reshape(xp.eye(4, dtype=x.dtype, device=x.device), (2, 2, 4, 1)), 0.0, 0),
+        (IMAGES,),
+    ),
+    "unpool": Node(
+        "unpool",
+        lambda x, place: hooks.unpool(x, place=place, spatial=(5, 5), **OPTIONS),
+        lambda xp, x, place: ops.fold(
+            xp.concat([xp.where(place == k, x, xp.zeros_like(x)) for k in range(4)], axis=-1), spatial=(5, 5), **OPTIONS
+        ),
+        (draw((2, 4, 4, 4), 8), PLACE),
+    ),
+    "pick": Node(
+        "pick",
+        lambda x, place: hooks.pick(x, place=place, spatial=(5, 5), **OPTIONS),
+        lambda xp, x, place: xp.where(place == 2, x[:, 1:, :-1, :], x[:, :-1, :-1, :]),
+        (IMAGES, PLACE),
     ),
 }

@@ -62,6 +62,22 @@ MISTAKES = [
     ("train digits --schedule stepp", "Did you mean step"),
     ("train digits --schedule step:evry=2", "Did you mean every"),
     ("train digits --schedule cosine:length=x", "length is not a number"),
+    ("train digits --schedule platau", "Did you mean plateau"),
+    ("train digits --schedule plateau:patiens=2", "Did you mean patience"),
+    ("train digits --schedule plateau:factor=2", "factor is out of range"),
+    ("train digits --schedule plateau:mode=max", "Leave mode away"),
+    ("train digits --optimizer lbfg", "Did you mean lbfgs"),
+    ("train digits --optimizer lbfgs:histry=3", "Did you mean history"),
+    ("train digits --optimizer lbfgs --lr 0.1", "--lr: expected no such setting for lbfgs"),
+    ("train digits --optimizer lbfgs --schedule step", "--schedule: expected no such setting for lbfgs"),
+    ("train digits --optimizer lbfgs --clip-norm 1", "--clip-norm: expected no such setting for lbfgs"),
+    ("train digits --optimizer lbfgs --babysit", "--babysit: expected no such setting for lbfgs"),
+    ("train digits --optimizer lbfgs --finish lbfgs", "--finish: expected no such setting for lbfgs"),
+    ("train digits --optimizer lbfgs --l1 0.1", "--l1: expected a smooth penalty for L-BFGS"),
+    ("train digits --finish lbfgs --l1 0.1", "Use --l2, or another optimizer"),
+    ("train digits --finish adam", "unknown type, expected one of lbfgs, got 'adam'"),
+    ("train digits --finish lbfgs --finish-epochs 0", "--finish-epochs: expected a whole number ≥ 1"),
+    ("train digits --finish-epochs 5", "Say what takes over: --finish lbfgs"),
     ("train digits --loss cross_entrop", "Did you mean 'cross_entropy'"),
     ("train digits --l2 -1", "--l2: expected a number ≥ 0"),
     ("train digits --clip-norm 0", "--clip-norm: expected a number > 0"),
@@ -89,6 +105,13 @@ MISTAKES = [
     ("predict {run} {strange} -o p.csv", "a category that the model knows"),
     ("summary", "RUN requires an argument"),
     ("summary {file}", "expected a whole safetensors file"),
+    ("lr-find", "Write for example nnx train digits"),
+    ("lr-find digits --optimizer lbfgs", "lbfgs has no learning rate to find"),
+    ("lr-find digits --babysit", "Unknown option"),
+    ("lr-find digits -o rates.bmp", "expected a name that ends in .png, .svg or .pdf"),
+    ("lr-find digits -o nodir/rates.png", "there is no folder nodir"),
+    ("lr-find digits -o {picture}", "is there already. Choose another name, or pass --force"),
+    ("lr-find digits --epochs 0", "--epochs: expected a whole number ≥ 1"),
     ("backends numpy", "unexpected 'numpy'"),
 ]  # fmt: skip
 
@@ -105,6 +128,7 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("mistakes")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
+        Path("picture.png").write_bytes(b"")
         Path("words.txt").write_text("just words\n")
         Path("pets.csv").write_text(TABLE)
         Path("strange.csv").write_text("size,colour\n1.0,green\n")
@@ -118,7 +142,13 @@ def folder(tmp_path_factory):
 def things(here, folder, monkeypatch):
     """The names of those files, from where they are."""
     monkeypatch.chdir(folder)
-    names = {"file": "words.txt", "csv": "pets.csv", "strange": "strange.csv", "bare": "bare.csv"}
+    names = {
+        "file": "words.txt",
+        "csv": "pets.csv",
+        "strange": "strange.csv",
+        "bare": "bare.csv",
+        "picture": "picture.png",
+    }
     return {**names, "run": "run", "unlabelled": "unlabelled.npz"}
 
 

@@ -195,7 +195,7 @@ def test_backends_wraps_long_cells_and_gives_reasons():
     assert 'jax jax is not installed. Run: python -m pip install "nnx-array[jax]"' in text
 
 
-@pytest.mark.parametrize("verb", ["train", "evaluate", "predict", "summary", "backends"])
+@pytest.mark.parametrize("verb", ["train", "evaluate", "predict", "summary", "doctor", "lr-find", "backends"])
 def test_help_has_examples_and_fits_a_terminal(verb, nnx, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     done = nnx(verb, "--help")

@@ -1,0 +1,126 @@
+"""Convolution on NumPy, a few images at a time: the windows of one block stay in the cache, and no others ever exist."""
+
+from collections.abc import Iterator
+from functools import partial
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from nnx.backends import portable, strided
+from nnx.backends.portable.convolution import Pads
+from nnx.backends.portable.windows import Axes, extent, places
+from nnx.typing import Array, Namespace
+
+BLOCK = 512 * 1024
+"""Bytes of windows at a time: with what they are multiplied by and give, about half of a level-2 cache."""
+
+
+def convolve(
+    xp: Namespace, x: Array, weight: Array, bias: Array | None, stride: Axes, pads: Pads, dilation: Axes, groups: int
+) -> Array:
+    """The ``convolve`` hook of NumPy."""
+    if groups > 1:
+        return _convolve_groups(xp, x, weight, bias, stride, pads, dilation, groups)
+    kernel, outputs = weight.shape[:-2], weight.shape[-1]
+    matrix = weight.reshape(-1, outputs)
+    y = np.empty((len(x), *_extent(x, kernel, stride, pads, dilation), outputs), x.dtype)
+    row = None if bias is None else np.tile(bias, prod(y.shape[2:-1]))
+    for place, windows in _blocks(x, kernel, stride, pads, dilation):
+        part = y[place].reshape(-1, outputs)
+        np.matmul(windows, matrix, out=part)
+        if row is not None:  # over whole rows of the image: NumPy's loop over the last axis is then long
+            lines = part.reshape(-1, len(row))
+            lines += row
+    return y
+
+
+def convolve_to_weight(
+    xp: Namespace, x: Array, g: Array, kernel: Axes, stride: Axes, pads: Pads, dilation: Axes, groups: int
+) -> Array:
+    """The ``convolve_to_weight`` hook of NumPy."""
+    if groups > 1:
+        return _to_weight_groups(xp, x, g, kernel, stride, pads, dilation, groups)
+    inputs, outputs = x.shape[-1], g.shape[-1]
+    total = np.zeros((prod(kernel) * inputs, outputs), g.dtype)
+    g = np.ascontiguousarray(g)
+    for place, windows in _blocks(x, kernel, stride, pads, dilation):
+        total += windows.T @ g[place].reshape(-1, outputs)
+    return total.reshape(*kernel, inputs, outputs)
+
+
+def convolve_to_input(
+    xp: Namespace, g: Array, weight: Array, spatial: Axes, stride: Axes, pads: Pads, dilation: Axes, groups: int
+) -> Array:
+    """The ``convolve_to_input`` hook of NumPy: for a stride of 1 the convolution of g with the kernel turned round."""
+    *kernel, inputs, outputs = weight.shape
+    walls = tuple(
+        (d * (k - 1) - before, d * (k - 1) - after)
+        for d, k, (before, after) in zip(dilation, kernel, pads, strict=True)
+    )
+    if groups > 1:
+        return _to_input_groups(xp, g, weight, spatial, stride, pads, dilation, groups)
+    if set(stride) == {1} and outputs <= 4 * inputs and min(min(wall) for wall in walls) >= 0:
+        turned = weight.reshape(-1, inputs, outputs)[::-1].transpose(0, 2, 1).reshape(*kernel, outputs, inputs)
+        return convolve(xp, g, turned, None, stride, walls, dilation, 1)
+    padded = tuple(n + before + after for n, (before, after) in zip(spatial, pads, strict=True))
+    out, matrix = np.zeros((len(g), *padded, inputs), g.dtype), weight.reshape(-1, outputs).T
+    slots = places(tuple(g.shape[1:-1]), tuple(kernel), stride, dilation)
+    step = max(1, BLOCK // max(1, prod(g.shape[1:-1]) * matrix.shape[1] * g.itemsize))
+    for at in range(0, len(g), step):
+        block = g[at : at + step]
+        columns = (block.reshape(-1, outputs) @ matrix).reshape(*block.shape[:-1], len(slots), inputs)
+        for k, slot in enumerate(slots):
+            out[at : at + step][slot] += columns[..., k, :]
+    return out[portable.inside(spatial, pads)]
+
+
+def _extent(x: Array, kernel: Axes, stride: Axes, pads: Pads, dilation: Axes) -> Axes:
+    padded = tuple(n + before + after for n, (before, after) in zip(x.shape[1:-1], pads, strict=True))
+    return extent(padded, kernel, stride, dilation)
+
+
+def _blocks(x: Array, kernel: Axes, stride: Axes, pads: Pads, dilation: Axes) -> Iterator[tuple[Any, Array]]:
+    """Places of the output, some images or some rows of one, each with its windows as a matrix that is used at once."""
+    out, channels = _extent(x, kernel, stride, pads, dilation), x.shape[-1]
+    width = prod(kernel) * channels
+    images = BLOCK // max(1, prod(out) * width * x.itemsize)
+    rows = out[0] if images else max(1, BLOCK // (prod(out[1:]) * width * x.itemsize))
+    images = max(1, min(images, len(x)))
+    padded = np.zeros((images, *(n + sum(ends) for n, ends in zip(x.shape[1:-1], pads)), channels), x.dtype)
+    middle = padded[portable.inside(x.shape[1:-1], pads)]
+    short = strided.run_length(x, kernel, dilation) < strided.SHORT
+    room = np.empty(images * rows * prod(out[1:]) * width, x.dtype)
+    for at in range(0, len(x), images):
+        n = min(images, len(x) - at)
+        middle[:n] = x[at : at + n]
+        for row in range(0, out[0], rows):
+            m = min(rows, out[0] - row)
+            source = padded[:n, row * stride[0] :]
+            shape = (n, m, *out[1:])
+            count = prod(shape)
+            filled = room[: count * width]
+            if short:
+                columns = filled.reshape(width, *shape)
+                for k, slot in enumerate(places(shape[1:], kernel, stride, dilation)):
+                    for c in range(channels):
+                        columns[k * channels + c] = source[(*slot[:-1], c)]
+                windows = columns.reshape(width, count).T
+            else:
+                windows = filled.reshape(count, width)
+                np.copyto(filled.reshape(*shape, *kernel, channels), _view(source, shape, kernel, stride, dilation))
+            yield (slice(at, at + n), slice(row, row + m)), windows
+
+
+def _view(x: Array, shape: tuple[int, ...], kernel: Axes, stride: Axes, dilation: Axes) -> Array:
+    """All windows, as a view with overlapping strides."""
+    first, *steps, last = x.strides
+    hops = (step * t for step, t in zip(steps, stride, strict=True))
+    reaches = (step * d for step, d in zip(steps, dilation, strict=True))
+    return np.lib.stride_tricks.as_strided(x, (*shape, *kernel, x.shape[-1]), (first, *hops, *reaches, last))
+
+
+_windows = strided.windows_by(np.lib.stride_tricks.as_strided)
+_convolve_groups = partial(portable.convolve, windows=_windows)
+_to_weight_groups = partial(portable.convolve_to_weight, windows=_windows)
+_to_input_groups = partial(portable.convolve_to_input, fold=strided.fold_in_place)

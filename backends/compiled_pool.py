@@ -1,0 +1,92 @@
+"""Pool and unpool of large NumPy arrays over two axes, each one pass compiled by numba. numba is imported at first use."""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from nnx.backends import compiled, portable, strided
+from nnx.backends.portable.windows import Axes, extent
+from nnx.typing import Array, Namespace
+
+POOL_FROM = 30_000
+"""Elements of the input from which the compiled loop is used; below, compiling it would cost more than it saves."""
+
+
+def pool(xp: Namespace, x: Array, kernel: Axes, stride: Axes, dilation: Axes) -> tuple[Array, Array]:
+    """The ``pool`` hook of NumPy where numba is installed: the portable one's values and places."""
+    if x.size < POOL_FROM or x.dtype.char not in "fd" or len(kernel) > 2 or max(kernel) > 15:
+        return portable.pool(xp, x, kernel, stride, dilation)
+    out = extent(tuple(x.shape[1:-1]), kernel, stride, dilation)
+    y, place = np.empty((len(x), *out, x.shape[-1]), x.dtype), np.empty((len(x), *out, x.shape[-1]), np.uint8)
+    with compiled._guard():
+        _loops()[0](_plane(x), _plane(y), _plane(place), *_pair(kernel), *_pair(stride), *_pair(dilation))
+    return y, place
+
+
+def unpool(xp: Namespace, g: Array, place: Array, spatial: Axes, kernel: Axes, stride: Axes, dilation: Axes) -> Array:
+    """The ``unpool`` hook of NumPy where numba is installed."""
+    if g.size * 4 < POOL_FROM or g.dtype.char not in "fd" or place.dtype != np.uint8:
+        return strided.unpool_in_place(xp, g, place, spatial, kernel, stride, dilation)
+    apart = all(d * (k - 1) < s for k, s, d in zip(kernel, stride, dilation, strict=True))
+    covered = apart and all(n * k == length for n, k, length in zip(g.shape[1:-1], kernel, spatial, strict=True))
+    out = (np.empty if covered else np.zeros)((len(g), *spatial, g.shape[-1]), g.dtype)
+    with compiled._guard():
+        _loops()[1](_plane(g), _plane(place), _plane(out), *_pair(kernel), *_pair(stride), *_pair(dilation), apart)
+    return out
+
+
+def _plane(x: Array) -> Array:
+    """A sequence is an image of one row."""
+    return np.ascontiguousarray(x if x.ndim == 4 else x[:, None])
+
+
+def _pair(sizes: Axes) -> Axes:
+    return sizes if len(sizes) == 2 else (1, *sizes)
+
+
+@cache
+def _loops() -> tuple[Callable[..., Any], Callable[..., Any]]:
+    import numba
+
+    def pool(x, y, place, kh, kw, sh, sw, dh, dw):  # type: ignore[no-untyped-def]
+        n, rows, columns, channels = y.shape
+        for b in numba.prange(n):
+            for i in range(rows):
+                for j in range(columns):
+                    best, at, first = y[b, i, j], place[b, i, j], x[b, i * sh, j * sw]
+                    for c in range(channels):
+                        best[c], at[c] = first[c], 0
+                    for k in range(1, kh * kw):
+                        part = x[b, i * sh + k // kw * dh, j * sw + k % kw * dw]
+                        for c in range(channels):
+                            better = (part[c] > best[c]) | ((part[c] != part[c]) & (best[c] == best[c]))
+                            best[c], at[c] = part[c] if better else best[c], k if better else at[c]
+
+    def unpool(g, place, out, kh, kw, sh, sw, dh, dw, apart):  # type: ignore[no-untyped-def]
+        n, rows, columns, channels = g.shape
+        zero = out.dtype.type(0)
+        for b in numba.prange(n):
+            for i in range(rows):
+                for j in range(columns):
+                    value, at = g[b, i, j], place[b, i, j]
+                    for k in range(kh * kw):
+                        part = out[b, i * sh + k // kw * dh, j * sw + k % kw * dw]
+                        if apart:  # every place is met once at most
+                            for c in range(channels):
+                                part[c] = value[c] if at[c] == k else zero
+                        else:
+                            for c in range(channels):
+                                part[c] += value[c] if at[c] == k else zero
+
+    return _kept(numba, pool), _kept(numba, unpool)
+
+
+def _kept(numba: Any, loop: Callable[..., Any]) -> Callable[..., Any]:
+    """The compiled loop, kept on disk for the next run where there is a place that may be written to."""
+    try:
+        kept: Callable[..., Any] = numba.njit(loop, parallel=True, error_model="numpy", cache=True)
+    except RuntimeError:
+        kept = numba.njit(loop, parallel=True, error_model="numpy")
+    return kept

@@ -1,0 +1,85 @@
+"""A search from its arguments to its result: begun, joined or continued."""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from nnx.errors import ConfigError
+from nnx.tune import storage as storages
+from nnx.tune.extra import quiet
+from nnx.tune.jobs import run_jobs
+from nnx.tune.search import Search, look
+from nnx.tune.stages import COARSE_TO_FINE
+from nnx.tune.study import Plan, Study, join, open_or_create
+from nnx.tune.worker import Train, check_train, work
+
+
+def begin(
+    train: Train,
+    space: Mapping[str, Any],
+    *,
+    kinds: Mapping[str, str] | None = None,
+    program: Any = None,
+    directory: str | os.PathLike[str] | None,
+    storage: str | None,
+    name: str | None,
+    stages: int | str,
+    jobs: int,
+    heartbeat: int,
+    tell: Callable[[Search], None] | None,
+    **rest: Any,
+) -> Search:
+    """What ``nnx.tune`` does; ``kinds`` says which names are whole numbers, ``program`` is kept for workers."""
+    check_train(train)
+    if stages == "coarse-to-fine":
+        stages = COARSE_TO_FINE
+    elif not isinstance(stages, int) or isinstance(stages, bool):
+        raise ConfigError(expected="a number of stages, or coarse-to-fine", got=repr(stages), where="stages")
+    plan = Plan(space=space, kinds=kinds or {}, stages=stages, jobs=jobs, program=program, **rest).check()
+    place = None if directory is None else Path(directory)
+    if place is not None:
+        place.mkdir(parents=True, exist_ok=True)
+    url = storages.url_of(storage, place)
+    store = storages.connect(url, heartbeat)
+    try:
+        with quiet():
+            study = open_or_create(url, store, name or (place.name if place else "search"), plan)
+        return go(study, train, jobs, heartbeat, place, tell)
+    finally:
+        storages.close(store)
+
+
+def go(
+    study: Study,
+    train: Train,
+    jobs: int,
+    heartbeat: int,
+    directory: Path | None,
+    tell: Callable[[Search], None] | None,
+) -> Search:
+    """Work on a search to its end or to ^C, and keep the numbers."""
+
+    def told() -> None:
+        if tell is not None:
+            tell(look(study, judge=False))
+
+    with quiet():
+        try:
+            stopped = (
+                run_jobs(study, train, jobs, heartbeat, told) if jobs > 1 else work(study, train, told, lambda: True)
+            )
+        except KeyboardInterrupt:  # between two trials
+            stopped = "interrupted"
+        found = look(study, stopped)
+    if directory is not None:
+        found.write(directory)
+    return found
+
+
+def joined(storage: str, name: str | None, heartbeat: int) -> Study:
+    """A search that is there, by the URL of its storage and, if it is not alone there, its name."""
+    url = storages.url_of(storage, None)
+    store = storages.connect(url, heartbeat)
+    with quiet():
+        return join(url, store, name or storages.only_name(store, url))

@@ -1,0 +1,166 @@
+"""Convolution, its adjoints, and pooling: every override against the portable default and the definition."""
+
+import numpy as np
+import pytest
+from cases import spatial
+from support.compare import assert_agrees
+
+from nnx import backends
+from nnx.backends import portable
+
+# spatial, kernel, stride, pads, dilation, groups, channels (in, out), batch
+CASES = {
+    "plain": ((6, 7), (3, 3), (1, 1), ((0, 0), (0, 0)), (1, 1), 1, (4, 3), 2),
+    "one channel": ((6, 6), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 1, (1, 5), 3),
+    "few channels, one axis": ((9,), (2,), (2,), ((1, 0),), (3,), 1, (2, 3), 3),
+    "stride": ((8, 5), (3, 2), (2, 3), ((1, 1), (0, 1)), (1, 1), 1, (5, 4), 2),
+    "dilation": ((9, 9), (3, 3), (1, 1), ((2, 2), (2, 2)), (2, 2), 1, (4, 4), 2),
+    "groups": ((5, 5), (2, 2), (1, 1), ((1, 0), (0, 1)), (1, 1), 2, (4, 6), 2),
+    "more padding than kernel": ((4, 4), (2, 2), (1, 1), ((3, 2), (0, 2)), (1, 1), 1, (8, 2), 2),
+    "many outputs": ((5, 5), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 1, (2, 12), 2),
+    "empty batch": ((5, 5), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 1, (2, 3), 0),
+    "three axes": ((4, 3, 5), (2, 2, 2), (1, 1, 2), ((0, 1), (0, 0), (1, 0)), (1, 1, 2), 1, (3, 2), 2),
+    "a rest at the end": ((8, 8), (3, 3), (3, 3), ((0, 0), (0, 0)), (1, 1), 1, (3, 3), 1),
+}
+
+
+def arrays(name):
+    spatial_axes, kernel, stride, pads, dilation, groups, (inputs, outputs), batch = CASES[name]
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(batch, *spatial_axes, inputs))
+    w = rng.normal(size=(*kernel, inputs // groups, outputs))
+    return x, w, rng.normal(size=outputs), (stride, pads, dilation, groups)
+
+
+def by_definition(x, w, b, stride, pads, dilation, groups):
+    padded = np.pad(x, ((0, 0), *pads, (0, 0)))
+    return spatial.convolve(padded, w, b, stride, (0,) * len(stride), dilation, groups)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_convolution_and_its_adjoints(be, tables, name):
+    x, w, b, how = arrays(name)
+    expected = by_definition(x, w, b, *how)
+    g = np.random.default_rng(1).normal(size=expected.shape)
+    there = [be.asarray(a) for a in (x, w, b, g)]
+    for hooks in tables:
+        y = hooks.convolve(be.xp, *there[:3], *how)
+        assert_agrees(y, expected, rtol=1e-13, scale=20.0, backend=be)
+        without = hooks.convolve(be.xp, there[0], there[1], None, *how)
+        assert_agrees(without, expected - b, rtol=1e-13, scale=20.0, backend=be)
+        to_weight = be.to_numpy(hooks.convolve_to_weight(be.xp, there[0], there[3], w.shape[:-2], *how))
+        to_input = be.to_numpy(hooks.convolve_to_input(be.xp, there[3], there[1], x.shape[1:-1], *how))
+        assert (to_weight.shape, to_input.shape) == (w.shape, x.shape)
+        for seed in range(4):  # <g, x∗w> = <to_weight, w> = <to_input, x>, in any direction of w and of x
+            dw, dx = (np.random.default_rng(seed).normal(size=a.shape) for a in (w, x))
+            along_w = np.sum(g * by_definition(x, dw, None, *how))
+            along_x = np.sum(g * by_definition(dx, w, None, *how))
+            np.testing.assert_allclose(np.sum(to_weight * dw), along_w, rtol=0, atol=1e-11 * (1 + np.abs(g).sum()))
+            np.testing.assert_allclose(np.sum(to_input * dx), along_x, rtol=0, atol=1e-11 * (1 + np.abs(g).sum()))
+
+
+@pytest.mark.parametrize("block", [1, 600, 5000])
+def test_blocks_of_any_size_give_the_same(monkeypatch, block):
+    from nnx.backends import blocked
+
+    monkeypatch.setattr(blocked, "BLOCK", block)
+    be = backends.get("numpy")
+    for name in CASES:
+        x, w, b, how = arrays(name)
+        y = be.convolve(be.xp, x, w, b, *how)
+        np.testing.assert_allclose(y, by_definition(x, w, b, *how), rtol=0, atol=1e-12)
+        for ours, default, options in (
+            (be.convolve_to_weight, portable.convolve_to_weight, (x, y, w.shape[:-2])),
+            (be.convolve_to_input, portable.convolve_to_input, (y, w, x.shape[1:-1])),
+        ):
+            np.testing.assert_allclose(
+                ours(be.xp, *options, *how), default(be.xp, *options, *how), rtol=0, atol=1e-10, err_msg=name
+            )
+
+
+def test_views_are_taken(be):
+    x, w, b, how = arrays("plain")
+    wide = be.asarray(np.repeat(np.repeat(x, 2, axis=0), 2, axis=-1))[::2, ..., ::2]
+    turned = be.asarray(np.ascontiguousarray(np.swapaxes(w, -1, -2)))
+    turned = be.xp.permute_dims(turned, (0, 1, 3, 2))
+    y = be.convolve(be.xp, wide, turned, be.asarray(b), *how)
+    expected = by_definition(x, w, b, *how)
+    assert_agrees(y, expected, rtol=1e-13, scale=20.0, backend=be)
+    g = be.xp.permute_dims(be.asarray(np.ascontiguousarray(np.swapaxes(expected, 1, 2))), (0, 2, 1, 3))
+    ours = be.convolve_to_weight(be.xp, wide, g, (3, 3), *how)
+    assert_agrees(
+        ours, portable.convolve_to_weight(np_xp(), x, expected, (3, 3), *how), rtol=1e-12, scale=1e3, backend=be
+    )
+    ours = be.convolve_to_input(be.xp, g, turned, (6, 7), *how)
+    assert_agrees(
+        ours, portable.convolve_to_input(np_xp(), expected, w, (6, 7), *how), rtol=1e-12, scale=1e3, backend=be
+    )
+
+
+def np_xp():
+    return backends.get("numpy").xp
+
+
+POOLS = {
+    "side by side": ((6, 8), (2, 2), (2, 2), (1, 1)),
+    "a rest": ((7, 5), (2, 2), (2, 2), (1, 1)),
+    "overlapping": ((6, 7), (3, 2), (1, 2), (1, 1)),
+    "gaps": ((9, 9), (2, 2), (3, 4), (1, 2)),
+    "dilated, side by side": ((8, 8), (2, 2), (1, 1), (3, 3)),
+    "one axis": ((9,), (3,), (2,), (1,)),
+    "three axes": ((4, 3, 5), (2, 2, 2), (1, 1, 2), (1, 1, 2)),
+}
+
+
+@pytest.mark.parametrize("name", POOLS)
+def test_pool_and_unpool(be, name):
+    compare_pools(be, name, 2, 3, "float32")
+
+
+def test_pool_and_unpool_of_nothing(be):
+    compare_pools(be, "a rest", 0, 3, "float64")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", POOLS)
+def test_large_arrays_on_numpy(name, dtype):
+    compare_pools(backends.get("numpy"), name, 150, 16, dtype)
+
+
+def compare_pools(be, name, batch, channels, dtype):
+    axes, kernel, stride, dilation = POOLS[name]
+    rng = np.random.default_rng(0)
+    x = rng.integers(-2, 3, size=(batch, *axes, channels)).astype(dtype)  # many equal values
+    x.reshape(-1)[::17] = np.nan
+    host = backends.get("numpy")
+    y, place = (np.asarray(a) for a in portable.pool(host.xp, x, kernel, stride, dilation))
+    np.testing.assert_array_equal(y, spatial.pooled(x, kernel, stride, (0,) * len(axes), dilation, np.max))
+    ours, at = be.pool(be.xp, be.asarray(x), kernel, stride, dilation)
+    np.testing.assert_array_equal(be.to_numpy(ours), y)
+    np.testing.assert_array_equal(be.to_numpy(at), place)
+    g = rng.integers(-9, 9, size=y.shape).astype(dtype)
+    back = be.unpool(be.xp, be.asarray(g), at, axes, kernel, stride, dilation)
+    expected = portable.unpool(host.xp, g, place, axes, kernel, stride, dilation)
+    assert_agrees(back, expected, exact=True, backend=be)
+
+
+@pytest.mark.parametrize("name", POOLS)
+def test_pool_and_unpool_without_a_compiler(name):
+    from nnx.backends import strided
+
+    axes, kernel, stride, dilation = POOLS[name]
+    xp = backends.get("numpy").xp
+    x = np.random.default_rng(0).integers(-2, 3, size=(4, *axes, 3)).astype("float32")
+    for spoilt in (False, True):
+        if spoilt:
+            x.reshape(-1)[::17] = np.nan
+        expected = portable.pool(xp, x, kernel, stride, dilation)
+        ours = strided.pool_in_place(xp, x, kernel, stride, dilation)
+        for a, b in zip(ours, expected, strict=True):
+            np.testing.assert_array_equal(a, b)
+        g = np.random.default_rng(1).normal(size=expected[0].shape)
+        np.testing.assert_allclose(
+            strided.unpool_in_place(xp, g, ours[1], axes, kernel, stride, dilation),
+            portable.unpool(xp, g, ours[1], axes, kernel, stride, dilation),
+            rtol=1e-15,
+        )
