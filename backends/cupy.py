@@ -83,6 +83,7 @@ def _at(number: int) -> Backend:
         unpool=strided.unpool_in_place,
         random_words=words,
         erf=lambda xp, x: cupyx.scipy.special.erf(x),
+        each=portable.each_joined,
         fuse=_fuse,
     )
 

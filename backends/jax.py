@@ -64,6 +64,8 @@ def _at(device: Any) -> Backend:
         convolve_to_input=_convolve_to_input,
         erf=lambda xp, x: jax.scipy.special.erf(x),
         fuse=_fuse,
+        each=_each,
+        jit=jax.jit,
     )
 
 
@@ -108,6 +110,14 @@ def _fuse(rule: Callable[..., Any]) -> Callable[..., Any]:
     """XLA may contract a product and a sum into one rounding: a few ulp of the largest term from the default."""
     fused: Callable[..., Any] = jax.jit(rule, static_argnums=0)
     return fused
+
+
+def _each(rule: Callable[..., Any], xp: Namespace, columns: Any, numbers: Any) -> list[list[jax.Array]]:
+    """All rows in one compiled call."""
+    return _each_compiled(rule, xp, [list(column) for column in columns], list(numbers))  # type: ignore[no-any-return]
+
+
+_each_compiled = jax.jit(portable.each, static_argnums=(0, 1))
 
 
 def _product(

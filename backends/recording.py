@@ -45,6 +45,7 @@ class Recorded:
     """An array that notes what is done with it; without a recording it is a constant."""
 
     __slots__ = ("_array", "_recording", "_space", "_value")
+    __nnx_recorded__ = True
     __array_ufunc__ = None
     __hash__ = object.__hash__
 
@@ -189,7 +190,12 @@ _UNARY = {"neg": "negative", "pos": "positive", "abs": "abs", "invert": "bitwise
 
 def _operators() -> None:
     def forward(function: str) -> Any:
-        return lambda self, *other: getattr(self._space, function)(self, *other)
+        def operate(self: Recorded, *other: Any) -> Any:
+            if other and getattr(type(other[0]), "__nnx_tensor__", False):
+                return NotImplemented  # a traced array takes it from here
+            return getattr(self._space, function)(self, *other)
+
+        return operate
 
     def reflected(function: str) -> Any:
         return lambda self, other: getattr(self._space, function)(other, self)

@@ -17,10 +17,8 @@ import numpy as np
 
 from nnx.backends import portable
 from nnx.backends.compiled import Fused
+from nnx.backends.portable.each import SMALL
 from nnx.typing import Array, Namespace
-
-SMALL = 16_384
-"""Elements up to which an array is joined with others: beyond, the copy would cost more than the call."""
 
 Shapes = tuple[tuple[int, ...], ...]
 

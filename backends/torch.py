@@ -62,6 +62,7 @@ def _at(device: torch.device) -> Backend:
         convolve_to_input=_convolve_to_input,
         unpool=strided.unpool_in_place,
         erf=lambda xp, x: torch.special.erf(x),
+        each=portable.each_joined,
     )
 
 

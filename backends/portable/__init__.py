@@ -1,7 +1,7 @@
 """The hooks' portable defaults, one idea per file: slow is fine, wrong is not. They are the oracle of every override."""
 
 from nnx.backends.portable.convolution import convolve, convolve_to_input, convolve_to_weight, inside, pad
-from nnx.backends.portable.each import each
+from nnx.backends.portable.each import each, each_joined
 from nnx.backends.portable.erf import erf
 from nnx.backends.portable.fuse import fuse
 from nnx.backends.portable.philox import random_words
@@ -11,6 +11,6 @@ from nnx.backends.portable.scatter_add import scatter_add
 from nnx.backends.portable.windows import fold, windows
 
 __all__ = [
-    "convolve", "convolve_to_input", "convolve_to_weight", "each", "erf", "fold", "fuse", "inside", "pad", "pool", "put",
+    "convolve", "convolve_to_input", "convolve_to_weight", "each", "each_joined", "erf", "fold", "fuse", "inside", "pad", "pool", "put",
     "random_words", "scatter_add", "unpool", "windows",
 ]  # fmt: skip

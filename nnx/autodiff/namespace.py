@@ -342,6 +342,8 @@ def namespace(*arrays: Any) -> Module:
             space = _BY_TYPE[kind]
         elif x is None or kind in (int, float, bool, complex):
             continue
+        elif hasattr(kind, "__nnx_recorded__"):  # one type for all libraries
+            space = x.__array_namespace__()
         elif isinstance(x, np.generic):
             scalar = array_api_compat.array_namespace(x)
             continue

@@ -23,6 +23,9 @@ from nnx.typing import Array
 KINDS = 8
 """Of so many kinds of batches a recording is kept; further ones are trained on as it is written."""
 
+RECORDINGS = 32
+"""A model that has to be recorded more often than this changes too often for it to pay."""
+
 
 def stepper(model: Module, loss: Callable[..., Array], compile: bool | None = None) -> "Stepper | Written":
     """What takes the steps of a training: ``step(optimizer, state, x, y, seed, number)`` does what :func:`train_step` does.
@@ -58,6 +61,7 @@ class Stepper:
         self.declined = ""
         self._memory = backends.of(next(iter(model.state().values()))).memory()
         self._plans: dict[Any, Plan | None] = {}
+        self._recordings = 0
 
     def __call__(self, optimizer: Any, state: dict[str, Any], x: Array, y: Array, seed: int, number: int) -> Step:
         """One step."""
@@ -82,6 +86,10 @@ class Stepper:
         if kind not in self._plans:
             if len(self._plans) < KINDS:
                 self._plans[kind] = None
+            return
+        self._recordings += 1
+        if self._recordings > RECORDINGS:
+            self.declined = "the model's structure changes as it trains"
             return
         try:
             self._plans[kind] = Plan(self.model, self.loss, x, y, seed, number)

@@ -33,6 +33,11 @@ def softened(shape: tuple[int, ...], number: int) -> Any:
     return e / e.sum(-1, keepdims=True)
 
 
+def hot(xp: Any, labels: Any, x: Any) -> Any:
+    """True at the label of each row."""
+    return xp.expand_dims(labels, axis=-1) == xp.arange(x.shape[-1], dtype=labels.dtype, device=x.device)
+
+
 def keep(shape: tuple[int, ...]) -> Any:
     return draw(shape, 5) > -0.5
 
@@ -101,6 +106,12 @@ NODES: dict[str, Node] = {
     ),
     "log-softmax along the first axis": Node(
         "log_softmax", lambda x: ops.log_softmax(x, 0), lambda xp, x: x - xp.log(xp.sum(xp.exp(x), axis=0)), (X,)
+    ),
+    "cross-entropy of labels": Node(
+        "label_cross_entropy",
+        ops.label_cross_entropy,
+        lambda xp, x, labels: xp.log(xp.sum(xp.exp(x), axis=-1)) - xp.sum(xp.where(hot(xp, labels, x), x, 0 * x), axis=-1),
+        (X, np.asarray([0, 4, 2, 2])),
     ),
     "softmax cross-entropy": Node(
         "cross_entropy",
