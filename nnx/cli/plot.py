@@ -4,6 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from nnx import backends, plot
 from nnx.cli import runs, threads
 from nnx.cli.display import number
@@ -220,7 +222,7 @@ def _gradients(
     saved: Saved, rows: Dataset, file: Path, title: str, options: dict[str, Any]
 ) -> tuple[Numbers, list[str]]:
     found = plot.gradients(saved.model, rows, file, loss=saved.loss, title=title, **options)
-    largest, least = (int(f(found.norm)) for f in (lambda x: x.argmax(), lambda x: x.argmin()))
+    largest, least = int(np.argmax(found.norm)), int(np.argmin(found.norm))
     return found, [
         f"largest   {found.paths[largest]}: {number(float(found.norm[largest]))}",
         f"least     {found.paths[least]}: {number(float(found.norm[least]))}",
@@ -269,8 +271,6 @@ def _weights(saved: Saved, file: Path, title: str) -> tuple[Numbers, list[str]]:
 
 
 def _range(values: Any) -> str:
-    import numpy as np
-
     finite = values[np.isfinite(values)]
     return f"{number(float(finite.min()))} to {number(float(finite.max()))}" if finite.size else "nowhere finite"
 
