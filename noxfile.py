@@ -230,6 +230,13 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session(python=MAIN)
+def gallery(session: nox.Session) -> None:
+    """Every lesson of docs/gallery runs again and gives its committed numbers: minutes, so not among the default sessions."""
+    install(session, *TEST_NEEDS, extras="plot,tune")
+    python(session, "-m", "pytest", "-q", "tests/test_gallery.py", "--durations=5", *session.posargs, NNX_GALLERY="all")
+
+
+@nox.session(python=MAIN)
 def bench(session: nox.Session) -> None:
     """The benchmarks, once and quickly: that they run, not how fast."""
     if not (ROOT / "benchmarks" / "run.py").exists():

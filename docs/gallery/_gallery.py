@@ -11,6 +11,7 @@ A script of the gallery has three functions::
     python docs/gallery/standardise.py                     draw one again (PNG and CSV are written beside it)
     python docs/gallery/standardise.py --backend torch     on another backend; --out FOLDER writes elsewhere
     python docs/gallery/_gallery.py                        write README.md, the index, from scripts and CSVs
+    python docs/gallery/_gallery.py --all                  run every script, then write the index
 """
 
 import argparse
@@ -18,6 +19,7 @@ import csv
 import importlib.util
 import io
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -161,7 +163,7 @@ def trained(model: Any, *data: Any, backend: Any, seed: int = 0, **settings: Any
 def load(lesson: str) -> ModuleType:
     """The script of a lesson as a module."""
     if str(HERE) not in sys.path:
-        sys.path.insert(0, str(HERE))
+        sys.path.append(str(HERE))
     spec = importlib.util.spec_from_file_location(lesson, HERE / f"{lesson}.py")
     assert spec is not None
     assert spec.loader is not None
@@ -196,4 +198,6 @@ def index() -> str:
 
 
 if __name__ == "__main__":
+    for name in LESSONS if sys.argv[1:] == ["--all"] else ():
+        subprocess.run([sys.executable, HERE / f"{name}.py"], check=True)
     (HERE / "README.md").write_text(index(), encoding="utf-8")

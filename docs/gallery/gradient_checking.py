@@ -14,6 +14,7 @@ from _gallery import COLOURS, MARKERS, Numbers, dress, show
 
 import nnx
 
+ROUNDING = True  # what is drawn left of the best step is rounding, which no two libraries share
 STEPS = 10.0 ** np.arange(0, -14.5, -0.5)
 
 

@@ -60,6 +60,7 @@ def draw(figure, numbers):
     ):
         plot_lines(axes, numbers, panel)
         dress(axes, title, "epoch", "cross-entropy on all training images", log="y")
+        axes.set_ylim(1e-3 if panel == "constant rates" else 1e-6)
         axes.legend(frameon=False, loc="upper right" if panel == "constant rates" else "lower left")
 
 
