@@ -223,6 +223,23 @@ def test_a_file_still_being_written_is_left_alone(tmp_path, monkeypatch):
     assert len(said) == 1
 
 
+def test_a_log_that_cannot_be_written_is_no_reason_to_end(tmp_path):
+    said, path = [], tmp_path / "rate"
+
+    class Vandal(Callback):
+        def on_step(self, run):
+            if run.step == 3:
+                (tmp_path / "rate-changes.csv").unlink()
+                (tmp_path / "rate-changes.csv").mkdir()
+                path.write_text("0.5")
+
+    sitter = Babysit(path, every=0, tell=said.append)
+    run = nnx.fit(linear(), blobs(), optimizer=Adam(0.1), epochs=2, batch_size=15, callbacks=[Vandal(), sitter])
+    assert run.curve("learning_rate") == [0.5, 0.5]
+    assert len(said) == 2
+    assert "rate-changes.csv cannot be written (Is a directory)" in said[1]
+
+
 def test_it_looks_at_the_file_seldom(tmp_path):
     looks = []
 
