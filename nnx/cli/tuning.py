@@ -17,7 +17,7 @@ from nnx.train.evaluation import METRIC
 from nnx.tune import begin
 from nnx.tune.extra import quiet
 from nnx.tune.search import Search, look
-from nnx.tune.storage import FILE, connect, names, redacted, url_of
+from nnx.tune.storage import FILE, close, connect, names, redacted, url_of
 from nnx.tune.study import Study
 
 
@@ -95,6 +95,14 @@ def join(directory: Path | None, source: str | None, how: How, worker: bool, as_
             expected="the file of a search", got="none there", where=redacted(url), fix="Begin one: nnx tune digits."
         )
     study = begin.joined(url, name, how.heartbeat)
+    try:
+        return help_with(study, directory, how, worker, as_json)
+    finally:
+        close(study.storage)
+
+
+def help_with(study: Study, directory: Path | None, how: How, worker: bool, as_json: bool) -> int:
+    """Work on a search that is there."""
     program = verb.of_kept(study.plan.program)
     if how.trials is not None:
         more(study, how.trials)
@@ -138,7 +146,9 @@ def stages(text: str) -> int | str:
 
 def free(how: How, wanted: str) -> str:
     """A name that no search in a shared database has."""
-    taken = names(connect(url_of(how.storage, None), how.heartbeat))
+    store = connect(url_of(how.storage, None), how.heartbeat)
+    taken = names(store)
+    close(store)
     stem = wanted.rpartition("-")[0] or wanted
     number = 1
     while (name := f"{stem}-{number:03d}") in taken:

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import sys
 from pathlib import Path
 
 import pytest
@@ -22,8 +21,13 @@ def look(url, name):
     """The search as it stands, seen by one who does not work on it."""
     from nnx.tune.begin import joined
     from nnx.tune.search import look as see
+    from nnx.tune.storage import close
 
-    return see(joined(url, name, 1))
+    study = joined(url, name, 1)
+    try:
+        return see(study)
+    finally:
+        close(study.storage)
 
 
 def numbers(search):
@@ -63,7 +67,7 @@ def test_the_trial_of_a_killed_worker_is_put_back_and_nothing_is_lost(database, 
     assert sorted(row.trial for row in before.of("done")) == [0, 1]
 
     second = worker(database, name, trials)
-    out, err = second.communicate(timeout=120)
+    _, err = second.communicate(timeout=120)
     assert (second.returncode, err) == (0, "")
     after = look(database, name)
     assert {row.trial for row in after.of("done")} == set(range(trials))
