@@ -221,7 +221,9 @@ def _activations(
 def _gradients(
     saved: Saved, rows: Dataset, file: Path, title: str, options: dict[str, Any]
 ) -> tuple[Numbers, list[str]]:
-    found = plot.gradients(saved.model, rows, file, loss=saved.loss, title=title, **options)
+    kept = None if saved.directory is None else saved.directory / SNAPSHOTS
+    snapshots = read_snapshots(kept) if kept is not None and kept.exists() else []
+    found = plot.gradients(saved.model, rows, file, loss=saved.loss, snapshots=snapshots, title=title, **options)
     largest, least = int(np.argmax(found.norm)), int(np.argmin(found.norm))
     return found, [
         f"largest   {found.paths[largest]}: {number(float(found.norm[largest]))}",

@@ -49,6 +49,7 @@ DRAWN = {
     "activations": lambda t, path: plot.activations(t.model, t.train, path),
     "saturation": lambda t, path: plot.activations(t.deep, t.train, path, records=t.others.records, title="tanh"),
     "gradients": lambda t, path: plot.gradients(t.model, t.train, path),
+    "gradients over epochs": lambda t, path: plot.gradients(t.model, t.train, path, snapshots=t.snapshots.kept),
     "ratios": lambda t, path: plot.ratios(t.statistics.records, path),
     "many ratios": lambda t, path: plot.ratios(
         [r | {"parameters": {f"{k} {i}": v for k, v in r["parameters"].items() for i in "ab"}} for r in t.statistics.records],
@@ -77,6 +78,7 @@ SAYS = {
     "activations": ("output of the layer", "layers.3 ReLU", "share (%)", "dead ReLU units", "median"),
     "saturation": ("saturated tanh or sigmoid values", "epoch", "standard deviation"),
     "gradients": ("norm of the gradient", "size of its entries", "layers.1.weight"),
+    "gradients over epochs": ("epoch", "for the same rows", "all together"),
     "ratios": ("epoch", "of a step", "layers.1.weight"),
     "confusion": ("predicted class", "true class", "share of the true class's rows (%)"),
     "weights": ("value", "entries", "layers.1.weight"),
