@@ -96,7 +96,10 @@ def build(
             features = math.prod(shape)
         layers += [Dropout(dropout)] if dropout else []
     layers += [Flatten()] if name == "cnn" else []
-    return Sequential(*layers, Linear(features, outputs, init=init.glorot_normal()))
+    gain = (
+        0.5 if name == "cnn" else 1.0
+    )  # a maximum of four values is a large one: pooled signals are about twice as large
+    return Sequential(*layers, Linear(features, outputs, init=init.glorot_normal(gain)))
 
 
 def _image(inputs: tuple[int, ...], image_shape: tuple[int, ...] | None, spec: str) -> tuple[int, ...]:
