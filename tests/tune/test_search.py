@@ -88,9 +88,9 @@ def test_a_search_without_any_trial_done_says_why():
 
     with pytest.raises(StateError, match="no trial was completed, got ValueError: planted"):
         tune(broken).best  # noqa: B018
-    with pytest.raises(StateError, match="expected the Run of nnx.fit, or a number, got NoneType"):
+    with pytest.raises(StateError, match=r"expected the Run of nnx.fit, or a number, got NoneType"):
         tune(lambda trial: None).best  # noqa: B018
-    with pytest.raises(StateError, match="expected monitor one of .*val_accuracy.*got 'val_r2'"):
+    with pytest.raises(StateError, match=r"expected monitor one of .*val_accuracy.*got 'val_r2'"):
         tune(monitor="val_r2").best  # noqa: B018
 
 
@@ -101,7 +101,7 @@ def asha(trial):
         callback.on_start(run)
     for epoch in range(1, 10):
         run.history.append({"epoch": epoch, "loss": 1.0, "val_loss": 1.0, "val_accuracy": trial.params.get("x", 0.0)})
-        if any([callback.on_epoch(run, run.history[-1]) for callback in trial.callbacks]):
+        if any(callback.on_epoch(run, run.history[-1]) for callback in trial.callbacks):
             break
     return run
 
@@ -189,7 +189,7 @@ def test_what_cannot_be_searched_is_said_at_once(options, said, monkeypatch):
 
 def test_a_password_is_shown_nowhere(tmp_path, monkeypatch):
     monkeypatch.setattr(sys.modules["nnx.tune.storage"], "TRIES", 1)
-    with pytest.raises(ConfigError, match="postgresql://me@127.0.0.1:9/x: the database cannot be used") as caught:
+    with pytest.raises(ConfigError, match=r"postgresql://me@127.0.0.1:9/x: the database cannot be used") as caught:
         tune(storage="postgresql://me:secret@127.0.0.1:9/x")
     assert "secret" not in str(caught.value)
 

@@ -199,5 +199,5 @@ def test_a_study_that_is_not_there_is_refused(postgres):
 
 
 def test_a_search_whose_last_worker_dies_says_so(tmp_path):
-    with pytest.raises(NnxError, match="every worker ended before the last trial .exit codes 7, 7."):
+    with pytest.raises(NnxError, match=r"every worker ended before the last trial .exit codes 7, 7."):
         nnx.tune(dies, SPACE, trials=2, directory=tmp_path, jobs=2)
