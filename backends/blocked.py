@@ -104,7 +104,8 @@ def _blocks(x: Array, kernel: Axes, stride: Axes, pads: Pads, dilation: Axes) ->
                 columns = filled.reshape(width, *shape)
                 for k, slot in enumerate(places(shape[1:], kernel, stride, dilation)):
                     for c in range(channels):
-                        columns[k * channels + c] = source[(*slot[:-1], c)]
+                        at_place: Any = (*slot[:-1], c)
+                        columns[k * channels + c] = source[at_place]
                 windows = columns.reshape(width, count).T
             else:
                 windows = filled.reshape(count, width)
