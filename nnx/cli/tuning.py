@@ -18,7 +18,7 @@ from nnx.tune import begin
 from nnx.tune.extra import quiet
 from nnx.tune.search import Search, look
 from nnx.tune.storage import FILE, close, connect, names, redacted, url_of
-from nnx.tune.study import Study
+from nnx.tune.study import Plan, Study
 
 
 class How(NamedTuple):
@@ -49,6 +49,8 @@ def new(settings: Settings, file: str | None, how: How) -> int:
     hyper.check(space, settings, whole, where)
     hyper._settable(settings, "", None, whole)
     monitor = how.monitor or f"val_{METRIC[whole.task or 'regression']}"
+    pruner = None if how.pruner == "none" else how.pruner
+    Plan(space, {}, monitor, count, how.sampler, begin.stages_of(stages(how.stages)), pruner, jobs=how.jobs).check()
     name = whole.name.split(".")[0] or "search"
     directory = verb.directory_for(name, settings.out)
     study = how.study or (directory.name if how.storage is None else free(how, directory.name))
@@ -57,7 +59,7 @@ def new(settings: Settings, file: str | None, how: How) -> int:
     shown.begin(*beginning(settings, parts, space, count, how, monitor, directory, study))
     found = begin.begin(
         program, space, kinds=hyper.kinds(settings, space), program=program.kept(), trials=count, monitor=monitor,
-        sampler=how.sampler, stages=stages(how.stages), pruner=None if how.pruner == "none" else how.pruner, jobs=how.jobs,
+        sampler=how.sampler, stages=stages(how.stages), pruner=pruner, jobs=how.jobs,
         seed=settings.seed, first={}, directory=directory, storage=how.storage, name=study, heartbeat=how.heartbeat,
         tell=shown.tell,
     )  # fmt: skip

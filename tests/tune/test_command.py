@@ -30,7 +30,7 @@ def nnx(tmp_path, monkeypatch, capsys):
 
 
 def rows(path):
-    return list(csv.DictReader(path.open()))
+    return list(csv.DictReader(path.read_text().splitlines()))
 
 
 def test_a_search_ends_with_a_table_and_a_configuration_that_gives_its_score_again(nnx, tmp_path):

@@ -97,11 +97,10 @@ def test_a_search_without_any_trial_done_says_why():
 def asha(trial):
     """Eight epochs whose score is the trial's x all along: the best third of each rung is known beforehand."""
     run = nnx.train.Run(nnx.Linear(1, 1), "classification", 9, 1, "accuracy", validated=True)
-    for callback in trial.callbacks:
-        callback.on_start(run)
+    trial.report.on_start(run)
     for epoch in range(1, 10):
         run.history.append({"epoch": epoch, "loss": 1.0, "val_loss": 1.0, "val_accuracy": trial.params.get("x", 0.0)})
-        if any(callback.on_epoch(run, run.history[-1]) for callback in trial.callbacks):
+        if trial.report.on_epoch(run, run.history[-1]):
             break
     return run
 

@@ -41,7 +41,7 @@ def who(search):
 
 @both
 def test_two_workers_share_a_search(database, worker):
-    name, trials = "shared", 16
+    name, trials = "shared", 12
     pair = [worker(database, name, trials) for _ in range(2)]
     ends = [process.communicate(timeout=120) for process in pair]
     assert [process.returncode for process in pair] == [0, 0], ends
@@ -86,7 +86,7 @@ def test_a_living_worker_keeps_its_trial(tmp_path, worker):
     until((tmp_path / "reached").exists, "trial 1 hangs", first)
     second = worker(url, "alive", 2)
     with pytest.raises(Exception, match="timed out"):
-        second.communicate(timeout=6)  # three heartbeats of a second, and more
+        second.communicate(timeout=5)  # three heartbeats of a second, and more
     assert [row.trial for row in look(url, "alive").of("running")] == [1], "not taken over: it gives signs of life"
     first.kill()
     assert second.communicate(timeout=60)[1] == ""
