@@ -109,7 +109,7 @@ def test_a_plateau_lowers_the_rate_and_is_told(nnx, here):
         state = plateau.observe(record["val_loss"], state)
     assert [record["learning_rate"] for record in run] == pytest.approx(rates)
     assert len(set(rates)) > 2
-    assert re.search(r"^rate   epoch \d: val loss no longer falls; learning rate 0.01 → 0.005", done.out, re.MULTILINE)
+    assert re.search(r"^rate   epoch \d: val loss has stopped improving; learning rate 0.01 → 0.005", done.out, re.MULTILINE)
 
 
 def test_a_change_of_the_rate_is_an_event(nnx):
@@ -117,7 +117,7 @@ def test_a_change_of_the_rate_is_an_event(nnx):
     done = nnx("train", "digits", *QUICK, "--epochs", 3, "--schedule", plateau, "--json")
     events = [json.loads(line) for line in done.out.splitlines()]
     assert [event["event"] for event in events] == ["start", "epoch", "epoch", "rate", "epoch", "rate", "end"]
-    assert events[3]["says"] == "epoch 2: val loss no longer falls; learning rate 0.003 → 0.0015"
+    assert events[3]["says"] == "epoch 2: val loss has stopped improving; learning rate 0.003 → 0.0015"
 
 
 def test_a_plateau_may_have_a_warm_up_and_is_read_from_toml(nnx, here):
@@ -176,7 +176,7 @@ def test_a_terminal_keeps_the_line_of_a_change(tmp_path):
     )
     lines = screen(text)
     assert all(len(line) <= 80 for line in lines), [line for line in lines if len(line) > 80]
-    assert any(line.startswith("rate   epoch 2: val loss no longer falls; learning rate 0.003") for line in lines)
+    assert any(line.startswith("rate   epoch 2: val loss has stopped improving; learning rate 0.003") for line in lines)
     assert [line.split()[0] for line in lines if "/6 " in line] == [f"{n}/6" for n in range(1, 7)]
 
 

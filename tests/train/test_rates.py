@@ -48,7 +48,7 @@ def test_it_watches_the_loss_without_validation_and_tells():
     run = nnx.fit(linear(), blobs(), optimizer=Adam(0.1), epochs=4, callbacks=[plateau])
     assert run.curve("learning_rate") == [0.1, 0.1, 0.05, 0.025]
     assert plateau.reductions == [(2, 0.1, 0.05), (3, 0.05, 0.025), (4, 0.025, 0.0125)]
-    assert said[0] == "epoch 2: loss no longer falls; learning rate 0.1 → 0.05"
+    assert said[0] == "epoch 2: loss has stopped improving; learning rate 0.1 → 0.05"
 
 
 def test_it_multiplies_what_the_schedule_says(backend):
