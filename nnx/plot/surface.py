@@ -67,6 +67,7 @@ def surface(
         if solid:
             draw_solid(axes[0], plane, ("direction 1", "direction 2"))
         draw(axes[-1], plane, labels)
+        axes[-1].locator_params(nbins=5)
         axes[-1].plot([0.0], [0.0], marker="*", markersize=12, color="white", markeredgecolor="black")
         style.save(figure, path)
     return plane
