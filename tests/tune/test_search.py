@@ -2,7 +2,9 @@
 
 import json
 import math
+import re
 import sys
+from pathlib import Path
 
 import pytest
 from support.searches import SPACE, diverges, train
@@ -197,3 +199,12 @@ def test_a_plan_is_json_that_can_be_read_back(tmp_path):
     found = tune(directory=tmp_path)
     plan = json.loads(json.dumps(found.study.plan.__dict__))
     assert plan["space"] == json.loads(json.dumps(SPACE))
+
+
+def test_the_example_of_the_document_runs(tmp_path, monkeypatch, capsys):
+    text = (Path(__file__).parents[2] / "docs" / "tune.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```text\n(import nnx\n.*?)^```", text, re.MULTILINE | re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(block.replace("trials=12", "trials=2"), "docs/tune.md", "exec"), {})
+    assert "'lr'" in capsys.readouterr().out
+    assert (tmp_path / "tunes" / "mine" / "trials.csv").exists()
