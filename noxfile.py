@@ -133,8 +133,8 @@ def types(session: nox.Session) -> None:
 def suite(session: nox.Session, backend: str, extras: str, *options: str) -> None:
     """The tests on one backend. None may be skipped for want of a library but those that another session has."""
     elsewhere = {"torch", "jax", "cupy", "onnx", "mpi"} - {backend}
-    if not extras:
-        elsewhere |= {"numba", "matplotlib", "optuna"}
+    needed = {"fast": "numba", "plot": "matplotlib", "tune": "optuna"}
+    elsewhere |= {library for extra, library in needed.items() if extra not in extras.split(",")}
     specs = SPECS.get(backend, backend)
     compiling = (
         {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"} if backend == "jax" else {}

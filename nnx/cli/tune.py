@@ -1,7 +1,7 @@
 """``nnx tune``: search the settings of a training, here and on other machines."""
 
 import json as json_format
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +109,10 @@ class Program:
 
     def kept(self) -> dict[str, Any]:
         """What workers elsewhere are told."""
-        return {"settings": asdict(build.located(self.settings)), "data": hyper.fingerprint(self.whole)}
+        return {
+            "settings": asdict(replace(build.located(self.settings), out=None, json=False)),
+            "data": hyper.fingerprint(self.whole),
+        }
 
     def __call__(self, trial: Any) -> Run:
         settings = hyper.applied(self.settings, trial.params)
@@ -151,7 +154,10 @@ def directory_for(name: str, out: str | None) -> Path:
         place = Path(out)
         if (place / runs.CONFIG).exists():
             raise ConfigError(
-                expected="a directory without a run in it", got=str(place), where="--out", fix="Choose another."
+                expected="a directory without a run or a search in it",
+                got=str(place),
+                where="--out",
+                fix=f"Continue a search with nnx tune {place}, or choose another.",
             )
         place.mkdir(parents=True, exist_ok=True)
         return place
