@@ -109,7 +109,9 @@ def test_a_plateau_lowers_the_rate_and_is_told(nnx, here):
         state = plateau.observe(record["val_loss"], state)
     assert [record["learning_rate"] for record in run] == pytest.approx(rates)
     assert len(set(rates)) > 2
-    assert re.search(r"^rate   epoch \d: val loss has stopped improving; learning rate 0.01 → 0.005", done.out, re.MULTILINE)
+    assert re.search(
+        r"^rate   epoch \d: val loss has stopped improving; learning rate 0.01 → 0.005", done.out, re.MULTILINE
+    )
 
 
 def test_a_change_of_the_rate_is_an_event(nnx):
