@@ -5,7 +5,8 @@ The scripts that take a few seconds are run, on each backend chosen, and must gi
 runs them all, by ``NNX_GALLERY=all`` in the environment.
 
 Tolerance: all lessons compute in float64, so two backends differ by rounding that a training carries on: 1e-3 of the value, and 1e-4 of the
-largest value of its panel. Where a script says ``ROUNDING``, its picture is of rounding errors themselves, and only the lesson must hold.
+largest value of its panel. Lines that a script calls ``LOOSE`` are not compared, for rounding decides where they go (a rate that is too high)
+or is what they show: for them only the lesson must hold.
 """
 
 import ast
@@ -24,15 +25,17 @@ import _gallery  # noqa: E402
 
 QUICK = ("standardise", "initialisers", "signals", "activations", "gradient_checking", "schedules")
 """Each under 3 seconds on one core."""
+STEPPED = ("gradient_checking",)
+COMPILES = pytest.mark.skip_backends("jax", reason="compiles anew for each step, half a minute for nothing new")
 RUN = _gallery.LESSONS if os.environ.get("NNX_GALLERY") == "all" else QUICK
 SCRIPTS = sorted(path.stem for path in GALLERY.glob("[a-z]*.py"))
 
 
-def disagreements(new, old, rtol=1e-3, share=1e-4):
+def disagreements(new, old, rtol=1e-3, share=1e-4, loose=()):
     """What differs between two ``Numbers``: lines that one lacks, and values beyond the tolerance."""
     found = [f"{panel}, {line}: only in one of them" for panel, line in sorted(set(new.lines) ^ set(old.lines))]
     for panel, line in old.lines:
-        if (panel, line) not in new.lines:
+        if (panel, line) not in new.lines or line in loose:
             continue
         scale = max(np.nanmax(np.abs(old[panel, name][1]), initial=0.0) for name in old.names(panel))
         for axis, a, b in zip("xy", new[panel, line], old[panel, line]):
@@ -89,15 +92,15 @@ def test_the_index_is_what_scripts_and_numbers_say():
     assert index == _gallery.index(), "run: python docs/gallery/_gallery.py"
 
 
-@pytest.mark.parametrize("lesson", RUN)
+@pytest.mark.parametrize("lesson", [pytest.param(name, marks=COMPILES) if name in STEPPED else name for name in RUN])
 def test_a_run_gives_the_committed_numbers(lesson, backend):
     if lesson == "search":
         pytest.importorskip("optuna", reason="optuna is not installed (extra tune)")
     module = _gallery.load(lesson)
     numbers = module.measure(backend)
     module.lesson(numbers)
-    if not getattr(module, "ROUNDING", False):
-        assert disagreements(numbers, _gallery.Numbers.read(GALLERY / f"{lesson}.csv")) == []
+    committed = _gallery.Numbers.read(GALLERY / f"{lesson}.csv")
+    assert disagreements(numbers, committed, loose=getattr(module, "LOOSE", ())) == []
 
 
 @pytest.mark.parametrize("lesson", RUN)

@@ -48,6 +48,8 @@ CHAPTERS = {
 }
 """The lessons in the order of the curriculum."""
 LESSONS = tuple(lesson for lessons in CHAPTERS.values() for lesson in lessons)
+LARGEST = 150 * 1024
+"""Bytes of a picture, at most."""
 
 
 class Numbers:
@@ -125,7 +127,7 @@ def backend(spec: str) -> Any:
 
 
 def picture(draw: Callable[[Any, Numbers], None], numbers: Numbers, path: Path, size: tuple[float, float]) -> None:
-    """Draw it into a figure of its own and save it, 100 dots per inch and 128 colours."""
+    """Draw it into a figure of its own and save it, 100 dots per inch; with 256 colours where it is large."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
     from PIL import Image
@@ -135,7 +137,10 @@ def picture(draw: Callable[[Any, Numbers], None], numbers: Numbers, path: Path, 
         draw(figure, numbers)
         drawn = io.BytesIO()
         figure.savefig(drawn, format="png")
-    Image.open(drawn).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
+    image = Image.open(drawn).convert("RGB")
+    image.save(path, optimize=True)
+    if path.stat().st_size > LARGEST:
+        image.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 def dress(axes: Any, title: str = "", x: str = "", y: str = "", *, log: str = "", legend: bool = False) -> None:

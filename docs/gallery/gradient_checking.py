@@ -14,7 +14,7 @@ from _gallery import COLOURS, MARKERS, Numbers, dress, show
 
 import nnx
 
-ROUNDING = True  # what is drawn left of the best step is rounding, which no two libraries share
+LOOSE = ("one-sided, float64", "centred, float64", "one-sided, float32", "centred, float32")  # rounding itself is drawn
 STEPS = 10.0 ** np.arange(0, -14.5, -0.5)
 
 

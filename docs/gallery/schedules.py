@@ -75,10 +75,9 @@ def draw(figure, numbers):
     for axes, panel in zip(grid.flat, PANELS):
         plot_lines(axes, numbers, panel)
         dress(axes, panel, "epoch", "learning rate", log="y" if panel == "steps down" else "")
-        axes.legend(
-            frameon=False, loc={"steps down": "lower left", "smooth decays": "upper right"}.get(panel, "lower center")
-        )
+        axes.legend(frameon=False, loc="lower left" if panel == "steps down" else "upper right")
     grid[0, 0].set_ylim(1e-4)
+    grid[1, 0].set_ylim(0, 0.16)
     axes = grid[1, 1]
     epochs, loss = numbers["reduce on plateau", "validation loss"]
     axes.step(*numbers["reduce on plateau", "rate"], where="post", color="#0072B2", label="learning rate (left)")
