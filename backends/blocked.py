@@ -91,24 +91,27 @@ def _blocks(x: Array, kernel: Axes, stride: Axes, pads: Pads, dilation: Axes) ->
     middle = padded[portable.inside(x.shape[1:-1], pads)]
     short = strided.run_length(x, kernel, dilation) < strided.SHORT
     room = np.empty(images * rows * prod(out[1:]) * width, x.dtype)
+    strips: list[tuple[int, int, Array, Any]] = []
+    for row in range(0, out[0], rows):
+        shape = (images, min(rows, out[0] - row), *out[1:])
+        source = padded[:, row * stride[0] :]
+        view = places(shape[1:], kernel, stride, dilation) if short else _view(source, shape, kernel, stride, dilation)
+        strips.append((row, shape[1], source, view))
     for at in range(0, len(x), images):
         n = min(images, len(x) - at)
         middle[:n] = x[at : at + n]
-        for row in range(0, out[0], rows):
-            m = min(rows, out[0] - row)
-            source = padded[:n, row * stride[0] :]
-            shape = (n, m, *out[1:])
-            count = prod(shape)
+        for row, m, source, view in strips:
+            count = n * m * prod(out[1:])
             filled = room[: count * width]
             if short:
-                columns = filled.reshape(width, *shape)
-                for k, slot in enumerate(places(shape[1:], kernel, stride, dilation)):
+                columns = filled.reshape(width, n, m, *out[1:])
+                for k, slot in enumerate(view):
                     for c in range(channels):
-                        columns[k * channels + c] = source[(*slot[:-1], c)]
+                        columns[k * channels + c] = source[(slice(n), *slot[1:-1], c)]
                 windows = columns.reshape(width, count).T
             else:
                 windows = filled.reshape(count, width)
-                np.copyto(filled.reshape(*shape, *kernel, channels), _view(source, shape, kernel, stride, dilation))
+                np.copyto(filled.reshape(n, m, *out[1:], *kernel, channels), view[:n])
             yield (slice(at, at + n), slice(row, row + m)), windows
 
 

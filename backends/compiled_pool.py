@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from nnx.backends import compiled, portable, strided
+from nnx.backends import compiled, strided
 from nnx.backends.portable.windows import Axes, extent
 from nnx.typing import Array, Namespace
 
@@ -16,8 +16,8 @@ POOL_FROM = 30_000
 
 def pool(xp: Namespace, x: Array, kernel: Axes, stride: Axes, dilation: Axes) -> tuple[Array, Array]:
     """The ``pool`` hook of NumPy where numba is installed: the portable one's values and places."""
-    if x.size < POOL_FROM or x.dtype.char not in "fd" or len(kernel) > 2 or max(kernel) > 15:
-        return portable.pool(xp, x, kernel, stride, dilation)
+    if not _worth(x.size) or x.dtype.char not in "fd" or len(kernel) > 2 or max(kernel) > 15:
+        return strided.pool_in_place(xp, x, kernel, stride, dilation)
     out = extent(tuple(x.shape[1:-1]), kernel, stride, dilation)
     y, place = np.empty((len(x), *out, x.shape[-1]), x.dtype), np.empty((len(x), *out, x.shape[-1]), np.uint8)
     with compiled._guard():
@@ -27,7 +27,7 @@ def pool(xp: Namespace, x: Array, kernel: Axes, stride: Axes, dilation: Axes) ->
 
 def unpool(xp: Namespace, g: Array, place: Array, spatial: Axes, kernel: Axes, stride: Axes, dilation: Axes) -> Array:
     """The ``unpool`` hook of NumPy where numba is installed."""
-    if g.size * 4 < POOL_FROM or g.dtype.char not in "fd" or place.dtype != np.uint8:
+    if not _worth(4 * g.size) or g.dtype.char not in "fd" or place.dtype != np.uint8:
         return strided.unpool_in_place(xp, g, place, spatial, kernel, stride, dilation)
     apart = all(d * (k - 1) < s for k, s, d in zip(kernel, stride, dilation, strict=True))
     covered = apart and all(n * k == length for n, k, length in zip(g.shape[1:-1], kernel, spatial, strict=True))
@@ -35,6 +35,11 @@ def unpool(xp: Namespace, g: Array, place: Array, spatial: Axes, kernel: Axes, s
     with compiled._guard():
         _loops()[1](_plane(g), _plane(place), _plane(out), *_pair(kernel), *_pair(stride), *_pair(dilation), apart)
     return out
+
+
+def _worth(size: int) -> bool:
+    """Whether the compiled loop is quicker, the time to compile it counted where that is still to be done."""
+    return size >= POOL_FROM or (size >= 2_000 and _loops.cache_info().currsize > 0)
 
 
 def _plane(x: Array) -> Array:

@@ -26,7 +26,7 @@ def load_package():
 load_package()
 from benchmarks import gpu, import_time, process, run, scaling, table, targets, timer  # noqa: E402
 from benchmarks.contestants import BY_HAND, CONTESTANTS, FLOOR, FUSED, OURS, Contestant  # noqa: E402
-from benchmarks.networks import MIDDLE, REGULAR, TABLE, TINY, Network  # noqa: E402
+from benchmarks.networks import CNN, MIDDLE, REGULAR, TABLE, TINY, Convolutional, Network  # noqa: E402
 from benchmarks.question import QUICK, Effort  # noqa: E402
 
 SMALL = Network((8, 16, 5), 12)
@@ -314,7 +314,7 @@ def test_a_target_is_met_from_its_number_on(least, met):
 
 def test_every_target_is_about_work_and_contestants_that_there_are():
     labels = {contestant.label for contestant in CONTESTANTS}
-    works = {*TABLE, *REGULAR, *(network.at(batch) for network in TABLE for batch in (1, 256))}
+    works = {*TABLE, *REGULAR, *(network.at(batch) for network in (*TABLE, CNN) for batch in (1, 256)), CNN}
     for target in targets.TARGETS:
         assert {target.ours, target.theirs} <= labels
         assert target.network in works
@@ -395,3 +395,16 @@ def test_the_examples_are_right(name):
     result = doctest.testmod(import_module(f"benchmarks.{name}"))
     assert result.attempted > 0
     assert result.failed == 0
+
+
+def test_the_convolutional_network_is_the_same_for_all():
+    pytest.importorskip("torch", reason="PyTorch is not installed: it is what nnx is timed against")
+    from benchmarks.contestants import ours, pytorch
+
+    network = Convolutional((4, 6), 5, side=8, classes=3)
+    first, second = ours.make("step", network, backend="numpy"), pytorch.make("step", network)
+    losses = [first.loss() for _ in range(4)]
+    assert losses == pytest.approx([second.loss() for _ in range(4)], rel=1e-4)
+    assert len(set(losses)) == 4
+    answers = ours.make("inference", network, backend="numpy").outputs(), pytorch.make("inference", network).outputs()
+    assert answers[0] == pytest.approx(answers[1], rel=1e-4, abs=1e-5)

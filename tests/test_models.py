@@ -32,6 +32,28 @@ def test_options_are_layers_in_their_places():
     assert kinds(models.build("linear", (2, 3), 3, standardize=False)) == ["Flatten", "Linear"]
 
 
+def test_a_cnn_takes_images_and_flat_rows_that_are_images():
+    block = ["Conv2d", "ReLU", "MaxPool2d"]
+    flat = models.build("cnn", (64,), 10, image_shape=(8, 8, 1))
+    assert kinds(flat) == ["Reshape", "Standardize", *block, *block, "Flatten", "Linear"]
+    assert flat.layers[-1].weight.shape == (2 * 2 * 32, 10)
+    assert kinds(models.build("cnn:4", (6, 5, 3), 2)) == ["Standardize", *block, "Flatten", "Linear"]
+    small = models.build("cnn:4,8,8", (3, 5), 2, batch_norm=True, dropout=0.5, standardize=False)
+    assert kinds(small)[1:7] == ["Conv2d", "BatchNorm", "ReLU", "MaxPool2d", "Dropout", "Conv2d"]
+    assert kinds(small).count("MaxPool2d") == 1, "an image of one row is pooled no more"
+    assert small(np.zeros((2, 3, 5), dtype="float32")).shape == (2, 2)
+    assert models.build("cnn:4", (3, 5), 2, activation="maxout", standardize=False)(
+        np.zeros((2, 3, 5), dtype="float32")
+    ).shape == (2, 2)
+
+
+def test_a_cnn_reads_digits():
+    train, val = nnx.data.split(nnx.data.load("digits"), (0.8, 0.2), seed=0)
+    model = models.build("cnn", (64,), 10, image_shape=train.image_shape)
+    run = nnx.fit(model, train, val, epochs=10, batch_size=32, optimizer=nnx.optim.Adam(2e-3), seed=0)
+    assert run.history[-1]["val_accuracy"] >= 0.97
+
+
 @pytest.mark.parametrize("activation", models.ACTIVATIONS)
 @pytest.mark.parametrize("batch_norm", [False, True])
 def test_every_activation_trains(activation, batch_norm):
@@ -62,9 +84,12 @@ def test_the_initial_loss_is_near_ln_c():
 @pytest.mark.parametrize(
     ("spec", "says"),
     [
-        ("cnn", "Known: 'linear', 'mlp'"),
+        ("transformer", "Known: 'linear', 'mlp', 'cnn'"),
+        ("cnn:", "channels, whole numbers .*Write for example cnn:16,32"),
+        ("cnn:8,x", "channels, whole numbers"),
+        ("cnn:8", r"rows that are images .*got rows of shape \(5,\)\. .*mlp instead of cnn:8"),
         ("mpl:3", "Did you mean 'mlp'"),
-        ("", "expected a model: linear, or mlp"),
+        ("", "expected a model: linear, mlp"),
         ("64", "Did you mean 'mlp:64'"),
         ("64,32", "Did you mean 'mlp:64,32'"),
         ("mlp", "Write for example mlp:128,64"),

@@ -80,3 +80,6 @@ CONTESTANTS = (
     ),
 )
 """Everyone on the CPU. The first is the one that ratios are taken against unless a target says otherwise."""
+
+CONVOLVING = (OURS, PURE, FUSED, DEFAULT, COMPILED, ON_TORCH, ON_JAX)
+"""Those that have the convolutional network."""

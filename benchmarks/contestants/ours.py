@@ -3,7 +3,7 @@
 from typing import Any
 
 import nnx
-from benchmarks.networks import Network
+from benchmarks.networks import Convolutional, Network
 from nnx.train.step import train_step
 
 
@@ -19,6 +19,20 @@ def make(question: str, network: Network, *, backend: str) -> Any:
 
 def build(network: Network, backend: Any) -> Any:
     """The network as an nnx model with the common weights."""
+    layers = convolutional(network) if isinstance(network, Convolutional) else dense(network)
+    model = nnx.Sequential(*layers).initialize(seed=0)
+    weighted = [(path, layer) for path, layer in model.modules() if isinstance(layer, (nnx.Linear, nnx.Conv2d))]
+    values = {}
+    for (path, layer), (weight, bias) in zip(weighted, network.weights(), strict=True):
+        values[f"{path}.weight"] = weight
+        if layer.bias is not None:
+            values[f"{path}.bias"] = bias
+    model.load({**model.parameters(), **values})
+    return model.to(backend)
+
+
+def dense(network: Network) -> list[Any]:
+    """The layers of a multi-layer perceptron."""
     layers: list[Any] = []
     last = len(network.widths) - 2
     for index, (m, n) in enumerate(zip(network.widths, network.widths[1:])):
@@ -26,15 +40,15 @@ def build(network: Network, backend: Any) -> Any:
         layers.append(nnx.Linear(m, n, bias=not (hidden and network.regular)))
         if hidden:
             layers += [nnx.BatchNorm(n), nnx.ReLU(), nnx.Dropout(0.2)] if network.regular else [nnx.ReLU()]
-    model = nnx.Sequential(*layers).initialize(seed=0)
-    dense = [(path, layer) for path, layer in model.modules() if isinstance(layer, nnx.Linear)]
-    values = {}
-    for (path, layer), (weight, bias) in zip(dense, network.weights(), strict=True):
-        values[f"{path}.weight"] = weight
-        if layer.bias is not None:
-            values[f"{path}.bias"] = bias
-    model.load({**model.parameters(), **values})
-    return model.to(backend)
+    return layers
+
+
+def convolutional(network: Convolutional) -> list[Any]:
+    """The layers of a convolutional network."""
+    layers: list[Any] = []
+    for m, n in zip((1, *network.channels), network.channels):
+        layers += [nnx.Conv2d(m, n, 3, padding=1), nnx.ReLU(), nnx.MaxPool2d(2)]
+    return [*layers, nnx.Flatten(), nnx.Linear(network.rest, network.classes)]
 
 
 class Step:

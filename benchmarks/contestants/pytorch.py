@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchmarks.networks import Network
+from benchmarks.networks import Convolutional, Network
 from benchmarks.timer import threads
 
 torch.set_num_threads(threads())
@@ -30,6 +30,8 @@ def make(question: str, network: Network, *, fused: bool = True, compiled: bool 
 
 def build(network: Network, device: str) -> nn.Sequential:
     """The network with the common weights."""
+    if isinstance(network, Convolutional):
+        return convolutional(network, device)
     layers: list[nn.Module] = []
     values = network.weights()
     for index, (weight, bias) in enumerate(values):
@@ -46,6 +48,31 @@ def build(network: Network, device: str) -> nn.Sequential:
     return nn.Sequential(*layers).to(device)
 
 
+def convolutional(network: Convolutional, device: str) -> nn.Sequential:
+    """The same for a convolutional network, channels last in memory."""
+    *kernels, (dense, bias) = network.weights()
+    layers: list[nn.Module] = []
+    for weight, b in kernels:
+        layer = nn.Conv2d(*weight.shape[2:], 3, padding=1)
+        with torch.no_grad():
+            layer.weight.copy_(torch.from_numpy(weight.transpose(3, 2, 0, 1)))
+            layer.bias.copy_(torch.from_numpy(b))
+        layers += [layer, nn.ReLU(), nn.MaxPool2d(2)]
+    last = nn.Linear(*dense.shape)
+    side, depth = network.side // 2 ** len(kernels), network.channels[-1]
+    with torch.no_grad():  # its rows by channel, height, width
+        rows = dense.reshape(side, side, depth, -1).transpose(3, 2, 0, 1).reshape(dense.shape[1], -1)
+        last.weight.copy_(torch.from_numpy(rows.copy()))
+        last.bias.copy_(torch.from_numpy(bias))
+    return nn.Sequential(*layers, nn.Flatten(), last).to(device, memory_format=torch.channels_last)
+
+
+def placed(x: Any, device: str) -> Any:
+    """A batch on the device; images have their channels second in the shape, last in memory."""
+    there = torch.from_numpy(x).to(device)
+    return there.permute(0, 3, 1, 2) if there.ndim == 4 else there
+
+
 def wait(device: str) -> None:
     """Until the device is idle."""
     if device.startswith("cuda"):
@@ -59,7 +86,7 @@ class Step:
         self.device, self.fused = device, fused
         self.module = build(network, device).train()
         self.model = torch.compile(self.module) if compiled else self.module
-        self.batches = [(torch.from_numpy(x).to(device), torch.from_numpy(y).to(device)) for x, y in network.batches()]
+        self.batches = [(placed(x, device), torch.from_numpy(y).to(device)) for x, y in network.batches()]
         self.start = {name: value.clone() for name, value in self.module.state_dict().items()}
         self.reset()
 
@@ -95,7 +122,7 @@ class Inference:
         self.device = device
         model = build(network, device).eval()
         self.model = torch.compile(model) if compiled else model
-        self.x = torch.from_numpy(network.batches(1)[0][0]).to(device)
+        self.x = placed(network.batches(1)[0][0], device)
 
     def reset(self) -> None:
         """Nothing changes."""

@@ -11,6 +11,7 @@ A script of the gallery has three functions::
     python docs/gallery/standardise.py                     draw one again (PNG and CSV are written beside it)
     python docs/gallery/standardise.py --backend torch     on another backend; --out FOLDER writes elsewhere
     python docs/gallery/_gallery.py                        write README.md, the index, from scripts and CSVs
+    python docs/gallery/_gallery.py --all                  run every script, then write the index
 """
 
 import argparse
@@ -18,6 +19,7 @@ import csv
 import importlib.util
 import io
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -46,6 +48,8 @@ CHAPTERS = {
 }
 """The lessons in the order of the curriculum."""
 LESSONS = tuple(lesson for lessons in CHAPTERS.values() for lesson in lessons)
+LARGEST = 150 * 1024
+"""Bytes of a picture, at most."""
 
 
 class Numbers:
@@ -123,7 +127,7 @@ def backend(spec: str) -> Any:
 
 
 def picture(draw: Callable[[Any, Numbers], None], numbers: Numbers, path: Path, size: tuple[float, float]) -> None:
-    """Draw it into a figure of its own and save it, 100 dots per inch and 128 colours."""
+    """Draw it into a figure of its own and save it, 100 dots per inch; with 256 colours where it is large."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
     from PIL import Image
@@ -133,7 +137,10 @@ def picture(draw: Callable[[Any, Numbers], None], numbers: Numbers, path: Path, 
         draw(figure, numbers)
         drawn = io.BytesIO()
         figure.savefig(drawn, format="png")
-    Image.open(drawn).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(path, optimize=True)
+    image = Image.open(drawn).convert("RGB")
+    image.save(path, optimize=True)
+    if path.stat().st_size > LARGEST:
+        image.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 def dress(axes: Any, title: str = "", x: str = "", y: str = "", *, log: str = "", legend: bool = False) -> None:
@@ -161,7 +168,7 @@ def trained(model: Any, *data: Any, backend: Any, seed: int = 0, **settings: Any
 def load(lesson: str) -> ModuleType:
     """The script of a lesson as a module."""
     if str(HERE) not in sys.path:
-        sys.path.insert(0, str(HERE))
+        sys.path.append(str(HERE))
     spec = importlib.util.spec_from_file_location(lesson, HERE / f"{lesson}.py")
     assert spec is not None
     assert spec.loader is not None
@@ -196,4 +203,6 @@ def index() -> str:
 
 
 if __name__ == "__main__":
+    for name in LESSONS if sys.argv[1:] == ["--all"] else ():
+        subprocess.run([sys.executable, HERE / f"{name}.py"], check=True)
     (HERE / "README.md").write_text(index(), encoding="utf-8")

@@ -41,7 +41,7 @@ def paths(backend, function, start, chosen, steps, target):
                 params, state = optimizer.update(cost(params)[1], state, params)
             points.append(backend.to_numpy(params["w"]))
         values = np.asarray([float(function(*point)) for point in points])
-        at = np.asarray([step for step in range(len(points)) if step <= 60 or step % (steps // 40) == 0])
+        at = np.asarray([step for step in range(len(points)) if step <= 60 or step % (steps // 125) == 0])
         numbers.add("path", name, *np.asarray(points)[at].T)
         numbers.add("value", name, at, np.maximum(values[at], 1e-16))
         below = np.flatnonzero(values < target)

@@ -14,6 +14,7 @@ from _gallery import COLOURS, MARKERS, Numbers, dress, show
 
 import nnx
 
+LOOSE = ("one-sided, float64", "centred, float64", "one-sided, float32", "centred, float32")  # rounding itself is drawn
 STEPS = 10.0 ** np.arange(0, -14.5, -0.5)
 
 

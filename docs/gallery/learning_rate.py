@@ -21,6 +21,7 @@ DECAYS = {
     "1/t: 1 / (1 + 0.5 epoch)": nnx.optim.InverseDecay(HIGH, rate=0.5),
     "cosine": nnx.optim.CosineDecay(HIGH, length=EPOCHS),
 }
+LOOSE = ("too high: 0.7", *DECAYS)  # the weights rattle about at first: rounding decides where to
 
 
 def measure(backend):
@@ -29,6 +30,10 @@ def measure(backend):
     train, val = nnx.data.split(nnx.data.digits(), (0.8, 0.2), seed=0)
     for panel, rates in (("constant rates", CONSTANT), ("decays", DECAYS)):
         for name, rate in rates.items():
+            if panel == "decays" and rate == HIGH:  # drawn in both
+                numbers.add(panel, name, *numbers["constant rates", f"too high: {HIGH}"])
+                numbers.add("accuracy", name, EPOCHS, numbers.value("accuracy", f"too high: {HIGH}"))
+                continue
             losses, model = [], nnx.Sequential(nnx.Standardize(64), nnx.Linear(64, 64), nnx.ReLU(), nnx.Linear(64, 10))
             run = trained(model, train, val, backend=backend, optimizer=nnx.optim.SGD(rate), epochs=EPOCHS, batch_size=16,
                           callbacks=[lambda run, record: losses.append(nnx.evaluate(run.model, train)["loss"])])  # fmt: skip # noqa: B023
@@ -40,16 +45,18 @@ def measure(backend):
 def lesson(numbers):
     """The good rate wins; decay goes below what the constant rate reaches."""
     ends = {name: numbers.value(panel, name) for panel in ("constant rates", "decays") for name in numbers.names(panel)}
-    good, low, high = (ends[name] for name in ("good: 0.1", "too low: 0.001", "too high: 0.7"))
+    good, low = ends["good: 0.1"], ends["too low: 0.001"]
+    high = float(np.mean(numbers["constant rates", "too high: 0.7"][1][-10:]))
     assert good < 0.1 * low
     assert good < 0.5 * high
-    constant, *decayed = (ends[name] for name in DECAYS)
-    assert max(decayed) < 0.1 * constant
+    decayed = [ends[name] for name in list(DECAYS)[1:]]
+    assert max(decayed) < 0.1 * high
     accuracy = {name: numbers.value("accuracy", name) for name in ends}
     assert max(accuracy, key=accuracy.get) == "good: 0.1"
     return [
+        f"training loss at rate {HIGH}, mean of the last ten epochs: {high:.2g}",
         "training loss at the end (validation accuracy): "
-        + ", ".join(f"{name} {loss:.2g} ({numbers.value('accuracy', name):.3f})" for name, loss in ends.items())
+        + ", ".join(f"{name} {loss:.2g} ({numbers.value('accuracy', name):.3f})" for name, loss in ends.items()),
     ]
 
 
@@ -60,7 +67,8 @@ def draw(figure, numbers):
     ):
         plot_lines(axes, numbers, panel)
         dress(axes, title, "epoch", "cross-entropy on all training images", log="y")
-        axes.legend(frameon=False, loc="upper right" if panel == "constant rates" else "lower left")
+        axes.set_ylim(5e-4 if panel == "constant rates" else 1e-6)
+        axes.legend(frameon=False, loc="lower left")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ EPOCHS, STEPS, RATE = 60, 10, 0.1
 PANELS = {
     "steps down": {
         "step: × 0.1 every 20 epochs": nnx.optim.StepDecay(RATE, factor=0.1, every=20),
-        "table: 0.03 from epoch 10, 0.003 from 45": nnx.optim.Table(RATE, rates=((10, 0.03), (45, 0.003))),
+        "table: 0.03 from 10, 0.003 from 45": nnx.optim.Table(RATE, rates=((10, 0.03), (45, 0.003))),
     },
     "smooth decays": {
         "1/t: α₀ / (1 + 0.2 epoch)": nnx.optim.InverseDecay(RATE, rate=0.2),
@@ -26,7 +26,7 @@ PANELS = {
     },
     "schedules that move at every step": {
         "cosine": nnx.optim.CosineDecay(RATE, length=60),
-        "warm-up (10), then cosine": nnx.optim.Warmup(nnx.optim.CosineDecay(RATE, length=50), length=10),
+        "warm-up, then cosine": nnx.optim.Warmup(nnx.optim.CosineDecay(RATE, length=50), length=10),
         "one-cycle": nnx.optim.OneCycle(RATE, length=60),
         "linear": nnx.optim.Linear(RATE, end=0.0, length=60),
     },
@@ -75,9 +75,9 @@ def draw(figure, numbers):
     for axes, panel in zip(grid.flat, PANELS):
         plot_lines(axes, numbers, panel)
         dress(axes, panel, "epoch", "learning rate", log="y" if panel == "steps down" else "")
-        axes.legend(
-            frameon=False, loc={"steps down": "lower left", "smooth decays": "upper right"}.get(panel, "lower center")
-        )
+        axes.legend(frameon=False, loc="lower left" if panel == "steps down" else "upper right")
+    grid[0, 0].set_ylim(1e-4)
+    grid[1, 0].set_ylim(0, 0.16)
     axes = grid[1, 1]
     epochs, loss = numbers["reduce on plateau", "validation loss"]
     axes.step(*numbers["reduce on plateau", "rate"], where="post", color="#0072B2", label="learning rate (left)")

@@ -64,7 +64,7 @@ def lesson(numbers):
     """Standardised inputs need fewer than a tenth of the steps."""
     raw, standardised = (steps(numbers, kind) for kind in KINDS)
     ratio = [float(b[0] / a[0]) for a, b in (numbers["curvatures", kind] for kind in KINDS)]
-    assert standardised * 10 < raw
+    assert standardised * 10 < raw, f"{raw} steps raw, {standardised} standardised"
     return [
         f"the valley is {ratio[0] ** 0.5:.1f} times as long as wide on raw inputs (curvatures 1 : {ratio[0]:.0f}), "
         f"{ratio[1] ** 0.5:.1f} times on standardised ones (1 : {ratio[1]:.1f})",
@@ -85,15 +85,8 @@ def draw(figure, numbers):
         above = numbers["cost above the minimum", kind][1]
         axes = figure.add_subplot(2, 2, column + 1, projection="3d")
         limit = above[0] * 3
-        axes.plot_surface(
-            *(d + best[:, :, None]),
-            np.minimum(height, limit),
-            cmap="cividis",
-            alpha=0.75,
-            rcount=50,
-            ccount=50,
-            linewidth=0,
-        )
+        shown = np.minimum(height, limit)
+        axes.plot_surface(*(d + best[:, :, None]), shown, cmap="cividis", alpha=0.75, rcount=50, ccount=50, linewidth=0)
         axes.plot(*path, above + 0.02, color=COLOURS[1], marker="o", markersize=2.5, zorder=9)
         axes.view_init(50, -60)
         axes.set(
@@ -102,14 +95,8 @@ def draw(figure, numbers):
         axes.tick_params(labelsize=7)
         axes.set_box_aspect(None, zoom=0.88)
         flat = figure.add_subplot(2, 2, column + 3)
-        flat.contour(
-            grid + best[0],
-            grid + best[1],
-            height,
-            levels=above[0] * np.asarray([0.01, 0.1, 0.4, 1, 2, 4]),
-            colors="0.45",
-            linewidths=0.9,
-        )
+        levels = above[0] * np.asarray([0.01, 0.1, 0.4, 1, 2, 4])
+        flat.contour(grid + best[0], grid + best[1], height, levels=levels, colors="0.45", linewidths=0.9)
         flat.plot(*path, color=COLOURS[1], marker="o", markersize=3, linewidth=1)
         flat.plot(*best, marker="*", color="black", markersize=9, linestyle="")
         dress(

@@ -2,11 +2,13 @@
 
 f(x) = sin(2πx) + ½ sin(6πx) + abs(x − ½) on [−1, 1], 200 points, by a network 1 → width (tanh) → 1 trained with L-BFGS, the best of
 three starts for each width. The theorem says that some width suffices for any error; the run shows how the error falls with
-the width, and that the kink at ½ is the last to be fitted. It does not say that training finds the best
+the width, evenly but for a wait at 8. It does not say that training finds the best
 weights: 400 iterations from three starts are what is drawn.
 
 Source: Cybenko (1989); Hornik, Stinchcombe and White (1989).
 """
+
+from itertools import pairwise
 
 import numpy as np
 from _gallery import COLOURS, Numbers, dress, show
@@ -14,11 +16,28 @@ from _gallery import COLOURS, Numbers, dress, show
 import nnx
 
 WIDTHS, SHOWN, STARTS, ITERATIONS = (1, 2, 4, 8, 16, 32), (2, 4, 8, 32), 3, 400
+LOOSE = ("4", "8", "16", "32")  # four hundred iterations carry rounding far: errors differ by some per cent
 
 
 def given(x):
     """The function to fit."""
     return np.sin(2 * np.pi * x) + 0.5 * np.sin(6 * np.pi * x) + np.abs(x - 0.5)
+
+
+def fitted(width, seed, x, y, backend):
+    """The root mean square error of a network of this width after training, and what it gives."""
+    start = nnx.init.normal(5.0)
+    model = nnx.Sequential(
+        nnx.Linear(1, width, init=start), nnx.Tanh(), nnx.Linear(width, 1, init=nnx.init.lecun_normal())
+    )
+    model.initialize(seed, dtype="float64").to(backend)
+    centres = backend.asarray(nnx.random.uniform(nnx.random.key(seed, "centres"), (width,), -1, 1))
+    model.load({**model.parameters(), "layers.0.bias": -model[0].weight[0, :] * centres})
+    cost = nnx.value_and_grad(lambda model, x, y: nnx.losses.mse(model(x), y))
+    found = nnx.optim.LBFGS(history=20).minimize(
+        lambda p: cost(model.load(p), x, y), model.parameters(), iterations=ITERATIONS, tolerance=1e-6
+    )
+    return found.loss**0.5, backend.to_numpy(model.load(found.params)(x))[:, 0]
 
 
 def measure(backend):
@@ -28,30 +47,10 @@ def measure(backend):
     x, y = backend.asarray(grid[:, None]), backend.asarray(given(grid)[:, None])
     numbers.add("fit", "given", grid, given(grid))
     for width in WIDTHS:
-        best = (np.inf, 0, grid)
-        for seed in range(STARTS):
-            start = nnx.init.normal(5.0)
-            model = nnx.Sequential(
-                nnx.Linear(1, width, init=start), nnx.Tanh(), nnx.Linear(width, 1, init=nnx.init.lecun_normal())
-            )
-            model.initialize(seed, dtype="float64").to(backend)
-            centres = backend.asarray(nnx.random.uniform(nnx.random.key(seed, "centres"), (width,), -1, 1))
-            model.load({**model.parameters(), "layers.0.bias": -model[0].weight[0, :] * centres})
-            cost = nnx.value_and_grad(lambda model, x, y: nnx.losses.mse(model(x), y))
-            found = nnx.optim.LBFGS(history=20).minimize(
-                lambda p: cost(model.load(p), x, y),
-                model.parameters(),
-                iterations=ITERATIONS,
-                tolerance=1e-6,  # noqa: B023 (called at once)
-            )
-            best = min(
-                best,
-                (found.loss**0.5, seed, backend.to_numpy(model.load(found.params)(x))[:, 0]),
-                key=lambda one: one[0],
-            )
-        numbers.add("error", f"{width}", width, best[0])
+        error, fit = min((fitted(width, seed, x, y, backend) for seed in range(STARTS)), key=lambda one: one[0])
+        numbers.add("error", f"{width}", width, error)
         if width in SHOWN:
-            numbers.add("fit", f"{width}", grid, best[2])
+            numbers.add("fit", f"{width}", grid, fit)
     return numbers
 
 
@@ -61,7 +60,7 @@ def lesson(numbers):
     spread = numbers["fit", "given"][1].std()
     assert errors[0] > 0.5 * spread
     assert errors[-1] < 0.03 * spread
-    assert all(later < earlier for earlier, later in zip(errors, errors[1:]))
+    assert all(later < earlier for earlier, later in pairwise(errors))
     x, target = numbers["fit", "given"]
     worst = x[np.abs(numbers["fit", "32"][1] - target).argmax()]
     return [
@@ -86,6 +85,7 @@ def draw(figure, numbers):
     axes.plot(WIDTHS, [numbers.value("error", f"{width}") for width in WIDTHS], color=COLOURS[0], marker="o")
     dress(axes, "error of the best of three starts", "hidden units", "root mean square error", log="xy")
     axes.set_xticks(WIDTHS, WIDTHS)
+    axes.set_yticks([0.02, 0.05, 0.1, 0.2, 0.5], ["0.02", "0.05", "0.1", "0.2", "0.5"])
     axes.minorticks_off()
 
 

@@ -166,7 +166,7 @@ PICTURE_FILE = {
     "name": ("--out", "-o"),
     "help": "A name that ends in .png, .svg or .pdf; by default PICTURE.png in the run.",
 }
-PLOT = {
+PLOT: dict[str, dict[str, Any]] = {
     "csv": {"help": "Write the numbers beside it, too.", "negative": ()},
     "rows": {"help": "Rows to take, at most.", "converter": lambda kind, given: _whole(kind, given)},
     "points": {"help": "Points along each side.", "converter": lambda kind, given: _whole(kind, given)},

@@ -67,7 +67,7 @@ def model(settings: Settings, whole: Dataset) -> Sequential:
     """The model for this data; for real targets its last layer gives them in their own unit."""
     built = models.build(
         settings.model, whole.x.shape[1:], whole.outputs or 1, activation=settings.activation, dropout=settings.dropout,
-        batch_norm=settings.batch_norm, standardize=settings.standardize,
+        batch_norm=settings.batch_norm, standardize=settings.standardize, image_shape=whole.image_shape,
     )  # fmt: skip
     if whole.task == "regression" and settings.standardize:
         return Sequential(*built.layers, Unstandardize(whole.outputs or 1))
@@ -144,7 +144,7 @@ def _lbfgs(settings: Settings, text: str) -> optim.LBFGS:
             where="--l1",
             fix="Use --l2, or another optimizer.",
         )
-    return optim.chain(*_penalties(settings), optim.parse_lbfgs(text))
+    return optim.parse_lbfgs(text).behind(tuple(_penalties(settings)))
 
 
 def _refuse(settings: Settings, name: str) -> None:

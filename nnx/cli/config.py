@@ -62,7 +62,9 @@ class Settings:
     inputs: str | None = _setting(None, DATA, "Key of the inputs in an NPZ file, if it is not x or X.")
     val: float = _setting(0.2, DATA, "Share of the rows held out to validate; 0 for none.", _SHARE)
     test: float = _setting(0.0, DATA, "Share of the rows looked at only once, at the end.", _SHARE)
-    model: str = _setting("mlp:128,64", MODEL, "linear, mlp with the widths of its hidden layers, or cnn with its channels (cnn:16,32).")
+    model: str = _setting(
+        "mlp:128,64", MODEL, "linear, mlp with the widths of its hidden layers, or cnn with its channels (cnn:16,32)."
+    )
     activation: str = _setting("relu", MODEL, f"{', '.join(ACTIVATIONS)}.", _one_of(*ACTIVATIONS))
     dropout: float = _setting(0.2, MODEL, "Probability of dropping a hidden value in training.", _CHANCE)
     batch_norm: bool = _setting(True, MODEL, "Batch normalisation before each activation.")

@@ -18,6 +18,7 @@ from nnx.optim.registry import OPTIMIZERS
 
 HIDDEN = "hidden"
 MOMENTUM = {"one_minus_log": [-3, -0.3]}
+DECAY = {"low": 1e-6, "high": 1e-2, "log": True}
 FEW, ENOUGH = 10, 20
 """With fewer trials than the first only the learning rate is searched; with as many as the second, everything below."""
 
@@ -25,8 +26,11 @@ FEW, ENOUGH = 10, 20
 def default(settings: Settings, trials: int) -> dict[str, Any]:
     """The space where none is given, by importance: the learning rate; then momentum, hidden units and batch size; then
     layers and weight decay. Never β₁, β₂ and ε. The more trials, the more of it."""
-    plain = settings.optimizer.partition(":")[0].strip() in ("sgd", "sgdw", "adagrad")
+    optimizer = settings.optimizer.partition(":")[0].strip()
+    plain, by_search = optimizer in ("sgd", "sgdw", "adagrad"), optimizer == "lbfgs"
     space: dict[str, Any] = {"lr": {"low": 1e-3 if plain else 1e-4, "high": 1.0 if plain else 0.1, "log": True}}
+    if by_search:  # its line search finds the rate, and it takes all rows at once
+        space = {"l2": DECAY}
     if trials < FEW:
         return space
     if "momentum" in options(settings.optimizer):
@@ -35,10 +39,10 @@ def default(settings: Settings, trials: int) -> dict[str, Any]:
     if hidden:
         layers: Any = [1, max(3, len(hidden))] if trials >= ENOUGH else len(hidden)
         space[HIDDEN] = {"layers": layers, "low": 16, "high": 256, "log": True}
-    space["batch_size"] = {"choices": [16, 32, 64, 128, 256]}
+    if not by_search:
+        space["batch_size"] = {"choices": [16, 32, 64, 128, 256]}
     if trials >= ENOUGH:
-        decoupled = "weight_decay" in options(settings.optimizer)
-        space["weight_decay" if decoupled else "l2"] = {"low": 1e-6, "high": 1e-2, "log": True}
+        space["weight_decay" if "weight_decay" in options(settings.optimizer) else "l2"] = DECAY
     return space
 
 
@@ -159,7 +163,8 @@ def _settable(settings: Settings, name: str, value: Any, whole: Dataset) -> None
         if limit is not None and not limit.holds(value):
             raise ConfigError(expected=limit.expected, got=repr(value), fix="Correct the range.")
     build.loss(settings, whole)
-    build.optimizer(settings, len(whole))
+    build.course(settings, len(whole))
+    build.plateau(settings)
     build.model(settings, whole)
 
 

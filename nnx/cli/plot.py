@@ -4,6 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from nnx import backends, plot
 from nnx.cli import runs, threads
 from nnx.cli.display import number
@@ -19,21 +21,22 @@ from nnx.train.run import METRICS, SNAPSHOTS, STATISTICS
 
 
 class Picture(NamedTuple):
-    """What a picture is drawn from: "train" or "held out" rows or none, a file of the run or the model, its own options."""
+    """What a picture is drawn from: "train" or "held out" rows or none, a file of the run, its own options, how many rows."""
 
     rows: str
     file: str
     options: tuple[str, ...]
+    taken: int | None = None
 
 
 PICTURES = {
     "curves": Picture("", METRICS, ()),
-    "activations": Picture("train", "", ("rows",)),
-    "gradients": Picture("train", "", ("rows", "seed")),
+    "activations": Picture("train", "", ("rows",), 256),
+    "gradients": Picture("train", "", ("rows", "seed"), 256),
     "ratios": Picture("", STATISTICS, ()),
-    "surface": Picture("train", "", ("rows", "points", "extent", "dimensions", "solid", "seed")),
-    "trajectory": Picture("train", SNAPSHOTS, ("rows", "points")),
-    "boundary": Picture("held out", "", ("rows", "points")),
+    "surface": Picture("train", "", ("rows", "points", "extent", "dimensions", "solid", "seed"), 1000),
+    "trajectory": Picture("train", SNAPSHOTS, ("rows", "points"), 1000),
+    "boundary": Picture("held out", "", ("rows", "points"), 500),
     "confusion": Picture("held out", "", ()),
     "weights": Picture("", "", ()),
 }
@@ -88,12 +91,17 @@ def plot_run(
         kept = open_run(run, backend)
         title = (directory or Path(run)).name
     taken, what = (None, "") if kept is None or not about.rows else _rows(kept, about, data, run)
-    title += f": {what}" if what else ""
+    if taken is not None:
+        if about.taken is not None:
+            options.setdefault("rows", about.taken)
+        count = min(len(taken), options.get("rows", len(taken)))
+        what = f"{count:,} of {len(taken):,} {what}" if count < len(taken) else f"{count:,} {what}"
+        title = f"{title}: {what}"
     numbers, said = _drawn(picture, kept, taken, source, file, options, title)
     print(f"picture   {file}")
     if table is not None:
         print(f"numbers   {numbers.save(table)}")
-    for line in said:
+    for line in [*([f"rows      {what}"] if what else []), *said]:
         print(line)
     return 0
 
@@ -155,14 +163,14 @@ def _source(run: str, directory: Path | None, name: str) -> Path:
 def _rows(saved: Saved, about: Picture, data: str | None, run: str) -> tuple[Dataset, str]:
     if data is not None:
         found = saved.data(data)
-        return found, f"{len(found):,} rows of {found.name}"
+        return found, f"rows of {found.name}"
     parts = saved.parts()
     if about.rows == "train":
-        return parts.train, f"{len(parts.train):,} training rows"
+        return parts.train, "training rows"
     part, name = (parts.test, "test") if parts.test else (parts.val, "validation")
     if part is None:
         raise ConfigError("the run held no rows out", where="DATA", fix=f"Name the data: nnx plot {run} PICTURE DATA.")
-    return part, f"{len(part):,} {name} rows"
+    return part, f"{name} rows"
 
 
 def _drawn(
@@ -219,8 +227,10 @@ def _activations(
 def _gradients(
     saved: Saved, rows: Dataset, file: Path, title: str, options: dict[str, Any]
 ) -> tuple[Numbers, list[str]]:
-    found = plot.gradients(saved.model, rows, file, loss=saved.loss, title=title, **options)
-    largest, least = (int(f(found.norm)) for f in (lambda x: x.argmax(), lambda x: x.argmin()))
+    kept = None if saved.directory is None else saved.directory / SNAPSHOTS
+    snapshots = read_snapshots(kept) if kept is not None and kept.exists() else []
+    found = plot.gradients(saved.model, rows, file, loss=saved.loss, snapshots=snapshots, title=title, **options)
+    largest, least = int(np.argmax(found.norm)), int(np.argmin(found.norm))
     return found, [
         f"largest   {found.paths[largest]}: {number(float(found.norm[largest]))}",
         f"least     {found.paths[least]}: {number(float(found.norm[least]))}",
@@ -269,8 +279,6 @@ def _weights(saved: Saved, file: Path, title: str) -> tuple[Numbers, list[str]]:
 
 
 def _range(values: Any) -> str:
-    import numpy as np
-
     finite = values[np.isfinite(values)]
     return f"{number(float(finite.min()))} to {number(float(finite.max()))}" if finite.size else "nowhere finite"
 

@@ -13,6 +13,7 @@ from nnx.data import Dataset
 from nnx.errors import ConfigError, NnxError
 from nnx.layers import Module
 from nnx.train import Babysit, Callback, EarlyStopping, Plateau, Run, Snapshots, Statistics, evaluate, fit
+from nnx.train.babysit import RATE
 from nnx.train.run import MODEL
 
 CODES = {"interrupted": 130, "terminated": 143}
@@ -155,6 +156,7 @@ def _beginning(
         f"split  {', '.join(split)}" + (f" ({manner})" if len(split) > 1 and (rows["val"] or rows["test"]) else ""),
         f"model  {settings.model}, {weights:,} parameters, on {settings.backend}",
         f"run    {directory}",
+        *([f"rate   edit {directory / RATE} to change the learning rate"] if settings.babysit else []),
         *(f"note   {note}" for note in (*whole.notes, *_manner(settings))),
         *(f"check  {remark}" for remark in remarks),
     ]

@@ -1,7 +1,7 @@
 """``nnx tune``: search the settings of a training, here and on other machines."""
 
 import json as json_format
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from nnx.cli.config import Settings
 from nnx.cli.train import CODES, described
 from nnx.data import Dataset
 from nnx.errors import ConfigError, DataError
-from nnx.train import EarlyStopping, Run, fit
+from nnx.train import EarlyStopping, Plateau, Run, fit
 from nnx.tune.extra import optuna
 
 BEST, KEPT, PLACE = "best.toml", "search.json", "tunes"
@@ -109,19 +109,23 @@ class Program:
 
     def kept(self) -> dict[str, Any]:
         """What workers elsewhere are told."""
-        return {"settings": asdict(build.located(self.settings)), "data": hyper.fingerprint(self.whole)}
+        return {
+            "settings": asdict(replace(build.located(self.settings), out=None, json=False)),
+            "data": hyper.fingerprint(self.whole),
+        }
 
     def __call__(self, trial: Any) -> Run:
         settings = hyper.applied(self.settings, trial.params)
         parts = build.parts(self.whole, settings)
         backend = backends.get(settings.backend)
         model = build.model(settings, parts.whole).initialize(settings.seed)
+        course = build.course(settings, len(parts.train))
+        callbacks = [Plateau(reduce, tell=lambda said: None) for reduce in build.plateau(settings)]
         stopping = [EarlyStopping(settings.early_stopping)] if settings.early_stopping else []
         with threads.suited(backend, model, settings.batch_size):
             return fit(
-                model, parts.train, parts.val, loss=build.loss(settings, parts.whole),
-                **build.course(settings, len(parts.train)), backend=backend, seed=settings.seed,
-                callbacks=[*build.plateau(settings), *trial.callbacks, *stopping],
+                model, parts.train, parts.val, loss=build.loss(settings, parts.whole), **course, backend=backend,
+                seed=settings.seed, callbacks=[*trial.callbacks, *callbacks, *stopping],
             )  # fmt: skip
 
 
@@ -150,7 +154,10 @@ def directory_for(name: str, out: str | None) -> Path:
         place = Path(out)
         if (place / runs.CONFIG).exists():
             raise ConfigError(
-                expected="a directory without a run in it", got=str(place), where="--out", fix="Choose another."
+                expected="a directory without a run or a search in it",
+                got=str(place),
+                where="--out",
+                fix=f"Continue a search with nnx tune {place}, or choose another.",
             )
         place.mkdir(parents=True, exist_ok=True)
         return place

@@ -17,8 +17,8 @@ from nnx.train.evaluation import METRIC
 from nnx.tune import begin
 from nnx.tune.extra import quiet
 from nnx.tune.search import Search, look
-from nnx.tune.storage import FILE, connect, names, redacted, url_of
-from nnx.tune.study import Study
+from nnx.tune.storage import FILE, close, connect, names, redacted, url_of
+from nnx.tune.study import Plan, Study
 
 
 class How(NamedTuple):
@@ -49,6 +49,8 @@ def new(settings: Settings, file: str | None, how: How) -> int:
     hyper.check(space, settings, whole, where)
     hyper._settable(settings, "", None, whole)
     monitor = how.monitor or f"val_{METRIC[whole.task or 'regression']}"
+    pruner = None if how.pruner == "none" else how.pruner
+    Plan(space, {}, monitor, count, how.sampler, begin.stages_of(stages(how.stages)), pruner, jobs=how.jobs).check()
     name = whole.name.split(".")[0] or "search"
     directory = verb.directory_for(name, settings.out)
     study = how.study or (directory.name if how.storage is None else free(how, directory.name))
@@ -57,7 +59,7 @@ def new(settings: Settings, file: str | None, how: How) -> int:
     shown.begin(*beginning(settings, parts, space, count, how, monitor, directory, study))
     found = begin.begin(
         program, space, kinds=hyper.kinds(settings, space), program=program.kept(), trials=count, monitor=monitor,
-        sampler=how.sampler, stages=stages(how.stages), pruner=None if how.pruner == "none" else how.pruner, jobs=how.jobs,
+        sampler=how.sampler, stages=stages(how.stages), pruner=pruner, jobs=how.jobs,
         seed=settings.seed, first={}, directory=directory, storage=how.storage, name=study, heartbeat=how.heartbeat,
         tell=shown.tell,
     )  # fmt: skip
@@ -95,6 +97,14 @@ def join(directory: Path | None, source: str | None, how: How, worker: bool, as_
             expected="the file of a search", got="none there", where=redacted(url), fix="Begin one: nnx tune digits."
         )
     study = begin.joined(url, name, how.heartbeat)
+    try:
+        return help_with(study, directory, how, worker, as_json)
+    finally:
+        close(study.storage)
+
+
+def help_with(study: Study, directory: Path | None, how: How, worker: bool, as_json: bool) -> int:
+    """Work on a search that is there."""
     program = verb.of_kept(study.plan.program)
     if how.trials is not None:
         more(study, how.trials)
@@ -138,7 +148,9 @@ def stages(text: str) -> int | str:
 
 def free(how: How, wanted: str) -> str:
     """A name that no search in a shared database has."""
-    taken = names(connect(url_of(how.storage, None), how.heartbeat))
+    store = connect(url_of(how.storage, None), how.heartbeat)
+    taken = names(store)
+    close(store)
     stem = wanted.rpartition("-")[0] or wanted
     number = 1
     while (name := f"{stem}-{number:03d}") in taken:
@@ -184,7 +196,7 @@ def report(found: Search, settings: Settings, directory: Path, shown: trials.Lin
         )
         return verb.code_of(found.stopped)
     best = found.best
-    edges = found.edges(hyper.allowed(settings))
+    edges = [as_written(text) for text in found.edges(hyper.allowed(settings))]
     head = f"Trial {best.trial} of a search of nnx: {found.monitor} {best.score} in epoch {best.epoch}. Again: nnx train --config THIS_FILE"
     text = config.written(build.located(hyper.applied(settings, best.params)), head)
     (directory / verb.BEST).write_text(text, encoding="utf-8")
@@ -197,6 +209,16 @@ def report(found: Search, settings: Settings, directory: Path, shown: trials.Lin
     }
     shown.say(facts, ending(found, edges, directory, note))
     return verb.code_of(found.stopped)
+
+
+def as_written(text: str) -> str:
+    """A sentence that begins with a name, with the name as flags and files have it.
+
+    >>> as_written("batch_size = 16 is the least choice.")
+    'batch-size = 16 is the least choice.'
+    """
+    name, space, rest = text.partition(" ")
+    return config.flag(name)[2:] + space + rest
 
 
 def ending(found: Search, edges: list[str], directory: Path, note: str) -> list[str]:

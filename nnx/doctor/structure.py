@@ -12,14 +12,40 @@ from nnx.doctor.measure import number, percent, pull, share
 from nnx.doctor.subject import Subject
 from nnx.doctor.verdict import Check, Finding
 from nnx.doctor.walk import SQUASHING, Call
-from nnx.layers import ELU, Dropout, Flatten, Linear, Maxout, ReLU, Sigmoid, Softmax, Softplus, Tanh, Unstandardize
+from nnx.layers import (
+    ELU,
+    AdaptiveAvgPool1d,
+    AdaptiveAvgPool2d,
+    AvgPool1d,
+    AvgPool2d,
+    Conv1d,
+    Conv2d,
+    ConvTranspose1d,
+    ConvTranspose2d,
+    Dropout,
+    Flatten,
+    GlobalAvgPool,
+    Linear,
+    Maxout,
+    ReLU,
+    Reshape,
+    Sigmoid,
+    Softmax,
+    Softplus,
+    Tanh,
+    Unstandardize,
+)  # fmt: skip
 from nnx.layers.training import inference
 from nnx.typing import Array
+
+LINEAR = (Linear, Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d)
+PASSING = (Dropout, Flatten, Reshape, AvgPool1d, AvgPool2d, AdaptiveAvgPool1d, AdaptiveAvgPool2d, GlobalAvgPool)
+"""Layers through which two linear ones are still one. A maximum is not."""
 
 
 def softmax_and_ranges(subject: Subject, check: Check) -> Finding:
     """I9."""
-    calls = [call for call in subject.inference[0] if not isinstance(call.module, (Dropout, Flatten))]
+    calls = [call for call in subject.inference[0] if not isinstance(call.module, (Dropout, Flatten, Reshape))]
     if not calls:
         return check.skip("the model has no layers to look at")
     return (
@@ -129,14 +155,16 @@ def _reach(subject: Subject, check: Check, calls: list[Call]) -> Finding | None:
 
 
 def _linear_twice(check: Check, calls: list[Call]) -> Finding:
+    """Two linear layers with nothing between; a convolution in groups before one that joins them is a design, no slip."""
     source: dict[int, Call] = {}
     for call in calls:
         before = source.get(id(call.x))
-        if isinstance(call.module, (Dropout, Flatten)):
+        if isinstance(call.module, PASSING):
             if before is not None:
                 source[id(call.out)] = before
             continue
-        if before is not None and type(before.module) is Linear and type(call.module) is Linear:
+        in_groups = before is not None and getattr(before.module, "groups", 1) > 1
+        if before is not None and not in_groups and type(before.module) in LINEAR and type(call.module) in LINEAR:
             text = f"{before.named} feeds {call.named} with nothing between"
             advice = {"advice": "Put an activation between the two: together they are one linear layer"}
             return check.say("warn", text, "an activation between", call.named, advice)

@@ -56,7 +56,13 @@ class Watch(Callback):
         self._paths: list[str] = []
 
     def on_step(self, run: Run) -> None:
-        """Remember the weights at the end of the first step of an epoch; compare at the end of the second."""
+        """Remember the weights at the end of the first step of an epoch; compare at the end of the second.
+
+        The steps of L-BFGS are passed over: a line search has found how long they should be.
+        """
+        if not run.has_rate:
+            self._before = None
+            return
         at = (run.step - 1) % max(run.steps_per_epoch, 3)
         if at == 0:
             self._before = {path: w for path, w in run.model.parameters().items() if w.ndim >= 2}

@@ -39,9 +39,9 @@ class Preparation(Module):
         return verdict
 
     def fit(self, x: Array) -> Self:
-        """Set the buffers from training inputs x (N, features)."""
+        """Set the buffers from training inputs x (N, features); of images (N, H, W, features) every place counts alike."""
         host = np.asarray(_host(x), dtype=np.float64)
-        if host.ndim != 2 or host.shape[1] != self.features or host.shape[0] < 1:
+        if host.ndim < 2 or host.shape[-1] != self.features or not host.size:
             raise ShapeError(
                 expected=f"training inputs of shape (N, {self.features})",
                 got=f"{host.shape}",
@@ -49,14 +49,14 @@ class Preparation(Module):
                 fix="Fit on the training split, one row for each example.",
             )
         if not np.isfinite(host).all():
-            row, column = (int(i) for i in np.argwhere(~np.isfinite(host))[0])
+            at = tuple(int(i) for i in np.argwhere(~np.isfinite(host))[0])
             raise DataError(
                 expected="finite inputs",
-                got=f"{host[row, column]} in row {row}, column {column}",
+                got=f"{host[at]} in row {at[0]}, column {at[-1]}",
                 where=self._place(),
                 fix="Drop the row or fill it with the median of its column.",
             )
-        state = {**self.measure(host), "fitted": np.asarray(1.0)}
+        state = {**self.measure(host.reshape(-1, self.features)), "fitted": np.asarray(1.0)}
         dtypes = {name: getattr(self, name).dtype for name in state}
         return self.load(
             {name: np.asarray(value, dtype=backends.dtype_name(dtypes[name])) for name, value in state.items()}
@@ -81,7 +81,7 @@ class Preparation(Module):
                 got=f"{x.dtype}",
                 fix="Cast x with xp.astype, or the model with model.to(backend, dtype=...).",
             )
-        if x.ndim != 2 or x.shape[-1] != self.features:
+        if x.ndim < 2 or x.shape[-1] != self.features:
             raise ShapeError(
                 expected=f"x of shape (N, {self.features})",
                 got=f"{tuple(x.shape)}",
@@ -96,6 +96,8 @@ class Preparation(Module):
 
 class Standardize(Preparation):
     """x' = (x − μ)/σ per feature, with μ and the biased σ of the training inputs; where σ = 0 it divides by 1.
+
+    Of images (N, H, W, C), C = features: per channel, over all places.
 
     >>> import numpy as np
     >>> layer = Standardize(1).fit(np.asarray([[1.0], [3.0]]))

@@ -10,6 +10,7 @@ multiplied by, so there is one product and no transposition. The transposed conv
 own in and out. Each of ``groups`` takes its share of the input channels to its share of the output channels, in order.
 """
 
+from math import prod
 from typing import Any, NamedTuple
 
 from array_api_compat import device
@@ -59,7 +60,7 @@ def _backward(xp: Namespace, needs: tuple[bool, ...], saved: Any, g: Array) -> A
 
 def _sum(xp: Namespace, g: Array) -> Array:
     """Σ g for each channel: as a product, which is quicker than a sum over rows."""
-    rows = xp.reshape(g, (g.size // g.shape[-1], g.shape[-1]))
+    rows = xp.reshape(g, (prod(g.shape[:-1]), g.shape[-1]))
     return xp.ones((rows.shape[0],), dtype=g.dtype, device=device(g)) @ rows
 
 

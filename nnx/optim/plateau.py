@@ -1,7 +1,8 @@
 """Reduce on plateau: lower the learning rate when a watched number has stopped improving.
 
 It is no ``Schedule``, because it depends on what training measures. Its state is plain numbers; the factor in it goes to the
-optimizer: ``state = optimizer.with_rate_factor(state, watched["factor"])``, and multiplies whatever its schedule says.
+optimizer: ``state = optimizer.with_rate_factor(state, watched["factor"])``, and multiplies whatever its schedule says. ``nnx.fit``
+does so where it is among the callbacks.
 """
 
 import math

@@ -78,7 +78,7 @@ class Chain(Optimizer):
 def chain(*links: *tuple[*tuple[GradientTransform, ...], LBFGS]) -> LBFGS: ...
 @overload
 def chain(*links: Any) -> Chain: ...
-def chain(*links: Any) -> Chain | LBFGS:
+def chain(*links: Any) -> Chain | LBFGS:  # type: ignore[misc]  # mypy does not see that these are any links
     """An optimizer that passes the gradients through transforms first: ``chain(clip_by_global_norm(1.0), Adam(1e-3))``.
 
     Before ``LBFGS`` only penalties make sense: they become a part of its objective, and an ``LBFGS`` comes back.

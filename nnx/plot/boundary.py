@@ -159,10 +159,9 @@ def _draw_classes(axes: Any, found: Regions, classes: tuple[str, ...]) -> None:
             axes.text(found.x[column], found.y[row], name, ha="center", va="center", bbox=box, zorder=5)
         if found.targets is not None:
             points, look = found.points[found.targets == label], looks[label]
-            marker = style.MARKERS[(label + label // len(style.COLOURS)) % len(style.MARKERS)]
             axes.plot(
                 *points.T,
-                marker,
+                look["marker"],
                 color=look["color"],
                 markersize=4.5,
                 markeredgecolor="white",

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from nnx.errors import DataError
 from nnx.plot import style
-from nnx.plot.curves import NAMES
 
 OTHERS = "#999999"
+MISSING = {"accuracy": "share of {}rows that are wrong", "r2": "1 − {}R²"}
 
 
 def trials(
@@ -20,7 +20,9 @@ def trials(
     first: str = "first",
     maximise: bool = True,
 ) -> None:
-    """The curve of every trial in grey, with the best and the settings as given above them.
+    """The curve of every trial in grey, with the best and the settings as given above them, on a logarithmic axis.
+
+    What is maximised is drawn as what is missing to 1, for there the good ones differ: the share of rows that are wrong, 1 − R².
 
     ``curves`` has for each trial its value in each epoch; ``best`` and ``first`` name two of them.
 
@@ -29,41 +31,37 @@ def trials(
     if not any(curves.values()):
         raise DataError("no curve to draw", where="trials", fix="Give train(trial)'s fit callbacks=trial.callbacks.")
     figure, (axes,) = style.figure(width=6.4, height=4.0)
-    others = [trial for trial in curves if trial not in (best, first)]
+    drawn = {trial: _heights(curve, curves, maximise) for trial, curve in curves.items() if curve}
+    others = [trial for trial in drawn if trial not in (best, first)]
     for at, trial in enumerate(others):
-        epochs = sorted(curves[trial])
-        axes.plot(
-            epochs, [curves[trial][epoch] for epoch in epochs], color=OTHERS, linewidth=0.8, alpha=0.7,
-            label=f"{len(others)} other trials" if at == 0 else None, marker="." if len(epochs) == 1 else "",
-        )  # fmt: skip
-    for trial, label, number in ((first, "the settings as given", 1), (best, f"the best: trial {best}", 0)):
-        if trial in curves and (trial != first or first != best):
-            epochs = sorted(curves[trial])
-            look = style.line(number) | {"linewidth": 2.0, "marker": "o" if len(epochs) == 1 else ""}
-            axes.plot(epochs, [curves[trial][epoch] for epoch in epochs], label=label, **look)
-    if best == first:
-        epochs = sorted(curves[best])
-        axes.plot(
-            epochs, [curves[best][epoch] for epoch in epochs], label="the best: the settings as given", **style.line(0)
-        )
+        label = f"{len(others)} other trials" if at == 0 else None
+        mark = "." if len(drawn[trial]) == 1 else ""
+        axes.plot(*_line(drawn[trial]), color=OTHERS, linewidth=0.8, alpha=0.7, label=label, marker=mark)
+    named = [(first, "the settings as given", 1), (best, f"the best: trial {best}", 0)]
+    for trial, label, number in named if best != first else [(best, "the best: the settings as given", 0)]:
+        if trial in drawn:
+            look = style.line(number) | {"linewidth": 2.0, "marker": "o" if len(drawn[trial]) == 1 else ""}
+            axes.plot(*_line(drawn[trial]), label=label, **look)
     metric = name.removeprefix("val_")
-    style.label(
-        axes, "epoch", f"validation {NAMES.get(metric, metric)}" if name != metric else NAMES.get(metric, metric)
-    )
+    where = "validation " if name != metric else ""
+    style.label(axes, "epoch", MISSING.get(metric, "1 − {}" + metric).format(where) if maximise else f"{where}{metric}")
+    axes.set_yscale("log")
     axes.xaxis.get_major_locator().set_params(integer=True)
-    _limits(axes, [value for curve in curves.values() for value in curve.values()], maximise)
-    axes.legend(frameon=False, fontsize="small")
+    axes.legend(frameon=False, fontsize="small", loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
     style.save(figure, path)
 
 
-def _limits(axes: object, values: list[float], maximise: bool) -> None:
-    """A loss that was thrown far up by a trial that diverged must not flatten all others."""
-    finite = sorted(value for value in values if math.isfinite(value))
-    if maximise or not finite:
-        return
-    middle = finite[len(finite) * 9 // 10]
-    if finite[-1] > 4 * middle > 0:
-        axes.set_ylim(top=2 * middle)  # type: ignore[attr-defined]
+def _line(curve: Mapping[int, float]) -> tuple[list[int], list[float]]:
+    epochs = sorted(curve)
+    return epochs, [curve[epoch] for epoch in epochs]
+
+
+def _heights(curve: Mapping[int, float], curves: Mapping[str, Mapping[int, float]], maximise: bool) -> dict[int, float]:
+    """What is drawn on the logarithmic axis: the loss, or what is missing to 1; where nothing is missing, half of the least."""
+    turned = {epoch: 1.0 - value if maximise else value for epoch, value in curve.items()}
+    every = [1.0 - value if maximise else value for other in curves.values() for value in other.values()]
+    least = min((value for value in every if math.isfinite(value) and value > 0), default=1.0)
+    return {epoch: max(value, least / 2) if math.isfinite(value) else math.nan for epoch, value in turned.items()}
 
 
 def importances(shares: Mapping[str, float], path: str | os.PathLike[str]) -> None:

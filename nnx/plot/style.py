@@ -96,13 +96,14 @@ def widened(low: float, high: float) -> tuple[float, float]:
 
 
 def line(number: int) -> dict[str, Any]:
-    """Colour, line and marker number ``number``, as keywords of ``axes.plot``.
+    """Colour, line and marker number ``number``, as keywords of ``axes.plot``; after seven the pairs change.
 
     >>> line(1)["color"], line(1)["linestyle"], line(1)["marker"]
     ('#D55E00', '--', 's')
     """
-    place = number % len(COLOURS)
-    return {"color": COLOURS[place], "linestyle": LINES[place], "marker": MARKERS[place], "linewidth": 1.5}
+    place, again = number % len(COLOURS), number // len(COLOURS)
+    mark, kind = MARKERS[(place + 3 * again) % len(MARKERS)], LINES[(place + again) % len(LINES)]
+    return {"color": COLOURS[place], "linestyle": kind, "marker": mark, "linewidth": 1.5}
 
 
 def save(figure: Any, path: str | os.PathLike[str]) -> Path:

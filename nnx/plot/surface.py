@@ -63,12 +63,12 @@ def surface(
     plane = over_plane(landscape, chosen, at, at)
     if path is not None:
         labels = unit.format(1), unit.format(2)
-        figure, axes = style.figure(1, 1 + solid, width=5.8, height=4.5, title=title, solid=(0,) if solid else ())
+        figure, axes = style.figure(1, 1 + solid, width=5.8, height=4.6, title=title, solid=(0,) if solid else ())
         if solid:
             draw_solid(axes[0], plane, ("direction 1", "direction 2"))
         draw(axes[-1], plane, labels)
+        axes[-1].locator_params(nbins=5)
         axes[-1].plot([0.0], [0.0], marker="*", markersize=12, color="white", markeredgecolor="black")
-        axes[-1].set_aspect("equal")
         style.save(figure, path)
     return plane
 

@@ -57,9 +57,8 @@ def weights(
     """
     style.ready(path)
     backend = backend_of(model)
-    arrays = {
-        name: np.asarray(backend.to_numpy(w), dtype=np.float64) for name, w in model.parameters().items() if w.size > 1
-    }
+    hosts = {name: np.asarray(backend.to_numpy(w), dtype=np.float64) for name, w in model.parameters().items()}
+    arrays = {name: w for name, w in hosts.items() if w.size > 1}
     if not arrays:
         raise StateError(expected="a model with trainable weights", got="none", where="weights", fix="Unfreeze some.")
     counts, edges = zip(*(_histogram(w) for w in arrays.values()))
@@ -86,7 +85,7 @@ def _images(arrays: dict[str, Host], shape: tuple[int, int, int]) -> Host:
             where="weights",
             fix="Leave image_shape away.",
         )
-    return first.T.reshape(-1, *shape).mean(axis=3)
+    return np.asarray(first.T.reshape(-1, *shape).mean(axis=3))
 
 
 def _draw(found: Weights, path: Any, title: str) -> None:

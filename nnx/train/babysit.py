@@ -132,9 +132,12 @@ class Babysit(Callback):
         old = run.learning_rate
         run.set_rate(wish)
         self.wish, epoch, new = wish, len(run.history) + 1, run.learning_rate
-        with open(self.changes, "a", encoding="utf-8", newline="") as file:
-            csv.writer(file).writerow([epoch, run.step, old, new])
         self.tell(f"epoch {epoch}, step {run.step}: learning rate {old:.4g} → {new:.4g}, from {self.path}")
+        try:
+            with open(self.changes, "a", encoding="utf-8", newline="") as file:
+                csv.writer(file).writerow([epoch, run.step, old, new])
+        except OSError as error:
+            self.tell(f"{self.changes} cannot be written ({error.strerror or error})")
 
 
 def parse(text: str) -> float | None:

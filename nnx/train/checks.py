@@ -8,7 +8,7 @@ import numpy as np
 from nnx import backends, optim
 from nnx.data import Dataset
 from nnx.errors import ConfigError, DataError, ShapeError
-from nnx.layers import Flatten, Module, Preparation, Sequential, Unstandardize, training
+from nnx.layers import Flatten, Module, Preparation, Reshape, Sequential, Unstandardize, training
 from nnx.train.evaluation import backend_of, dtype_of, outputs_in_batches
 from nnx.train.run import METRICS, MODEL
 
@@ -99,7 +99,7 @@ def prepare(model: Module, train: Dataset, seed: int) -> None:
         last.fit(train.y)
     passed: list[Module] = []
     for layer in model.layers if isinstance(model, Sequential) else ():
-        if not isinstance(layer, (Preparation, Flatten)):
+        if not isinstance(layer, (Preparation, Flatten, Reshape)):
             break
         if isinstance(layer, Preparation) and not layer.is_fitted:
             layer.fit(_through(passed, train.x))

@@ -19,6 +19,13 @@ class Plateau(Callback):
     "val_loss", without validation data "loss". The reduction multiplies whatever the schedule of the optimizer says, from the
     next epoch on; ``plateau.reductions`` lists them as (epoch, old rate, new rate), and ``tell`` is called with a line for each.
 
+    >>> import nnx
+    >>> plateau = Plateau(ReduceOnPlateau(factor=0.5, patience=0, threshold=0.9))
+    >>> model = nnx.Sequential(nnx.Standardize(64), nnx.Linear(64, 10))
+    >>> run = nnx.fit(model, nnx.data.load("digits"), optimizer=nnx.optim.SGD(0.1), epochs=3, callbacks=[plateau])
+    >>> plateau.reductions
+    [(2, 0.1, 0.05), (3, 0.05, 0.025)]
+
     Errors: ``ConfigError`` for a monitor that is not measured, for one that grows with quality without
     ``ReduceOnPlateau(mode="max")`` or the reverse, and for L-BFGS, which has no rate.
     """
@@ -64,7 +71,7 @@ class Plateau(Callback):
             self.reductions.append((int(record["epoch"]), old, run.learning_rate))
             if self.tell is not None:
                 self.tell(
-                    f"epoch {record['epoch']}: {monitor.replace('_', ' ')} no longer falls; "
+                    f"epoch {record['epoch']}: {monitor.replace('_', ' ')} has stopped improving; "
                     f"learning rate {old:.4g} → {run.learning_rate:.4g}"
                 )
         return None

@@ -166,8 +166,10 @@ def judge(rates: Sequence[float], losses: Sequence[float], stop: float = STOP) -
     n, curve = len(smooth), np.asarray(smooth)
     steepest = lowest = None
     if n >= BEGIN + 5 and curve.min() <= 0.98 * curve[:BEGIN].mean():
-        steepest = float(rates[BEGIN + int(np.argmin(np.gradient(curve)[BEGIN:-1]))])
-        lowest = float(rates[int(np.argmin(curve))])
+        bottom = int(np.argmin(curve))
+        before = np.gradient(curve)[BEGIN : max(min(bottom + 1, n - 1), BEGIN + 1)]  # what falls later had risen first
+        steepest = float(rates[BEGIN + int(np.argmin(before))])
+        lowest = float(rates[bottom])
     return RangeTest(
         tuple(map(float, rates[:n])), tuple(map(float, losses[:n])), tuple(smooth), steepest, lowest, ended
     )

@@ -122,7 +122,7 @@ def build(described: Any, where: str = "model", known: list[Any] | None = None) 
     if described is None or isinstance(described, (bool, int, float, str)):
         return described
     if isinstance(described, list):
-        return [build(item, where, known) for item in described]
+        return tuple(build(item, where, known) for item in described)  # as sizes are written
     name = described.get("layer", described.get("init")) if isinstance(described, dict) else None
     if isinstance(name, str) and name in init.REGISTRY and "init" in described:
         fields = {field: value for field, value in described.items() if field != "init"}

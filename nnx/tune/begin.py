@@ -32,11 +32,7 @@ def begin(
 ) -> Search:
     """What ``nnx.tune`` does; ``kinds`` says which names are whole numbers, ``program`` is kept for workers."""
     check_train(train)
-    if stages == "coarse-to-fine":
-        stages = COARSE_TO_FINE
-    elif not isinstance(stages, int) or isinstance(stages, bool):
-        raise ConfigError(expected="a number of stages, or coarse-to-fine", got=repr(stages), where="stages")
-    plan = Plan(space=space, kinds=kinds or {}, stages=stages, jobs=jobs, program=program, **rest).check()
+    plan = Plan(space=space, kinds=kinds or {}, stages=stages_of(stages), jobs=jobs, program=program, **rest).check()
     place = None if directory is None else Path(directory)
     if place is not None:
         place.mkdir(parents=True, exist_ok=True)
@@ -48,6 +44,15 @@ def begin(
         return go(study, train, jobs, heartbeat, place, tell)
     finally:
         storages.close(store)
+
+
+def stages_of(stages: int | str) -> int:
+    """How many stages that is; ``coarse-to-fine`` is three."""
+    if stages == "coarse-to-fine":
+        return COARSE_TO_FINE
+    if not isinstance(stages, int) or isinstance(stages, bool):
+        raise ConfigError(expected="a number of stages, or coarse-to-fine", got=repr(stages), where="stages")
+    return stages
 
 
 def go(

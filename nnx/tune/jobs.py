@@ -67,7 +67,7 @@ def _start(study: Study, train: Train, jobs: int, heartbeat: int) -> list[Any]:
     try:
         for worker in workers:
             worker.start()
-    except (AttributeError, TypeError, ValueError) as error:  # what cannot be sent to a process
+    except Exception as error:  # whatever the function says when it is to be sent to a process
         _end([worker for worker in workers if worker.pid])
         raise ConfigError(
             f"the function cannot be given to another process ({error})",

@@ -13,7 +13,7 @@ from nnx.tune.space import Space
 SAMPLERS = ("random", "tpe")
 
 
-class Random(optuna.samplers.BaseSampler):
+class Random(optuna.samplers.BaseSampler):  # type: ignore[misc]  # Optuna may be absent where types are checked
     """Uniform in the coordinates of the ranges, within the box of the trial's stage; no grid, and no state."""
 
     def __init__(self, seed: int, space: Space, boxes: Callable[[int], Mapping[str, Box]]) -> None:

@@ -129,10 +129,10 @@ def look(study: Study, stopped: str = "", *, judge: bool = True) -> Search:
 
 def _row(trial: Any) -> Row:
     known, state = trial.user_attrs, WORDS[trial.state.name]
-    ended = state in ("done", "pruned")
+    ended, result = state in ("done", "pruned"), known.get("result", {})
     return Row(
         known["ticket"], known["stage"], state, known.get("params", {}), trial.value if ended else None,
-        known.get("epoch"), known.get("loss"), known.get("seconds"), known.get("reason", ""), dict(trial.intermediate_values),
+        result.get("epoch"), result.get("loss"), result.get("seconds"), result.get("reason", ""), dict(trial.intermediate_values),
     )  # fmt: skip
 
 

@@ -141,13 +141,15 @@ def run(study: Study, found: Any, train: Train) -> str:
     library = optuna()
     state = library.trial.TrialState
     trial_id, started = study.id_of(found), time.monotonic()
-    note = lambda name, value: study.storage.set_trial_user_attr(trial_id, name, value)  # noqa: E731
+
+    def note(name: str, value: Any) -> None:
+        study.storage.set_trial_user_attr(trial_id, name, value)
+
     try:
         note("worker", me())
         params = values(study, found, trial_id)
         trial = Trial(study, found, trial_id, params)
         note("params", trial.params)
-        note("reason", "")
         with heartbeats(study, trial_id):
             answer = train(trial)
         if isinstance(answer, Run) and answer.stopped in ENDED:
@@ -157,8 +159,7 @@ def run(study: Study, found: Any, train: Train) -> str:
         if isinstance(answer, Run) and not trial.report.curve:
             for record in answer.history:
                 trial.report.on_epoch(answer, record)
-        for name, value in {**known, "seconds": time.monotonic() - started}.items():
-            note(name, value)
+        note("result", {**known, "seconds": time.monotonic() - started})
         if score != score:
             raise NnxError("the score is not a number")
         _end(study, trial_id, state.PRUNED if trial.report.pruned else state.COMPLETE, score)
@@ -171,8 +172,7 @@ def run(study: Study, found: Any, train: Train) -> str:
         raise
     except Exception as error:
         reason = str(error) if isinstance(error, NnxError) else f"{type(error).__name__}: {error}"
-        note("reason", reason)
-        note("seconds", time.monotonic() - started)
+        note("result", {"reason": reason, "seconds": time.monotonic() - started})
         _end(study, trial_id, state.FAIL, None)
     return ""
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from cases.programs import GLOROT, PROGRAMS, Program, deep, deeper, digits, friedman, mlp
+from cases.programs import GLOROT, PROGRAMS, Program, convolutions, deep, deeper, digits, friedman, mlp
 
 import nnx
 from nnx.optim.transform import GradientTransform
@@ -191,13 +191,15 @@ def last_softmax(p: Program) -> Program:
 
 
 def drawn(init: Any, first: bool = False) -> Callable[[Program], Program]:
-    """Every dense layer's weight drawn by an initialiser (only the first one's)."""
+    """Every layer's weight drawn by an initialiser (only the first one's)."""
 
     def draw(p: Program) -> Program:
         layers, done = [], False
         for layer in p.model.layers:
             if isinstance(layer, nnx.Linear) and not (first and done):
                 layer, done = nnx.Linear(*layer.weight.shape, bias=layer.bias is not None, init=init), True
+            elif isinstance(layer, nnx.Conv2d) and not (first and done):
+                layer, done = nnx.Conv2d(*layer.weight.shape[2:], 3, padding="same", init=init), True
             layers.append(layer)
         return replace(p, model=nnx.Sequential(*layers).initialize(p.seed))
 
@@ -218,6 +220,14 @@ class RowMean(nnx.Module):
 
     def forward(self, x: Any) -> Any:
         return x - nnx.namespace(x).mean(x, axis=0, keepdims=True)
+
+
+class MixingReshape(nnx.Module):
+    """Images turned to channels first by a reshape where it takes a permutation: (N, H, W, C) → (C, H, W, N) → (N, H, W, C)."""
+
+    def forward(self, x: Any) -> Any:
+        xp = nnx.namespace(x)
+        return xp.reshape(xp.permute_dims(x, (3, 1, 2, 0)), x.shape)
 
 
 class Forgotten(nnx.Module):
@@ -336,8 +346,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault("classes unbalanced", ("D8",), every(unbalanced, "BD"), where="class"),
     Fault("only features shuffled", ("T2",), every(shuffled)),
     Fault("augmentation too strong", ("D12",), every(wild_augmentation)),
-    Fault("init constant", ("I4",), every(drawn(nnx.init.constant(0.01))), where="layers.1.weight"),
-    Fault("init too large", ("I5", "I6"), {"B": drawn(nnx.init.normal(3.0)), "D": drawn(nnx.init.normal(30.0)), "R": drawn(nnx.init.normal(5.0))}, where="layers."),
+    Fault("init constant", ("I4",), every(drawn(nnx.init.constant(0.01)), "BDRC"), where="layers.1.weight"),
+    Fault("init too large", ("I5", "I6"), {"B": drawn(nnx.init.normal(3.0)), "D": drawn(nnx.init.normal(30.0)), "R": drawn(nnx.init.normal(5.0)), "C": drawn(nnx.init.normal(5.0))}, where="layers."),
     Fault("init too small", ("I5", "I6"), {"B": drawn(nnx.init.normal(1e-4)), "R": drawn(nnx.init.normal(1e-4))}, where="layers."),
     Fault("hidden softmax", ("I9",), {"B": replaced(nnx.ReLU, lambda _: nnx.Softmax()), "D": last_softmax, "R": replaced(nnx.Tanh, lambda _: nnx.Softmax())}, where="Softmax", setting=by_sgd),
     Fault("softmax twice, or over one output", ("I9",), every(inserted(nnx.Softmax, 0)), where="Softmax", setting=by_sgd),
@@ -349,7 +359,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault("loss of another task", ("D9",), {"B": lambda p: replace(p, loss="mse"), "D": lambda p: replace(p, loss="l1"), "R": lambda p: replace(p, loss="cross_entropy")}),
     Fault("gradient sign flipped", ("I7", "T12", "T8"), every(chained(Negate()))),
     Fault("Adam eps far too small", ("I10",), every(optimizer(ADAM(1e-3, eps=1e-16))), harm="float32 gradients of these programs stay far above it"),
-    Fault("learning rate too high", ("T8", "I10"), {"B": optimizer(ADAM(3.0)), "D": optimizer(SGD(300.0, momentum=0.9)), "R": optimizer(SGD(20.0, momentum=0.9))}, where="optimizer"),
+    Fault("learning rate too high", ("T8", "I10"), {"B": optimizer(ADAM(3.0)), "D": optimizer(SGD(300.0, momentum=0.9)), "R": optimizer(SGD(20.0, momentum=0.9)), "C": optimizer(ADAM(3.0))}, where="optimizer"),
     Fault("learning rate too low", ("T3", "T8"), {"B": optimizer(ADAM(1e-6)), "D": optimizer(ADAM(1e-6)), "R": optimizer(SGD(1e-7))}),
     Fault("regularisation missing", ("R1",), every(few_rows)),
     Fault("regularisation too strong", ("I2", "T13"), every(chained(nnx.optim.penalize(l2=3.0)))),
@@ -362,15 +372,15 @@ FAULTS: tuple[Fault, ...] = (
     Fault("training rows in val", ("D6",), every(rows_shared), where="val"),
     Fault("normaliser fitted on all rows", ("D5",), every(fitted_on_all), harm="with rows drawn at random it flatters the validation score too little to see", where="layers.0"),
     Fault("most columns constant", ("D4",), every(dead_columns)),
-    Fault("dead ReLU units", ("T4",), {"B": low_bias, "D": low_bias}, where="ReLU"),
+    Fault("dead ReLU units", ("T4",), {"B": low_bias, "D": low_bias, "C": low_bias}, where="ReLU"),
     Fault("forgotten parameter", ("T10",), {"B": inserted(lambda: Forgotten(32)), "D": inserted(lambda: Forgotten(32)), "R": inserted(lambda: Forgotten(32))}, where="weight"),
-    Fault("gradient cut", ("T10", "I7"), {"B": inserted(Cut, 5), "D": inserted(Cut, 13), "R": inserted(Cut, 5)}, where="layers.1"),
-    Fault("rows mixed", ("I8",), every(inserted(RowMean)), where="outputs"),
+    Fault("gradient cut", ("T10", "I7"), {"B": inserted(Cut, 5), "D": inserted(Cut, 13), "R": inserted(Cut, 5), "C": inserted(Cut, 6)}, where="layers.1"),
+    Fault("rows mixed", ("I8",), {**every(inserted(RowMean)), "C": inserted(MixingReshape, 4)}, where="outputs"),
     Fault("wrong custom derivative", ("I7",), {"B": replaced(nnx.ReLU, lambda _: WrongTanh()), "D": replaced(nnx.ReLU, lambda _: WrongTanh()), "R": replaced(nnx.Tanh, lambda _: WrongTanh())}, where="layers."),
     Fault("saturated units", ("T5", "I6", "I5"), {"R": drawn(nnx.init.normal(20.0), first=True), "B": lambda p: replace(replaced(nnx.ReLU, lambda _: nnx.Tanh())(drawn(nnx.init.normal(20.0), first=True)(p)), seed=p.seed)}, where="layers."),
     Fault("vanishing gradients", ("T6", "I6"), {"B": with_model(lambda s: mlp(64, *[24] * 10, 10, between=nnx.Sigmoid)), "R": with_model(lambda s: mlp(10, *[24] * 10, 1, between=nnx.Sigmoid))}),
     Fault("every step clipped", ("T9",), {"B": lambda p: replace(p, optimizer=nnx.optim.chain(nnx.optim.clip_by_global_norm(1e-3), SGD(0.1))), "D": lambda p: replace(p, optimizer=nnx.optim.chain(nnx.optim.clip_by_global_norm(1e-3), SGD(0.1))), "R": chained(nnx.optim.clip_by_global_norm(1e-4))}),
-    Fault("linear after linear", ("I9",), {"R": replaced(nnx.Tanh, lambda _: nnx.Flatten())}, where="layers."),
+    Fault("linear after linear", ("I9",), {"R": replaced(nnx.Tanh, lambda _: nnx.Flatten()), "C": with_model(lambda s: convolutions(lambda: nnx.Dropout(0.0), lambda: nnx.AvgPool2d(2)))}, where="layers."),
 )  # fmt: skip
 """One row for each class. The first id is the likeliest."""
 

@@ -352,4 +352,12 @@ LAYERS: dict[str, Row] = {
         lambda torch, x, p: torch.reshape(x, (len(x), 8, 3, 2)),
         shape=IMAGES,
     ),
+    "standardize images": Row(
+        nnx.Standardize,
+        lambda: nnx.Standardize(6).fit(2.0 + 3.0 * np.random.default_rng(0).normal(size=(9, 4, 2, 6))),
+        lambda x, p: (x - p["mean"]) / p["scale"],
+        None,
+        shape=IMAGES,
+        why="PyTorch has no such layer; scikit-learn's is compared in test_preparation.py",
+    ),
 }

@@ -219,7 +219,9 @@ NODES: dict[str, Node] = {
     "adaptive average pool": Node(
         "adaptive_average_pool",
         lambda x: ops.adaptive_average_pool(x, (1, 2)),
-        lambda xp, x: xp.stack([xp.mean(x[:, :, :3], axis=(1, 2)), xp.mean(x[:, :, 2:], axis=(1, 2))], axis=1)[:, None],
+        lambda xp, x: xp.stack([xp.mean(x[:, :, :3, :], axis=(1, 2)), xp.mean(x[:, :, 2:, :], axis=(1, 2))], axis=1)[
+            :, None, ...
+        ],
         (IMAGES,),
     ),
     "windows": Node(

@@ -1,6 +1,7 @@
 """Healthy programs: a model, data, loss and settings of different kinds that train well. ``faults.py`` breaks them.
 
-B is an MLP with ReLU on digits, D a deeper one with batch norm and dropout, R a regression with tanh. ``healthy(seed)`` has
+B is an MLP with ReLU on digits, D a deeper one with batch norm and dropout, R a regression with tanh, C a convolutional net
+on the digits as images. ``healthy(seed)`` has
 more, by optimizer, by initialisation, by what prepares the inputs; the doctor must find nothing wrong with any of them.
 """
 
@@ -106,6 +107,12 @@ def friedman(seed: int = 0, rows: int = 1400) -> tuple[Any, Any, Any]:
     return (x[:a], y[:a]), (x[a:b], y[a:b]), (x[b:], y[b:])
 
 
+@cache
+def images(seed: int = 0) -> tuple[Any, Any, Any]:
+    """The digits as (N, 8, 8, 1)."""
+    return tuple((x.reshape(-1, 8, 8, 1), y) for x, y in digits(seed))  # type: ignore[return-value]
+
+
 # models ---------------------------------------------------------------------------------------------------------------
 GLOROT = nnx.init.glorot_normal()
 
@@ -130,6 +137,18 @@ def deep(
     return nnx.Sequential(*layers, nnx.Linear(widths[-2], widths[-1], init=GLOROT))
 
 
+def convolutions(
+    between: Any, pool: Any, *, channels: tuple[int, ...] = (12, 24), init: Any = None, norm: bool = False
+) -> nnx.Sequential:
+    """Conv2d, activation, pooling, again and again; then Linear, drawn small: of four values a maximum is a large one."""
+    layers: list[nnx.Module] = [nnx.Standardize(1)]
+    for before, after in pairwise((1, *channels)):
+        layers.append(nnx.Conv2d(before, after, 3, padding="same", bias=not norm, init=init))
+        layers += ([nnx.BatchNorm(after)] if norm else []) + [between(), pool()]
+    rest = (8 // 2 ** len(channels)) ** 2 * channels[-1]
+    return nnx.Sequential(*layers, nnx.Flatten(), nnx.Linear(rest, 10, init=nnx.init.glorot_normal(0.5)))
+
+
 # programs -------------------------------------------------------------------------------------------------------------
 def basic(seed: int = 0) -> Program:
     """B: an MLP with ReLU on digits, Adam."""
@@ -149,13 +168,34 @@ def regression(seed: int = 0) -> Program:
     return Program("R", model, *friedman(seed), nnx.optim.SGD(0.05, momentum=0.9), batch_size=32, epochs=30, seed=seed)
 
 
-PROGRAMS = {"B": basic, "D": deeper, "R": regression}
+def convolutional(seed: int = 0) -> Program:
+    """C: two convolutions with ReLU and max pooling on the digits as images, Adam."""
+    model = convolutions(nnx.ReLU, lambda: nnx.MaxPool2d(2)).initialize(seed)
+    return Program("C", model, *images(seed), nnx.optim.Adam(3e-3), epochs=8, seed=seed)
+
+
+PROGRAMS = {"B": basic, "D": deeper, "R": regression, "C": convolutional}
 
 
 def healthy(seed: int = 0) -> Iterator[Program]:
     """Programs that there is nothing wrong with, by one seed."""
     b, d, r = basic(seed), deeper(seed), regression(seed)
-    yield from (b, d, r)
+    c = convolutional(seed)
+    yield from (b, d, r, c)
+    yield replace(
+        c,
+        name="C, batch norm, average pooling, momentum",
+        model=convolutions(nnx.ReLU, lambda: nnx.AvgPool2d(2), norm=True).initialize(seed),
+        optimizer=nnx.optim.SGD(0.05, momentum=0.9),
+    )
+    yield replace(
+        c,
+        name="C, global average, in groups",
+        model=nnx.Sequential(
+            nnx.Standardize(1), nnx.Conv2d(1, 16, 3, padding="same"), nnx.GELU(), nnx.Conv2d(16, 16, 3, groups=16, stride=2, init=nnx.init.lecun_normal()), nnx.Conv2d(16, 32, 1), nnx.GELU(), nnx.GlobalAvgPool(), nnx.Linear(32, 10, init=GLOROT),
+        ).initialize(seed),
+        optimizer=nnx.optim.Adam(1e-2),
+    )  # fmt: skip
     yield replace(b, name="B, SGD 0.1", optimizer=nnx.optim.SGD(0.1))
     yield replace(
         b,
@@ -210,4 +250,15 @@ def healthy(seed: int = 0) -> Iterator[Program]:
     )
 
 
-__all__ = ["PROGRAMS", "Program", "basic", "deeper", "digits", "friedman", "healthy", "regression"]
+__all__ = [
+    "PROGRAMS",
+    "Program",
+    "basic",
+    "convolutional",
+    "convolutions",
+    "deeper",
+    "digits",
+    "friedman",
+    "healthy",
+    "regression",
+]

@@ -109,7 +109,17 @@ def test_a_plateau_lowers_the_rate_and_is_told(nnx, here):
         state = plateau.observe(record["val_loss"], state)
     assert [record["learning_rate"] for record in run] == pytest.approx(rates)
     assert len(set(rates)) > 2
-    assert re.search(r"^rate   epoch \d: val loss no longer falls; learning rate 0.01 → 0.005", done.out, re.MULTILINE)
+    assert re.search(
+        r"^rate   epoch \d: val loss has stopped improving; learning rate 0.01 → 0.005", done.out, re.MULTILINE
+    )
+
+
+def test_a_change_of_the_rate_is_an_event(nnx):
+    plateau = "plateau:factor=0.5,patience=0,threshold=0.9"
+    done = nnx("train", "digits", *QUICK, "--epochs", 3, "--schedule", plateau, "--json")
+    events = [json.loads(line) for line in done.out.splitlines()]
+    assert [event["event"] for event in events] == ["start", "epoch", "epoch", "rate", "epoch", "rate", "end"]
+    assert events[3]["says"] == "epoch 2: val loss has stopped improving; learning rate 0.003 → 0.0015"
 
 
 def test_a_plateau_may_have_a_warm_up_and_is_read_from_toml(nnx, here):
@@ -149,7 +159,8 @@ def test_the_rate_file_is_edited_while_it_trains(optimizer, tmp_path):
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert changed(run) == [(0.003, 0.0007), (0.0007, 1e-5), (1e-5, 0.003)]
-    told = [line for line in out.splitlines() if line.startswith("rate ")]
+    assert "rate   edit run/rate to change the learning rate" in out
+    told = [line for line in out.splitlines() if line.startswith("rate ") and " edit " not in line]
     assert len(told) == 4
     assert re.fullmatch(r"rate   epoch \d+, step \d+: learning rate 0.003 → 0.0007, from run/rate", told[0])
     assert told[1] == (
@@ -167,7 +178,7 @@ def test_a_terminal_keeps_the_line_of_a_change(tmp_path):
     )
     lines = screen(text)
     assert all(len(line) <= 80 for line in lines), [line for line in lines if len(line) > 80]
-    assert any(line.startswith("rate   epoch 2: val loss no longer falls; learning rate 0.003") for line in lines)
+    assert any(line.startswith("rate   epoch 2: val loss has stopped improving; learning rate 0.003") for line in lines)
     assert [line.split()[0] for line in lines if "/6 " in line] == [f"{n}/6" for n in range(1, 7)]
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from cases.faults import FAULTS
-from cases.programs import PROGRAMS, basic, friedman, regression
+from cases.programs import PROGRAMS, basic, friedman, images, regression
 
 import nnx
 from nnx.doctor.during import R4, Search
@@ -32,6 +32,46 @@ def test_the_fault_is_caught_at_its_place(fault):
     assert any(fault.where in verdict.where for verdict in found)
     assert all(verdict.remedy and verdict.bound and verdict.source for verdict in found)
     json.dumps(report.to_dict())
+
+
+@pytest.mark.parametrize("fault", [fault for fault in FAULTS if "C" in fault.broken], ids=lambda fault: fault.name)
+def test_the_fault_is_caught_in_a_convolutional_net(fault):
+    index = list(fault.broken).index("C")
+    report = fault.programs()[index][1].examine(only=fault.ids)
+    found = [verdict for verdict in report.bad if verdict.id in fault.ids]
+    assert any(fault.where in verdict.where for verdict in found), [(v.id, v.measured, v.where) for v in report]
+
+
+def test_a_convolutional_net_begun_by_the_usual_rules_does_not_fail():
+    layers = [nnx.Standardize(1)]
+    for before, after in ((1, 16), (16, 32)):
+        layers += [nnx.Conv2d(before, after, 3, padding="same"), nnx.ReLU(), nnx.MaxPool2d(2)]
+    for seed in range(4):
+        model = nnx.Sequential(*layers, nnx.Flatten(), nnx.Linear(128, 10, init=nnx.init.glorot_normal()))
+        report = nnx.doctor(model.initialize(seed), *images()[:2], check="quick")
+        assert [verdict.id for verdict in report if verdict.severity == "fail"] == []
+
+
+def test_transposed_convolutions_begin_by_the_inputs_that_meet():
+    model = nnx.Sequential(
+        nnx.Standardize(1), nnx.Conv2d(1, 8, 3, stride=2, padding=1), nnx.ReLU(), nnx.ConvTranspose2d(8, 8, 4, stride=2),
+        nnx.ReLU(), nnx.Flatten(), nnx.Linear(800, 10, init=nnx.init.glorot_normal()),
+    ).initialize(0)  # fmt: skip
+    found = nnx.doctor(model, *images()[:2], only=("I5",))["I5"]
+    assert found.severity == "pass", found.measured
+
+
+def test_a_convolution_in_groups_may_feed_the_one_that_joins_them():
+    def said(groups):
+        model = nnx.Sequential(nnx.Conv2d(1, 8, 3), nnx.Conv2d(8, 8, 3, groups=groups), nnx.Conv2d(8, 8, 1), nnx.ReLU())
+        model = nnx.Sequential(
+            *model.layers[1:] if groups > 1 else model.layers, nnx.GlobalAvgPool(), nnx.Linear(8, 10)
+        )
+        x = nnx.random.normal(nnx.random.key(0, "x"), (80, 8, 8, 8 if groups > 1 else 1)).astype("float32")
+        return nnx.doctor(model.initialize(0), (x, np.arange(80) % 10), only=("I9",))["I9"]
+
+    assert said(8).severity == "pass"
+    assert (said(1).severity, said(1).where) == ("warn", "layers.1 (Conv2d)")
 
 
 def test_the_zoo_is_as_large_as_was_promised():

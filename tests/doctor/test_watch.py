@@ -35,6 +35,14 @@ def test_nothing_is_said_of_a_healthy_run(program):
     assert not watch.report.failed
 
 
+def test_the_steps_of_a_line_search_are_passed_over():
+    watch = nnx.doctor.Watch(basic().train, tell=lambda verdict: None)
+    fitted(basic(), watch, optimizer=nnx.optim.LBFGS(), epochs=6)
+    assert "T3" not in {verdict.id for verdict in watch.report}
+    fitted(basic(), watch, epochs=2, finish=nnx.optim.LBFGS(), finish_epochs=4)
+    assert len(watch._steps) == 2, "those of Adam, one for each epoch"
+
+
 def test_overfitting_is_told_once():
     program = next(fault for fault in FAULTS if fault.ids == ("R1",)).programs()[-1][1]
     told = []

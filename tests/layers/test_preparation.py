@@ -53,6 +53,16 @@ def test_the_training_data_come_out_as_asked(name):
         assert np.allclose(y.max(0), [high, high, high, low], atol=1e-12)
 
 
+def test_images_are_standardised_per_channel(backend):
+    images = np.asarray([3.0, -2.0]) + np.asarray([10.0, 0.1]) * draw((5, 4, 3, 2))
+    layer = nnx.Standardize(2).initialize(0, dtype="float64").fit(images).to(backend)
+    y = backend.to_numpy(layer(backend.asarray(images)))
+    assert np.abs(y.mean((0, 1, 2))).max() < 1e-12
+    np.testing.assert_allclose(y.std((0, 1, 2)), 1.0, rtol=1e-12)
+    with pytest.raises(DataError, match="nan in row 1, column 1"):
+        nnx.Standardize(2).fit(np.where(np.arange(120).reshape(5, 4, 3, 2) == 27, np.nan, images))
+
+
 def test_unstandardize_undoes_standardize(backend):
     forth = nnx.Standardize(4).initialize(0, dtype="float64").fit(DATA).to(backend)
     back = nnx.Unstandardize(4).initialize(0, dtype="float64").fit(DATA).to(backend)

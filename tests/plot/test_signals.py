@@ -120,3 +120,14 @@ def test_gradients_are_those_of_a_step_and_leave_the_model_alone(backend):
 def test_no_targets_no_gradient():
     with pytest.raises(DataError, match="there are no targets"):
         plot.gradients(network(), nnx.data.Dataset(np.zeros((3, 4), dtype="float32"), None, task=None))
+
+
+def test_gradients_over_a_training_are_those_at_its_snapshots(backend):
+    model, data, snapshots = prepared(backend), blobs(), nnx.train.Snapshots()
+    nnx.fit(model, data, epochs=3, callbacks=[snapshots])
+    found = plot.gradients(model, data, snapshots=snapshots.kept)
+    assert found.epochs.tolist() == [0, 1, 2, 3]
+    np.testing.assert_allclose(found.course[-1], found.norm, rtol=1e-6)
+    first = plot.gradients(model.copy().load(snapshots.kept[0].weights), data)
+    np.testing.assert_allclose(found.course[0], first.norm, rtol=1e-6)
+    assert found.columns()["norm_epoch_0"].tolist() == found.course[0].tolist()

@@ -44,6 +44,17 @@ def test_the_plane_of_a_known_path_is_found(backend):
     assert route.epochs.tolist() == [0, 1, 2, 3]
 
 
+def test_the_greatest_coordinate_along_each_direction_is_positive():
+    model = nnx.Sequential(nnx.Linear(4, 3)).initialize(0, dtype="float64")
+    for seed in range(8):
+        draws = np.random.default_rng(seed)
+        snapshots = [
+            Snapshot(i, {p: draws.normal(size=w.shape) for p, w in model.parameters().items()}) for i in range(4)
+        ]
+        points = plane_of(model, snapshots).points
+        assert (points[np.abs(points).argmax(axis=0), [0, 1]] > 0).all()
+
+
 def test_the_loss_of_the_plane_is_that_of_the_weights_there(backend):
     model, snapshots, _, _ = known_path(backend)
     data = blobs()

@@ -3,7 +3,12 @@
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 
 def run_python(code: str, cwd: Path, timeout: float = 120, **environment: str) -> str:
@@ -20,3 +25,15 @@ def run_python(code: str, cwd: Path, timeout: float = 120, **environment: str) -
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+def until(holds: Callable[[], Any], what: str, process: Any = None, seconds: float = 60) -> Any:
+    """What ``holds`` gives as soon as it is true; fails when the process has ended or the time is up."""
+    end = time.monotonic() + seconds
+    while not (found := holds()):
+        if process is not None and process.poll() is not None:
+            pytest.fail(f"ended before {what}: {process.communicate()}")
+        if time.monotonic() > end:
+            pytest.fail(f"not within {seconds} s: {what}")
+        time.sleep(0.02)
+    return found

@@ -89,6 +89,13 @@ def test_the_steepest_and_the_lowest_of_a_known_curve():
     assert len(found.rates) == len(found.losses) == len(found.smooth) < 100
 
 
+def test_a_fall_behind_the_lowest_point_is_no_fall():
+    """Past the best rates the loss jumps, and falls back faster than it ever fell before."""
+    curve = 1.0 - 0.9 / (1.0 + (1e-3 / RATES) ** 2)
+    jump = np.where((RATES > 0.5) & (RATES < 1.0), 0.25, 0.0)
+    assert judge(RATES, curve + jump).steepest == judge(RATES, curve).steepest < 3e-3
+
+
 def test_the_loss_is_smoothed_without_the_bias_of_its_start():
     losses = [3.0, 1.0, 2.0]
     smooth = [3.0, (0.5 * 1.5 + 0.5 * 1.0) / 0.75, (0.25 * 1.5 + 0.25 * 1.0 + 0.5 * 2.0) / 0.875]

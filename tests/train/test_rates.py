@@ -48,7 +48,7 @@ def test_it_watches_the_loss_without_validation_and_tells():
     run = nnx.fit(linear(), blobs(), optimizer=Adam(0.1), epochs=4, callbacks=[plateau])
     assert run.curve("learning_rate") == [0.1, 0.1, 0.05, 0.025]
     assert plateau.reductions == [(2, 0.1, 0.05), (3, 0.05, 0.025), (4, 0.025, 0.0125)]
-    assert said[0] == "epoch 2: loss no longer falls; learning rate 0.1 → 0.05"
+    assert said[0] == "epoch 2: loss has stopped improving; learning rate 0.1 → 0.05"
 
 
 def test_it_multiplies_what_the_schedule_says(backend):
@@ -221,6 +221,23 @@ def test_a_file_still_being_written_is_left_alone(tmp_path, monkeypatch):
     nnx.fit(linear(), blobs(), optimizer=Adam(0.1), epochs=2, batch_size=15, callbacks=[Editor(), sitter])
     assert set(rates) == {0.1, 1e-4}
     assert len(said) == 1
+
+
+def test_a_log_that_cannot_be_written_is_no_reason_to_end(tmp_path):
+    said, path = [], tmp_path / "rate"
+
+    class Vandal(Callback):
+        def on_step(self, run):
+            if run.step == 3:
+                (tmp_path / "rate-changes.csv").unlink()
+                (tmp_path / "rate-changes.csv").mkdir()
+                path.write_text("0.5")
+
+    sitter = Babysit(path, every=0, tell=said.append)
+    run = nnx.fit(linear(), blobs(), optimizer=Adam(0.1), epochs=2, batch_size=15, callbacks=[Vandal(), sitter])
+    assert run.curve("learning_rate") == [0.5, 0.5]
+    assert len(said) == 2
+    assert "rate-changes.csv cannot be written (Is a directory)" in said[1]
 
 
 def test_it_looks_at_the_file_seldom(tmp_path):

@@ -1,0 +1,185 @@
+"""``nnx tune``: what it shows, what it keeps, and what it says of mistakes in a space."""
+
+import csv
+import json
+import sys
+import tomllib
+from importlib.util import find_spec
+
+import pytest
+
+pytest.importorskip("optuna", reason="needs optuna (extra tune)")
+
+QUICK = ("--epochs", 2, "--model", "mlp:8", "--val", 0.5)
+
+
+@pytest.fixture
+def nnx(tmp_path, monkeypatch, capsys):
+    """``nnx("tune", "digits", …)``: exit code, output, errors; in an empty directory."""
+    from nnx.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("NNX_DEBUG", raising=False)
+
+    def run(*arguments):
+        capsys.readouterr()
+        code = main([str(argument) for argument in arguments])
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run
+
+
+def rows(path):
+    return list(csv.DictReader(path.read_text().splitlines()))
+
+
+def test_a_search_ends_with_a_table_and_a_configuration_that_gives_its_score_again(nnx, tmp_path):
+    code, out, err = nnx("tune", "digits", "--trials", 10, *QUICK)
+    assert (code, err) == (0, "")
+    assert max(len(line) for line in out.splitlines()) <= 80
+    head = next(line for line in out.splitlines() if line.startswith("rank"))
+    assert head.split() == ["rank", "trial", "val", "accuracy", "epoch", "lr", "hidden", "batch-size"]
+    place = tmp_path / "tunes" / "digits-001"
+    for name in ("search.json", "search.db", "config.toml", "best.toml", "trials.csv", "curves.csv", "importances.csv"):
+        assert (place / name).stat().st_size > 0
+    if find_spec("matplotlib"):
+        assert all((place / name).read_bytes().startswith(b"\x89PNG") for name in ("curves.png", "importances.png"))
+    table = rows(place / "trials.csv")
+    assert len(table) == 11
+    best = table[0]
+    assert float(best["val_accuracy"]) == max(float(row["val_accuracy"]) for row in table)
+    assert "the settings as given" in out or best["trial"] == "first"
+
+    code, _, err = nnx("train", "--config", "tunes/digits-001/best.toml", "--out", "again", "--check", "off")
+    assert (code, err) == (0, "")
+    again = [json.loads(line) for line in (tmp_path / "again" / "metrics.jsonl").read_text().splitlines()]
+    assert max(record["val_accuracy"] for record in again) == float(best["val_accuracy"]), "bit for bit"
+    kept = tomllib.loads((place / "best.toml").read_text())
+    assert kept["lr"] == float(best["lr"]) if best["lr"] else kept["lr"] == 0.003
+
+
+def test_without_matplotlib_a_line_says_so(nnx, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    code, out, _ = nnx("tune", "digits", "--trials", 1, *QUICK)
+    assert code == 0
+    assert 'no pictures. Run: python -m pip install "nnx-array[plot]"' in out
+
+
+def test_without_optuna_the_extra_is_named(nnx, monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    code, _, err = nnx("tune", "digits")
+    assert (code, err) == (2, 'nnx: optuna is not installed. Run: python -m pip install "nnx-array[tune]"\n')
+
+
+SPACE = """
+source = "digits"
+optimizer = "sgd"
+model = "mlp:8"
+epochs = 1
+val = 0.5
+
+[space]
+lr = { low = 1e-3, high = 1.0, log = true }
+momentum = { one_minus_log = [-2, -0.3] }
+batch-size = { choices = [32, 64] }
+activation = { choices = ["relu", "tanh"] }
+dropout = { low = 0, high = 0.5 }
+
+[space.hidden]
+layers = [1, 2]
+low = 4
+high = 8
+"""
+
+
+def test_a_space_in_the_file_is_searched_and_other_verbs_pass_it_over(nnx, tmp_path):
+    (tmp_path / "s.toml").write_text(SPACE)
+    code, out, err = nnx("tune", "--config", "s.toml", "--trials", 4, "--json")
+    assert (code, err) == (0, "")
+    events = [json.loads(line) for line in out.splitlines()]
+    assert [event["event"] for event in events] == ["start", *["trial"] * 5, "end"]
+    drawn = [event["params"] for event in events if event["event"] == "trial" and event["trial"] != "first"]
+    for params in drawn:
+        assert list(params) == ["lr", "momentum", "batch_size", "activation", "dropout", "hidden"]
+        assert 1e-3 <= params["lr"] <= 1
+        assert 0.49 <= params["momentum"] <= 0.99
+        assert params["activation"] in ("relu", "tanh")
+        assert 1 <= len(params["hidden"]) <= 2
+    best = events[-1]["best"]
+    kept = tomllib.loads((tmp_path / "tunes" / "digits-001" / "best.toml").read_text())
+    if best["trial"] != "first":
+        assert kept["optimizer"] == f"sgd:momentum={best['params']['momentum']}"
+        assert kept["model"] == "mlp:" + ",".join(map(str, best["params"]["hidden"]))
+    assert nnx("train", "--config", "s.toml", "--check", "off")[0] == 0
+
+    code, out, _ = nnx("tune", "tunes/digits-001", "--trials", 5, "--json")
+    told = [json.loads(line) for line in out.splitlines()]
+    assert [event["trial"] for event in told if event["event"] == "trial"] == [4]
+    code, again, _ = nnx("tune", "--config", "tunes/digits-001/config.toml", "--trials", 4, "--json")
+    same = [event["params"] for event in map(json.loads, again.splitlines()) if event["event"] == "trial"]
+    assert same[1:] == drawn, "config.toml begins the same search anew"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("lr = 0.1", "s.toml (line 4), lr: expected a range: "),
+        ("lr = { low = 0, high = 1 }", "s.toml (line 4), lr: expected a number > 0, got 0. Correct the range."),
+        ("learning-rate = { low = 0.1, high = 1 }", "s.toml (line 4), learning_rate: unknown name 'learning_rate', expected a setting, hidden, or what"),
+        ("momentum = { one_minus_log = [-2, -1] }", "s.toml (line 4), momentum: unknown name 'momentum', expected a setting, hidden, or what the optimizer 'adam' takes: beta1"),
+        ("activation = { low = 0, high = 1 }", "s.toml (line 4), activation: expected choices, for it is no number"),
+        ('activation = { choices = ["relu", "rleu"] }', "s.toml (line 4), activation: expected relu, "),
+        ("batch-size = { low = 1.5, high = 8.0 }", "s.toml (line 4), batch_size: expected two whole numbers, the smaller first, got 1.5, 8.0"),
+        ("val = { low = 0.1, high = 0.5 }", "s.toml (line 4), val: val says what is trained on or where it is kept"),
+        ('model = { choices = ["linear", "mpl:8"] }', "s.toml (line 4), model: expected a model: "),
+        ("dropout = { low = 0.0, high = 1.0 }", "s.toml (line 4), dropout: expected a probability, 0 ≤ p < 1, got 1"),
+        ('model = { choices = ["linear", "mlp:8"] }\nhidden = { layers = 1, low = 4, high = 8 }', "s.toml (line 5), hidden: hidden sets the widths of an mlp"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_a_space_is_said_with_its_line(line, said, nnx, tmp_path):
+    (tmp_path / "s.toml").write_text(f'source = "digits"\n\n[space]\n{line}\n')
+    code, out, err = nnx("tune", "--config", "s.toml", "--trials", 2)
+    assert (code, out) == (2, ""), err
+    assert err.startswith(f"nnx: {said}"), err
+    assert not (tmp_path / "tunes").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("digits", "--val", 0), "--val: nothing is held out to judge by"),
+        (("digits", "--sampler", "grid"), "sampler: expected random or tpe, got 'grid'"),
+        (("digits", "--stages", "x"), "--stages: expected coarse-to-fine, or a number of stages, got 'x'"),
+        (("--worker",), "--storage: a worker must know which search to help with"),
+        (("--worker", "--storage", "sqlite:///none.db"), "sqlite:///none.db: expected the file of a search, got none there"),
+        (("--worker", "--lr", 0.1), "--lr: --lr is for a new search"),
+        (("nowhere", "--worker"), "SOURCE: expected the directory of a search, got 'nowhere'"),
+    ],
+)  # fmt: skip
+def test_flags_that_make_no_sense_are_refused(arguments, said, nnx, tmp_path):
+    code, out, err = nnx("tune", *arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"nnx: {said}"), err
+    assert not (tmp_path / "tunes").exists(), "nothing is left behind"
+
+
+def test_the_default_space_follows_the_order_of_importance():
+    from nnx.cli.config import Settings
+    from nnx.cli.hyper import default
+
+    assert list(default(Settings(), 9)) == ["lr"]
+    assert list(default(Settings(optimizer="sgd:momentum=0.9"), 19)) == ["lr", "momentum", "hidden", "batch_size"]
+    assert list(default(Settings(optimizer="sgdw"), 30)) == ["lr", "momentum", "hidden", "batch_size", "weight_decay"]
+    assert list(default(Settings(), 30)) == ["lr", "hidden", "batch_size", "l2"]
+    for optimizer in ("adam", "adamw", "sgd", "rmsprop", "adagrad", "lbfgs"):
+        assert not {"beta1", "beta2", "eps"} & set(default(Settings(optimizer=optimizer), 1000))
+
+
+def test_other_data_are_not_searched_with(nnx, tmp_path):
+    (tmp_path / "t.csv").write_text("a,b\n" + "".join(f"{i},{'yn'[i % 2]}\n" for i in range(40)))
+    assert nnx("tune", "t.csv", "--trials", 2, *QUICK)[0] == 0
+    (tmp_path / "t.csv").write_text("a,b\n" + "".join(f"{i + 1},{'yn'[i % 2]}\n" for i in range(40)))
+    code, _, err = nnx("tune", "tunes/t-001", "--trials", 3)
+    assert code == 2
+    assert "expected the data that the search was begun with, got others" in err
