@@ -94,7 +94,9 @@ class Recorded:
         return np.asarray(self._known("np.asarray(x)"), dtype=dtype)
 
     def __setitem__(self, key: Any, value: Any, /) -> None:
-        raise RecordingError("x[key] = value is no function of x", fix="Build a new array, or train with compile=False.")
+        raise RecordingError(
+            "x[key] = value is no function of x", fix="Build a new array, or train with compile=False."
+        )
 
     def __len__(self) -> int:
         return int(self.shape[0])
@@ -276,7 +278,7 @@ def record(function: Callable[..., Sequence[Array]], arrays: Sequence[Array], ba
     return [x._array if type(x) is Recorded else x for x in out], program
 
 
-def compile(
+def compiled(
     function: Callable[..., Sequence[Array]], arrays: Sequence[Array], backend: Backend, borrowed: Sequence[int] = ()
 ) -> Callable[..., Sequence[Array]]:
     """``function`` for arrays like these, without the Python in it: by the library's own compiler, or from a recording.
@@ -286,7 +288,7 @@ def compile(
 
     >>> import numpy as np
     >>> from nnx import backends
-    >>> double = compile(lambda x: [x + x], [np.ones(2)], backends.get("numpy"))
+    >>> double = compiled(lambda x: [x + x], [np.ones(2)], backends.get("numpy"))
     >>> double(np.asarray([1.0, 3.0]))
     [array([2., 6.])]
     """

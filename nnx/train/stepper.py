@@ -13,7 +13,7 @@ import numpy as np
 
 from nnx import backends, losses
 from nnx.autodiff import value_and_grad
-from nnx.backends.recording import compile
+from nnx.backends.recording import compiled
 from nnx.errors import NnxError
 from nnx.layers import LAYERS, Module, training
 from nnx.layers.observing import current_observer
@@ -131,7 +131,7 @@ class Plan:
         given = [*trained.values(), *rest.values(), x, y, *(draw.at(seed, number) for draw in self.draws.values())]
         self.dtypes = [array.dtype for array in given[: len(self.paths)]]
         lent = range(2, 2 + len(self.trained))
-        self._run = compile(self._pure, given, self.backend, lent)
+        self._run = compiled(self._pure, given, self.backend, lent)
 
     def _call(self, model: Module, x: Array, y: Array) -> tuple[Array, Array]:
         outputs = model(x)

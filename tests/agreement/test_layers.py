@@ -20,7 +20,15 @@ EXACT = {
     "leaky relu", "maxout", "relu", "unstandardize",
     "max pool", "max pool of sequences", "reshape",
 }  # fmt: skip
-ULP = {"elu": 4.0, "sigmoid": 3.0, "softplus": 4.0, "tanh": 4.0, "silu": 4.0, "standardize": 2.0, "standardize images": 2.0}
+ULP = {
+    "elu": 4.0,
+    "sigmoid": 3.0,
+    "softplus": 4.0,
+    "tanh": 4.0,
+    "silu": 4.0,
+    "standardize": 2.0,
+    "standardize images": 2.0,
+}
 """``standardize``: XLA multiplies by the reciprocal where a divisor is broadcast."""
 TERMS = {"gelu": 4, "min-max": 2, "gelu by tanh": 4, "pca": 8, "pca, whitening": 10, "softmax": 6, "linear": 6, "linear without bias": 6, "linear on the last of four axes": 6,
          "batch norm, training": 30, "batch norm of images, training": 72, "batch norm without scale, training": 30,

@@ -7,13 +7,17 @@ from array_api_compat import device
 import nnx
 from nnx import backends
 from nnx.backends.program import needed, replay
-from nnx.backends.recording import RecordingError, compile, record
+from nnx.backends.recording import RecordingError, compiled, record
 
 
 def draws(backend, seed):
     draw = np.random.default_rng(seed)
     x, w = draw.normal(size=(6, 5)), draw.normal(size=(5, 4))
-    return [backend.asarray(x.astype("float32")), backend.asarray(w.astype("float32")), backend.asarray(draw.integers(0, 4, 6))]
+    return [
+        backend.asarray(x.astype("float32")),
+        backend.asarray(w.astype("float32")),
+        backend.asarray(draw.integers(0, 4, 6)),
+    ]
 
 
 def products(x, w, labels):
@@ -81,7 +85,7 @@ def test_a_recording_gives_the_same_bits(function, backend):
 
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: f.__name__)
 def test_results_are_not_overwritten_by_the_next_run(function, backend):
-    run = compile(function, draws(backend, 0), backend)
+    run = compiled(function, draws(backend, 0), backend)
     first = run(*draws(backend, 1))
     kept = [np.array(backend.to_numpy(array)) for array in first]
     run(*draws(backend, 2))
@@ -91,7 +95,7 @@ def test_results_are_not_overwritten_by_the_next_run(function, backend):
 
 def test_borrowed_results_are_in_one_array_and_are_overwritten():
     be = backends.get("numpy")
-    run = compile(lambda x, y: [x + y, x * y, x - y], [np.ones((2, 3)), np.ones((2, 3))], be, (0, 1))
+    run = compiled(lambda x, y: [x + y, x * y, x - y], [np.ones((2, 3)), np.ones((2, 3))], be, (0, 1))
     a, b, c = run(np.full((2, 3), 3.0), np.full((2, 3), 2.0))
     assert a.base is b.base is not None
     assert (a[0, 0], b[0, 0], c[0, 0]) == (5, 6, 1)
@@ -102,7 +106,7 @@ def test_borrowed_results_are_in_one_array_and_are_overwritten():
 def test_inputs_are_never_written():
     be = backends.get("numpy")
     x = np.arange(6.0)
-    run = compile(lambda x: [nnx.namespace(x).exp(nnx.namespace(x).sqrt(x) * 2.0)], [x], be)
+    run = compiled(lambda x: [nnx.namespace(x).exp(nnx.namespace(x).sqrt(x) * 2.0)], [x], be)
     run(x)
     np.testing.assert_array_equal(x, np.arange(6.0))
 

@@ -18,7 +18,8 @@ def rule(xp, p, g, m, rate, decay):
 def columns(backend, seed=0, shapes=SHAPES):
     draw = np.random.default_rng(seed)
     return [
-        [backend.asarray(np.asarray(draw.normal(size=shape) ** 2, dtype="float32")) for shape in shapes] for _ in range(3)
+        [backend.asarray(np.asarray(draw.normal(size=shape) ** 2, dtype="float32")) for shape in shapes]
+        for _ in range(3)
     ]
 
 

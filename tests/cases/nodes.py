@@ -110,7 +110,9 @@ NODES: dict[str, Node] = {
     "cross-entropy of labels": Node(
         "label_cross_entropy",
         ops.label_cross_entropy,
-        lambda xp, x, labels: xp.log(xp.sum(xp.exp(x), axis=-1)) - xp.sum(xp.where(hot(xp, labels, x), x, 0 * x), axis=-1),
+        lambda xp, x, labels: (
+            xp.log(xp.sum(xp.exp(x), axis=-1)) - xp.sum(xp.where(hot(xp, labels, x), x, 0 * x), axis=-1)
+        ),
         (X, np.asarray([0, 4, 2, 2])),
     ),
     "softmax cross-entropy": Node(

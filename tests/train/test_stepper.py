@@ -8,7 +8,6 @@ import pytest
 import nnx
 from nnx.layers.observing import observing
 from nnx.layers.training import current_pass
-from nnx.train.step import train_step
 from nnx.train.stepper import Stepper, Written, stepper
 
 CLASSES = 3
@@ -49,7 +48,12 @@ def frozen():
     return model
 
 
-MODELS = {"perceptron": (perceptron, (4,)), "images": (images, (4, 4, 2)), "tied": (tied, (4,)), "frozen": (frozen, (4,))}
+MODELS = {
+    "perceptron": (perceptron, (4,)),
+    "images": (images, (4, 4, 2)),
+    "tied": (tied, (4,)),
+    "frozen": (frozen, (4,)),
+}
 OPTIMIZERS = {
     "adam": nnx.optim.Adam(nnx.optim.StepDecay(1e-2, every=3, factor=0.5, per="step")),
     "adamw": nnx.optim.AdamW(1e-2),
@@ -102,7 +106,12 @@ def test_what_was_seen_of_a_step_stays_as_it_was(backend):
     for number, (x, y) in enumerate(batches(backend, 8)):
         step = take(optimizer, state, x, y, 0, number)
         state = step.state
-        arrays = {**model.state(), "loss": step.loss, "outputs": step.outputs, **{f"m.{k}": v for k, v in state["m"].items()}}
+        arrays = {
+            **model.state(),
+            "loss": step.loss,
+            "outputs": step.outputs,
+            **{f"m.{k}": v for k, v in state["m"].items()},
+        }
         seen.append((arrays, {path: np.array(backend.to_numpy(array)) for path, array in arrays.items()}))
     for arrays, before in seen:
         for path, array in arrays.items():
@@ -170,7 +179,10 @@ def test_a_layer_that_is_set_anew_is_recorded_anew():
     be = nnx.backends.get("numpy")
     written, replayed = perceptron().initialize(0), perceptron().initialize(0)
     optimizer, data = nnx.optim.SGD(0.1), batches(be, 12)
-    for model, take in ((written, Written(written, nnx.losses.mse)), (replayed, Stepper(replayed, nnx.losses.cross_entropy))):
+    for model, take in (
+        (written, Written(written, nnx.losses.mse)),
+        (replayed, Stepper(replayed, nnx.losses.cross_entropy)),
+    ):
         take = type(take)(model, nnx.losses.cross_entropy)
         state = optimizer.init(model.parameters())
         for number, (x, y) in enumerate(data):
