@@ -38,10 +38,19 @@ def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, Any], metada
 
 
 def packed(arrays: Mapping[str, Any], metadata: Mapping[str, str]) -> bytes:
-    """Host arrays and texts as the bytes of a safetensors file."""
+    """Host arrays and texts as the bytes of a safetensors file, the same bytes for the same contents.
+
+    The library writes the texts in an order of chance; here they stand in the order of their names.
+    """
     from safetensors.numpy import save
 
-    return bytes(save({name: stored(array) for name, array in arrays.items()}, metadata=dict(metadata)))
+    data = save({name: stored(array) for name, array in arrays.items()}, metadata=dict(metadata))
+    end = 8 + struct.unpack("<Q", data[:8])[0]
+    header = json.loads(data[8:end])
+    header["__metadata__"] = dict(sorted(metadata.items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # so that the arrays begin where a processor likes them to
+    return struct.pack("<Q", len(text)) + text + bytes(memoryview(data)[end:])
 
 
 def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
