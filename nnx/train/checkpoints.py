@@ -104,7 +104,8 @@ class Checkpoints(Callback):
         self.saved, self._last = path, time.monotonic()
         self._scores.pop(path, None)
         self._scores[path] = checkpoint.score
-        self._thin()
+        with suppress(OSError):  # what should go and cannot stays
+            self._thin()
         return True
 
     def _thin(self) -> None:
