@@ -1,6 +1,7 @@
 """Modules: plain objects whose arrays have names. One idea per file."""
 
 from nnx.layers.activation import ELU, GELU, LeakyReLU, Maxout, ReLU, Sigmoid, SiLU, Softmax, Softplus, Tanh
+from nnx.layers.compiled import Compiled, compile
 from nnx.layers.convolution import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
 from nnx.layers.dropout import Dropout
 from nnx.layers.flatten import Flatten
@@ -33,9 +34,9 @@ LAYERS = (
 """Every layer: what a model file may ask for by name."""
 
 __all__ = [
-    "LAYERS", "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AvgPool1d", "AvgPool2d", "BatchNorm", "Buffer", "Conv1d", "Conv2d",
+    "LAYERS", "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AvgPool1d", "AvgPool2d", "BatchNorm", "Buffer", "Compiled", "Conv1d", "Conv2d",
     "ConvTranspose1d", "ConvTranspose2d", "Dropout", "ELU", "Flatten", "GELU", "GlobalAvgPool", "LeakyReLU", "Linear",
     "MaxPool1d", "MaxPool2d", "Maxout", "MinMaxScale", "Module", "PCA", "Parameter", "Pass", "Preparation", "ReLU", "Reshape",
-    "Sequential", "SiLU", "Sigmoid", "Softmax", "Softplus", "Standardize", "Tanh", "Unstandardize", "current_pass",
+    "Sequential", "SiLU", "Sigmoid", "Softmax", "Softplus", "Standardize", "Tanh", "Unstandardize", "compile", "current_pass",
     "observing", "training",
 ]  # fmt: skip
