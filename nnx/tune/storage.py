@@ -1,5 +1,6 @@
 """Where a search is kept: an SQLite file, or a PostgreSQL database that workers on any number of machines share."""
 
+import gc
 import time
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,7 @@ def close(storage: Any) -> None:
     """Give the connections back."""
     engine = getattr(getattr(storage, "_backend", storage), "engine", None)
     if engine is not None:
+        gc.collect()  # Optuna's look at the schema leaves a connection to the collector, which gives it back to the pool
         engine.dispose()
 
 
