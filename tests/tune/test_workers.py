@@ -22,13 +22,22 @@ def look(url, name):
     """The search as it stands, seen by one who does not work on it."""
     from nnx.tune.begin import joined
     from nnx.tune.search import look as see
+
+    OPEN.append(joined(url, name, 1))
+    return see(OPEN[-1])
+
+
+OPEN = []
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    """What was looked at is closed with the test."""
+    yield
     from nnx.tune.storage import close
 
-    study = joined(url, name, 1)
-    try:
-        return see(study)
-    finally:
-        close(study.storage)
+    while OPEN:
+        close(OPEN.pop().storage)
 
 
 def numbers(search):
