@@ -1,9 +1,9 @@
 """The learning rate: too low, good, too high, and what decay adds.
 
 A network 64 → 64 (ReLU) → 10 on the digits by gradient descent with batches of 16. Left: constant rates. Too low a rate wastes
-epochs; too high a rate ends in a loss that never comes down. Right: the rate that is too high, and decays that begin with it: constant, the
-steps stay as long as they were and the weights rattle about; each decay lets them settle, far below. None of it
-helps the validation accuracy here, which the plain good rate has best.
+epochs; with too high a rate the loss climbs instead of falling. Right: that rate, and decays that begin with it: constant, every step is
+too long for ever; each decay lets the weights settle, far below what the good constant rate reaches. None of it helps the validation
+accuracy here, which the plain good rate has best.
 
 Source: CS231n notes, neural networks, part 3.
 """
@@ -13,15 +13,15 @@ from _gallery import Numbers, dress, plot_lines, show, trained
 
 import nnx
 
-EPOCHS, HIGH = 25, 0.7
-CONSTANT = {"too low: 0.001": 0.001, "good: 0.1": 0.1, "too high: 0.7": 0.7}
+EPOCHS, HIGH = 25, 0.8
+CONSTANT = {"too low: 0.001": 0.001, "good: 0.1": 0.1, "too high: 0.8": 0.8}
 DECAYS = {
     f"constant {HIGH}": HIGH,
     "step: × 0.3 every 8 epochs": nnx.optim.StepDecay(HIGH, factor=0.3, every=8),
     "1/t: 1 / (1 + 0.5 epoch)": nnx.optim.InverseDecay(HIGH, rate=0.5),
     "cosine": nnx.optim.CosineDecay(HIGH, length=EPOCHS),
 }
-LOOSE = ("too high: 0.7", *DECAYS)  # the weights rattle about at first: rounding decides where to
+LOOSE = ("too high: 0.8", *DECAYS)  # the weights fly about at first: rounding decides where to
 
 
 def measure(backend):
@@ -46,15 +46,14 @@ def lesson(numbers):
     """The good rate wins; decay goes below what the constant rate reaches."""
     ends = {name: numbers.value(panel, name) for panel in ("constant rates", "decays") for name in numbers.names(panel)}
     good, low = ends["good: 0.1"], ends["too low: 0.001"]
-    high = float(np.mean(numbers["constant rates", "too high: 0.7"][1][-10:]))
+    high = float(np.mean(numbers["constant rates", "too high: 0.8"][1][-10:]))
     assert good < 0.1 * low
-    assert good < 0.5 * high
     decayed = [ends[name] for name in list(DECAYS)[1:]]
-    assert max(decayed) < 0.1 * high
+    assert high > 0.5 > good > max(decayed)
     accuracy = {name: numbers.value("accuracy", name) for name in ends}
     assert max(accuracy, key=accuracy.get) == "good: 0.1"
     return [
-        f"training loss at rate {HIGH}, mean of the last ten epochs: {high:.2g}",
+        f"training loss at rate {HIGH}, mean of the last ten epochs: {high:.0f}",
         "training loss at the end (validation accuracy): "
         + ", ".join(f"{name} {loss:.2g} ({numbers.value('accuracy', name):.3f})" for name, loss in ends.items()),
     ]
@@ -67,7 +66,7 @@ def draw(figure, numbers):
     ):
         plot_lines(axes, numbers, panel)
         dress(axes, title, "epoch", "cross-entropy on all training images", log="y")
-        axes.set_ylim(5e-4 if panel == "constant rates" else 1e-6)
+        axes.set_ylim(5e-4 if panel == "constant rates" else 1e-8)
         axes.legend(frameon=False, loc="lower left")
 
 

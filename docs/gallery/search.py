@@ -37,9 +37,8 @@ def measure(backend):
         (0.1, 0.5, 0.9),
         np.quantile([cost(*draw).min() for draw in draws], (0.1, 0.5, 0.9)),
     )
-    numbers.add(
-        "best of 25", "random better than grid", 0, np.mean([cost(*draw).min() < cost(*grid).min() for draw in draws])
-    )
+    better = [cost(*draw).min() < cost(*grid).min() for draw in draws]
+    numbers.add("best of 25", "random better than grid", 0, np.mean(better))
     u = nnx.random.uniform(nnx.random.key(0, "rates"), (10_000,))
     for name, rates in (("uniform", 1e-4 + u * (1 - 1e-4)), ("10^r", 10 ** (-4 + 4 * u))):
         numbers.add("share of draws", name, DECADES[:-1], np.histogram(np.log10(rates), DECADES)[0] / u.size)
@@ -47,15 +46,9 @@ def measure(backend):
 
     def trial(one):
         model = nnx.Sequential(nnx.Standardize(64), nnx.Linear(64, 32), nnx.ReLU(), nnx.Linear(32, 10))
+        optimizer = nnx.optim.SGD(one["rate"], momentum=one["momentum"])
         with np.errstate(all="ignore"):
-            run = trained(
-                model,
-                train,
-                val,
-                backend=backend,
-                optimizer=nnx.optim.SGD(one["rate"], momentum=one["momentum"]),
-                epochs=5,
-            )
+            run = trained(model, train, val, backend=backend, optimizer=optimizer, epochs=5)
         return run.history[-1]["val_loss"]
 
     space = {"rate": {"low": 1e-4, "high": 1.0, "log": True}, "momentum": {"one_minus_log": [-2, -0.05]}}
@@ -63,12 +56,8 @@ def measure(backend):
     rows = sorted((row for row in found.of("done")), key=lambda row: row.trial)
     for stage in sorted({row.stage for row in rows}):
         these = [row for row in rows if row.stage == stage]
-        numbers.add(
-            "search",
-            f"stage {stage + 1}",
-            [row.params["rate"] for row in these],
-            [1 - row.params["momentum"] for row in these],
-        )
+        rates, slips = zip(*((row.params["rate"], 1 - row.params["momentum"]) for row in these))
+        numbers.add("search", f"stage {stage + 1}", rates, slips)
         numbers.add("validation loss", f"stage {stage + 1}", [row.trial for row in these], [row.score for row in these])
     return numbers
 
@@ -108,26 +97,13 @@ def draw(figure, numbers):
     left.legend(loc="upper center", ncols=2, frameon=False)
     for index, name in enumerate(("uniform", "10^r")):
         decades, share = numbers["share of draws", name]
-        middle.bar(
-            decades + 0.3 + 0.4 * index,
-            share,
-            width=0.4,
-            color=COLOURS[index],
-            hatch=("", "//")[index],
-            edgecolor="white",
-            label=name,
-        )
+        look = {"color": COLOURS[index], "hatch": ("", "//")[index], "edgecolor": "white", "label": name}
+        middle.bar(decades + 0.3 + 0.4 * index, share, width=0.4, **look)
     middle.set_xticks(DECADES, [f"10$^{{{power}}}$" for power in DECADES])
     dress(middle, "draws of a rate, by decade", "learning rate", "share of the draws", legend=True)
     for index, stage in enumerate(numbers.names("search")):
-        right.plot(
-            *numbers["search", stage],
-            linestyle="",
-            marker=MARKERS[index],
-            color=COLOURS[index],
-            markersize=5,
-            label=stage,
-        )
+        look = {"color": COLOURS[index], "marker": MARKERS[index], "markersize": 5, "linestyle": "", "label": stage}
+        right.plot(*numbers["search", stage], **look)
     dress(right, "coarse to fine on the digits", "learning rate", "1 − momentum", log="xy", legend=True)
 
 
