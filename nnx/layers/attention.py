@@ -76,7 +76,7 @@ class MultiHeadAttention(Module):
         seen = _seen(mask, present, (n, t, s))
         y = ops.attention(q, k, v, seen, causal=self.causal, keep=keep, p=self.dropout)
         xp = namespace(y)
-        return self.output(xp.reshape(xp.permute_dims(y, (0, 2, 1, 3)), (n, t, self.features)))  # type: ignore[no-any-return]
+        return self.output(xp.reshape(xp.permute_dims(y, (0, 2, 1, 3)), (n, t, self.features)))
 
     def _cut(self, x: Array) -> Array:
         """(N, T, features) → (N, heads, T, d)."""

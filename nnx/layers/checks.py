@@ -1,6 +1,6 @@
 """What several layers ask of their input before they compute."""
 
-from nnx.autodiff import namespace
+from nnx.autodiff.namespace import namespace
 from nnx.errors import ConfigError, DtypeError, ShapeError
 from nnx.typing import Array
 

@@ -19,7 +19,7 @@ class Positions(Module):
         positive("length", length, type(self).__name__)
         positive("features", features, type(self).__name__)
         self.length, self.features = length, features
-        self.table = table
+        self.table: Array = table
 
     def forward(self, x: Array) -> Array:
         """x + P."""

@@ -49,4 +49,4 @@ class TransformerBlock(Module):
     def forward(self, x: Array, *, mask: Array | None = None, present: Array | None = None) -> Array:
         """Attention, then the dense layers, each added to what came."""
         x = x + self.drops[0](self.attention(self.norms[0](x), mask=mask, present=present))
-        return x + self.drops[1](self.feed_forward(self.norms[1](x)))  # type: ignore[no-any-return]
+        return x + self.drops[1](self.feed_forward(self.norms[1](x)))

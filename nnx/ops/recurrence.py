@@ -34,10 +34,9 @@ def _lstm_forward(xp: Namespace, a: Array, r: Array, h: Array, c: Array) -> tupl
         s = a[:, t, :] + h @ r
         some = sigmoid(s[:, : 2 * n])
         i, f, g, o = some[:, :n], some[:, n:], xp.tanh(s[:, 2 * n : 3 * n]), sigmoid(s[:, 3 * n :])
-        saved.append((h, c, i, f, g, o))
-        c = f * c + i * g
+        before, c = (h, c), f * c + i * g
         u = xp.tanh(c)
-        saved[-1] = (*saved[-1], u)
+        saved.append((*before, i, f, g, o, u))
         h = o * u
         hs.append(h)
     return (xp.stack(hs, axis=1), c), (r, saved)
