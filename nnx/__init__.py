@@ -60,6 +60,7 @@ from nnx.layers import (
     Tanh,
     TransformerBlock,
     Unstandardize,
+    compile,
     training,
 )  # fmt: skip
 from nnx.train import evaluate, fit, load, lr_find, predict, save
@@ -74,7 +75,7 @@ __all__ = [
     "ConvTranspose2d", "GlobalAvgPool", "MaxPool1d", "MaxPool2d", "Reshape",
     "ELU", "GELU", "BatchNorm", "Buffer", "Dropout", "Flatten", "LeakyReLU", "Linear", "Maxout", "MinMaxScale", "PCA",
     "Module", "Parameter", "ReLU", "Sequential", "SiLU", "Sigmoid", "Softmax", "Softplus", "Standardize", "Tanh", "Unstandardize",
-    "__version__", "autodiff", "backends", "checkpoint", "custom_vjp", "data", "doctor", "evaluate", "fit", "grad", "gradcheck", "hvp", "init", "jvp", "layers", "load", "losses", "lr_find",
+    "__version__", "autodiff", "backends", "checkpoint", "compile", "custom_vjp", "data", "doctor", "evaluate", "fit", "grad", "gradcheck", "hvp", "init", "jvp", "layers", "load", "losses", "lr_find",
     "metrics", "namespace", "ops", "optim", "plot", "predict", "random", "regularizers", "save", "stop_gradient", "training", "tune", "value_and_grad",
     "vjp",
 ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from nnx.layers.activation import ELU, GELU, LeakyReLU, Maxout, ReLU, Sigmoid, SiLU, Softmax, Softplus, Tanh
 from nnx.layers.attention import MultiHeadAttention
+from nnx.layers.compiled import Compiled, compile
 from nnx.layers.convolution import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
 from nnx.layers.dropout import Dropout
 from nnx.layers.embedding import Embedding
@@ -51,4 +52,9 @@ __all__ = [
     "Preparation", "RMSNorm", "ReLU", "Reshape", "Residual", "Sequential", "SiLU", "Sigmoid",
     "SinusoidalPositions", "Softmax", "Softplus", "Standardize", "Tanh", "TransformerBlock", "Unstandardize",
     "current_pass", "observing", "training",
+    "LAYERS", "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AvgPool1d", "AvgPool2d", "BatchNorm", "Buffer", "Compiled", "Conv1d", "Conv2d",
+    "ConvTranspose1d", "ConvTranspose2d", "Dropout", "ELU", "Flatten", "GELU", "GlobalAvgPool", "LeakyReLU", "Linear",
+    "MaxPool1d", "MaxPool2d", "Maxout", "MinMaxScale", "Module", "PCA", "Parameter", "Pass", "Preparation", "ReLU", "Reshape",
+    "Sequential", "SiLU", "Sigmoid", "Softmax", "Softplus", "Standardize", "Tanh", "Unstandardize", "compile", "current_pass",
+    "observing", "training",
 ]  # fmt: skip
