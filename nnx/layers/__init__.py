@@ -51,10 +51,5 @@ __all__ = [
     "MaxPool2d", "Maxout", "MinMaxScale", "Module", "MultiHeadAttention", "PCA", "Parameter", "Pass",
     "Preparation", "RMSNorm", "ReLU", "Reshape", "Residual", "Sequential", "SiLU", "Sigmoid",
     "SinusoidalPositions", "Softmax", "Softplus", "Standardize", "Tanh", "TransformerBlock", "Unstandardize",
-    "current_pass", "observing", "training",
-    "LAYERS", "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AvgPool1d", "AvgPool2d", "BatchNorm", "Buffer", "Compiled", "Conv1d", "Conv2d",
-    "ConvTranspose1d", "ConvTranspose2d", "Dropout", "ELU", "Flatten", "GELU", "GlobalAvgPool", "LeakyReLU", "Linear",
-    "MaxPool1d", "MaxPool2d", "Maxout", "MinMaxScale", "Module", "PCA", "Parameter", "Pass", "Preparation", "ReLU", "Reshape",
-    "Sequential", "SiLU", "Sigmoid", "Softmax", "Softplus", "Standardize", "Tanh", "Unstandardize", "compile", "current_pass",
-    "observing", "training",
+    "Compiled", "compile", "current_pass", "observing", "training",
 ]  # fmt: skip
