@@ -6,6 +6,7 @@ leave the program are made anew at each run, except the ``borrowed`` ones: those
 """
 
 from collections.abc import Callable, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -114,7 +115,8 @@ class _Assembly:
     def _method(self, call: Call) -> bool:
         """A view of a variable: an attribute of the array is found faster than a function is called."""
         name = self.names[call.args[0].number]
-        if call.name == "matrix_transpose" and len(call.out.shape) == 2:
+        turned = call.name == "matrix_transpose" or (call.name == "permute_dims" and call.args[1:] == ((1, 0),))
+        if turned and len(call.out.shape) == 2:
             self._line(call.out, f"{name}.T")
         elif call.name in ("expand_dims", "reshape", "squeeze") and "copy" not in call.kwargs:
             self._line(call.out, f"{name}.reshape({self.source.name(call.out.shape)})")
@@ -160,7 +162,7 @@ class _Assembly:
             place = self._place(call, index, in_place=False)
         self.source.lines.append(f"{reduce}({operand}, {self.source.name(axis)}, None, {place}, {bool(keepdims)})")
         if call.name == "mean":
-            count = np.prod(x.shape, dtype=np.intp) // max(np.prod(call.out.shape, dtype=np.intp), 1)
+            count = prod(x.shape) // max(prod(call.out.shape), 1)
             divisor = self.source.name(np.asarray(count, dtype=x.dtype))
             self.source.lines.append(f"{self.source.name(np.true_divide)}({place}, {divisor}, {place})")
         return True
@@ -213,7 +215,7 @@ class _Assembly:
         out = call.out
         made = self._overwritten(call, index) if in_place and out.number not in self.lent else None
         if made is None:
-            size, dtype = int(np.prod(out.shape, dtype=np.intp)), np.dtype(out.dtype)
+            size, dtype = prod(out.shape), np.dtype(out.dtype)
             spare = self.free.get((dtype, size))
             if out.number in self.lent:
                 made = flat = self.lent[out.number]
@@ -234,6 +236,7 @@ class _Assembly:
             if (
                 array.dtype == call.out.dtype
                 and array.flags.c_contiguous
+                and array.flags.writeable  # a slice of what was broadcast is not
                 and array.size == held.array.size
                 and not others
             ):

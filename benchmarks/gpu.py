@@ -46,9 +46,6 @@ def contestants(dry: bool) -> tuple[Contestant, ...]:
         Contestant("nnx on cupy", "ours", {"backend": cupy}, (cupy,)),
         Contestant("nnx on torch", "ours", {"backend": f"torch:{cuda}"}, ("torch",)),
         Contestant("nnx on jax", "ours", {"backend": f"jax:{gpu}"}, **on_jax),
-        Contestant(
-            "nnx on jax, in jit", "ours_in_jit", {"backend": f"jax:{gpu}"}, questions=both, regular=False, **on_jax
-        ),
         Contestant("PyTorch, fused Adam", "pytorch", {"fused": True, "device": cuda}, ("torch",)),
         Contestant("PyTorch, default Adam", "pytorch", {"fused": False, "device": cuda}, ("torch",)),
         Contestant(

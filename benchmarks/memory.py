@@ -3,13 +3,13 @@
 from typing import Any
 
 from benchmarks import timer
-from benchmarks.contestants import DEFAULT, FUSED, IN_JIT, JAX, OURS, PURE, Contestant
+from benchmarks.contestants import DEFAULT, FUSED, JAX, ON_JAX, OURS, PURE, Contestant
 from benchmarks.networks import LARGE, MIDDLE, REGULAR, TINY, Network
 from benchmarks.process import FailedError, Field, Process, order
 from benchmarks.question import Effort, Result
 from benchmarks.targets import MEMORY
 
-COMPARED = (OURS, PURE, FUSED, DEFAULT, JAX, IN_JIT)
+COMPARED = (OURS, PURE, FUSED, DEFAULT, JAX, ON_JAX)
 STEPS = 30
 
 

@@ -1,6 +1,6 @@
 """The networks that are timed, as numbers alone: every contestant builds them in its own way from the same values."""
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from itertools import pairwise
 from typing import Any
@@ -105,6 +105,21 @@ class Convolutional:
             )
             for _ in range(count)
         ]
+
+
+def described(network: Network | Convolutional) -> dict[str, Any]:
+    """A network as JSON holds it.
+
+    >>> of(described(CNN)) == CNN
+    True
+    """
+    return {"kind": type(network).__name__, **asdict(network)}
+
+
+def of(description: dict[str, Any]) -> Network | Convolutional:
+    """The network that was described."""
+    kind: Any = {"Network": Network, "Convolutional": Convolutional}[description["kind"]]
+    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in description.items() if k != "kind"})
 
 
 @cache

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from typing import Any
 
-from benchmarks import HOME, timer
+from benchmarks import HOME, networks, timer
 from benchmarks.contestants import Contestant
 from benchmarks.networks import Network
 
@@ -152,12 +152,6 @@ class Field:
                 process.ask("drop", job=job)
 
 
-def order(question: str, network: Network, contestant: Contestant) -> dict[str, Any]:
+def order(question: str, network: Any, contestant: Contestant) -> dict[str, Any]:
     """What a process is told to make."""
-    return {
-        "question": question,
-        "widths": network.widths,
-        "batch": network.batch,
-        "regular": network.regular,
-        "options": contestant.options,
-    }
+    return {"question": question, "network": networks.described(network), "options": contestant.options}

@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 from benchmarks import timer
-from benchmarks.contestants import DEFAULT, FLOOR, FUSED, IN_JIT, JAX, ON_JAX, ON_TORCH, OURS, PURE, SKLEARN
+from benchmarks.contestants import DEFAULT, FLOOR, FUSED, JAX, ON_JAX, ON_TORCH, OURS, PURE, SKLEARN
 from benchmarks.networks import CNN, LARGE, MIDDLE, REGULAR, SMALL, TABLE, TINY
 
 
@@ -51,7 +51,6 @@ TARGETS = [
     *(Target("inference", network.at(1), FUSED, 1.5) for network in TABLE),
     *(Target("inference", network.at(256), FUSED, 1.0) for network in TABLE),
     *(Target("step", network, JAX, 0.9, ON_JAX) for network in TABLE),
-    *(Target("step", network, JAX, 0.9, IN_JIT) for network in TABLE),
     *(Target("step", network, DEFAULT, 0.8, ON_TORCH) for network in TABLE),
     *(Target("step", network, FUSED, 0.8, ON_TORCH) for network in TABLE),
     Target("step", CNN, FUSED, 0.7),

@@ -185,7 +185,7 @@ TAIL = """
 - Nobody has pulled a plug. That everything is synced before it gets its name, and in which order, is tested on the calls
   (`tests/trust/test_disk.py`); that a disk keeps what it says it has synced is up to the disk.
 - The same bits need the same backend, BLAS, kernel, number of threads and batch size. Elsewhere a training goes on and agrees to roundings, and says
-  so. On JAX, whose compiler rounds otherwise than the written step, they need `compile=False`.
+  so. On JAX, whose compiler rounds otherwise than a step as written, a model or a loss of one's own needs `compile=False`.
 - Windows has no `flock`, no `fork` and syncs no directories: there none of this has been run.
 """
 

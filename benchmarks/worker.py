@@ -1,7 +1,7 @@
 """The inside of a contestant's process: it takes orders as lines of JSON, and answers each with one line.
 
 {"do": "versions"}                                                  what it runs on
-{"do": "make", "options": …, "question": …, "widths": …, …}         build a job; the number of it
+{"do": "make", "options": …, "question": …, "network": …}            build a job; the number of it
 {"do": "block", "job": 0, "calls": 10}                              seconds per call
 {"do": "losses", "job": 0, "steps": 3}                              the losses of the first steps
 {"do": "outputs", "job": 0}                                         the answer, as nested lists
@@ -17,8 +17,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from benchmarks import timer
-from benchmarks.networks import Network
+from benchmarks import networks, timer
 
 
 class Worker:
@@ -34,9 +33,9 @@ class Worker:
         """What the library says of itself."""
         return self.module.versions()
 
-    def make(self, question: str, widths: list[int], batch: int, regular: bool, options: dict[str, Any]) -> int:
+    def make(self, question: str, network: dict[str, Any], options: dict[str, Any]) -> int:
         """Build a job."""
-        self.jobs[self.made] = self.module.make(question, Network(tuple(widths), batch, regular), **options)
+        self.jobs[self.made] = self.module.make(question, networks.of(network), **options)
         self.made += 1
         return self.made - 1
 

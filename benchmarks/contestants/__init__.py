@@ -42,13 +42,13 @@ class Contestant:
 
 OURS = "nnx"
 PURE = "nnx without numba"
+WRITTEN = "nnx, as written"
 FUSED = "PyTorch, fused Adam"
 DEFAULT = "PyTorch, default Adam"
 COMPILED = "PyTorch, compiled"
 JAX = "JAX, jit"
 ON_TORCH = "nnx on torch"
 ON_JAX = "nnx on jax"
-IN_JIT = "nnx on jax, in jit"
 SKLEARN = "scikit-learn"
 KERAS = "Keras 3"
 BY_HAND = "NumPy by hand"
@@ -57,6 +57,7 @@ FLOOR = "its matrix products"
 CONTESTANTS = (
     Contestant(OURS, "ours", {"backend": "numpy"}),
     Contestant(PURE, "ours", {"backend": "numpy"}, hides=("numba",)),
+    Contestant(WRITTEN, "ours", {"backend": "numpy", "written": True}, questions=("step", "inference"), quick=False),
     Contestant(FUSED, "pytorch", {"fused": True}, ("torch",)),
     Contestant(DEFAULT, "pytorch", {"fused": False}, ("torch",), quick=False),
     Contestant(
@@ -69,17 +70,8 @@ CONTESTANTS = (
     Contestant(FLOOR, "products", {"library": "numpy"}, questions=("step", "inference"), regular=True),
     Contestant(ON_TORCH, "ours", {"backend": "torch:cpu"}, ("torch",), quick=False),
     Contestant(ON_JAX, "ours", {"backend": "jax:cpu"}, ("jax",), quick=False),
-    Contestant(
-        IN_JIT,
-        "ours_in_jit",
-        {"backend": "jax:cpu"},
-        ("jax",),
-        questions=("step", "inference"),
-        regular=False,
-        quick=False,
-    ),
 )
 """Everyone on the CPU. The first is the one that ratios are taken against unless a target says otherwise."""
 
-CONVOLVING = (OURS, PURE, FUSED, DEFAULT, COMPILED, ON_TORCH, ON_JAX)
+CONVOLVING = (OURS, PURE, WRITTEN, FUSED, DEFAULT, COMPILED, ON_TORCH, ON_JAX)
 """Those that have the convolutional network."""

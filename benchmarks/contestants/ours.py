@@ -1,10 +1,10 @@
-"""nnx on any of its backends: the step that ``nnx.fit`` takes."""
+"""nnx on any of its backends: the step that ``nnx.fit`` takes, and ``nnx.compile`` of a model; or each as it is written."""
 
 from typing import Any
 
 import nnx
 from benchmarks.networks import Convolutional, Network
-from nnx.train.step import train_step
+from nnx.train.stepper import stepper
 
 
 def versions() -> dict[str, Any]:
@@ -12,9 +12,12 @@ def versions() -> dict[str, Any]:
     return {"nnx": nnx.__version__, **nnx.backends.get("numpy").info()}
 
 
-def make(question: str, network: Network, *, backend: str) -> Any:
+def make(question: str, network: Network, *, backend: str, written: bool = False) -> Any:
     """The job of a question."""
-    return {"step": Step, "inference": Inference, "update": Update}[question](network, nnx.backends.get(backend))
+    place = nnx.backends.get(backend)
+    if question == "update":
+        return Update(network, place)
+    return {"step": Step, "inference": Inference}[question](network, place, written)
 
 
 def build(network: Network, backend: Any) -> Any:
@@ -54,8 +57,9 @@ def convolutional(network: Convolutional) -> list[Any]:
 class Step:
     """Forward, cross-entropy, backward, Adam; batches already on the device."""
 
-    def __init__(self, network: Network, backend: Any) -> None:
+    def __init__(self, network: Network, backend: Any, written: bool = False) -> None:
         self.backend, self.model = backend, build(network, backend)
+        self.take = stepper(self.model, nnx.losses.cross_entropy, not written)
         self.batches = [(backend.asarray(x), backend.asarray(y)) for x, y in network.batches()]
         self.start, self.optimizer = self.model.state(), nnx.optim.Adam(1e-3)
         self.reset()
@@ -68,9 +72,7 @@ class Step:
     def run(self) -> None:
         """One training step."""
         x, y = self.batches[self.number % len(self.batches)]
-        step = train_step(
-            self.model, nnx.losses.cross_entropy, self.optimizer, self.state, x, y, seed=0, step=self.number
-        )
+        step = self.take(self.optimizer, self.state, x, y, 0, self.number)
         self.state, self.last, self.number = step.state, step.loss, self.number + 1
 
     def synchronize(self) -> None:
@@ -86,8 +88,9 @@ class Step:
 class Inference:
     """The model on one batch, the answer waited for each time."""
 
-    def __init__(self, network: Network, backend: Any) -> None:
-        self.backend, self.model = backend, build(network, backend)
+    def __init__(self, network: Network, backend: Any, written: bool = False) -> None:
+        self.backend, model = backend, build(network, backend)
+        self.model = model if written else nnx.compile(model)
         self.x = backend.asarray(network.batches(1)[0][0])
 
     def reset(self) -> None:

@@ -8,8 +8,6 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from array_api_compat import device
-
 from nnx.autodiff import Namespace as Traced
 from nnx.autodiff import Primitive, namespace
 from nnx.autodiff.hooks import erf
@@ -24,7 +22,7 @@ def _elementwise(forward: Callable[..., Any], derivative: Callable[..., Any]) ->
 
 # relu: max(x, 0) ------------------------------------------------------------------------------------------------------
 def _relu_forward(xp: Namespace, x: Array) -> tuple[Array, Array]:
-    y = relu(x) if isinstance(xp, Traced) else xp.maximum(x, xp.zeros((), dtype=x.dtype, device=device(x)))
+    y = relu(x) if isinstance(xp, Traced) else xp.maximum(x, 0)
     return y, y
 
 

@@ -24,7 +24,11 @@ def _forward(xp: Namespace, x: Array, weight: Array, bias: Array | None) -> tupl
             fix="Cast x with xp.astype, or the model with model.to(backend, dtype=...).",
         )
     y = x @ weight
-    return (y if bias is None else y + bias), (x, weight)
+    if bias is not None and bias.dtype == y.dtype:
+        y += bias  # in place where the library can: y was made here
+    elif bias is not None:
+        y = y + bias
+    return y, (x, weight)
 
 
 def _backward(xp: Namespace, needs: tuple[bool, ...], saved: Any, g: Array) -> Any:
@@ -32,8 +36,8 @@ def _backward(xp: Namespace, needs: tuple[bool, ...], saved: Any, g: Array) -> A
     rows = g if g.ndim == 2 else xp.reshape(g, (-1, weight.shape[1]))
     inputs = x if x.ndim == 2 else xp.reshape(x, (-1, weight.shape[0]))
     return (
-        g @ xp.matrix_transpose(weight) if needs[0] else None,
-        xp.matrix_transpose(inputs) @ rows if needs[1] else None,
+        g @ weight.T if needs[0] else None,
+        inputs.T @ rows if needs[1] else None,
         xp.sum(rows, axis=0) if needs[2] else None,
     )
 

@@ -3,7 +3,8 @@
 A recording holds for batches of one shape and a model of one structure. What differs from step to step goes in: arrays,
 batch, and the draws of dropout. The learning rate is the optimizer's, which is not recorded. Everything else that the model
 or the loss does in Python is fixed by the recording, so it must be the same at every step. Therefore a recording is made
-without being asked for only of nnx's own layers and losses, and its first replay is compared with the step as written.
+without being asked for only of nnx's own layers and losses, and its first replay is compared with the step as written
+(but for these layers and losses where the library compiles by itself).
 """
 
 from collections.abc import Callable
@@ -33,12 +34,13 @@ def stepper(model: Module, loss: Callable[..., Array], compile: bool | None = No
     ``compile``: true to record the step, false to take each as written, ``None`` to record what is known to be the
     same at every step: a model of nnx's own layers with a loss of its own.
     """
-    if compile or (compile is None and _known(model, loss)):
+    if compile or (compile is None and known(model, loss)):
         return Stepper(model, loss)
     return Written(model, loss)
 
 
-def _known(model: Module, loss: Any) -> bool:
+def known(model: Module, loss: Any) -> bool:
+    """Whether layers and loss are nnx's own, which compute the same at every step."""
     return loss in losses.LOSSES.values() and all(type(module) in LAYERS for _, module in model.modules())
 
 
@@ -58,6 +60,7 @@ class Stepper:
 
     def __init__(self, model: Module, loss: Callable[..., Array]) -> None:
         self.model, self.loss, self.written = model, loss, Written(model, loss)
+        self.known = known(model, loss)
         self.declined = ""
         self._memory = backends.of(next(iter(model.state().values()))).memory()
         self._plans: dict[Any, Plan | None] = {}
@@ -67,10 +70,9 @@ class Stepper:
         """One step."""
         kind = (x.shape, x.dtype, y.shape, y.dtype)
         plan = self._plans.get(kind)
-        if self.declined or current_observer() is not None:
-            return self.written(optimizer, state, x, y, seed, number)
-        if plan is None or not plan.fits():
-            self._record(kind, x, y, seed, number)
+        if not self.declined and current_observer() is None and (plan is None or not plan.fits()):
+            plan = self._record(kind, x, y, seed, number)
+        if self.declined or plan is None or current_observer() is not None:
             return self.written(optimizer, state, x, y, seed, number)
         if not plan.trusted:
             return self._compared(plan, optimizer, state, x, y, seed, number)
@@ -81,20 +83,28 @@ class Stepper:
         plan.put(buffers)
         return Step(loss, outputs, params, state)
 
-    def _record(self, kind: Any, x: Array, y: Array, seed: int, number: int) -> None:
-        """The second time that a kind of batch is met it is recorded: the first may be the only one."""
+    def _record(self, kind: Any, x: Array, y: Array, seed: int, number: int) -> "Plan | None":
+        """A recording of this kind of batch, if it is time for one: the second time that the kind is met, since the first may
+        be the only one. Where the library compiles, the first time, for it would compile every operation of a written step too.
+        """
+        compiles = backends.of(x).jit is not None
         if kind not in self._plans:
-            if len(self._plans) < KINDS:
-                self._plans[kind] = None
-            return
+            if len(self._plans) >= KINDS:
+                return None
+            self._plans[kind] = None
+            if not compiles:
+                return None
         self._recordings += 1
         if self._recordings > RECORDINGS:
             self.declined = "the model's structure changes as it trains"
-            return
+            return None
         try:
-            self._plans[kind] = Plan(self.model, self.loss, x, y, seed, number)
+            plan = self._plans[kind] = Plan(self.model, self.loss, x, y, seed, number)
         except NnxError as error:  # the step may be sound all the same: taken as it is written, it will tell
             self.declined = str(error)
+            return None
+        plan.trusted = compiles and self.known
+        return plan
 
     def _compared(self, plan: "Plan", optimizer: Any, state: Any, x: Array, y: Array, seed: int, number: int) -> Step:
         """Take the step as written, and the recording's beside it."""

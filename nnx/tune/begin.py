@@ -86,5 +86,9 @@ def joined(storage: str, name: str | None, heartbeat: int) -> Study:
     """A search that is there, by the URL of its storage and, if it is not alone there, its name."""
     url = storages.url_of(storage, None)
     store = storages.connect(url, heartbeat)
-    with quiet():
-        return join(url, store, name or storages.only_name(store, url))
+    try:
+        with quiet():
+            return join(url, store, name or storages.only_name(store, url))
+    except BaseException:
+        storages.close(store)
+        raise

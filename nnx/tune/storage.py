@@ -1,6 +1,7 @@
 """Where a search is kept: an SQLite file, or a PostgreSQL database that workers on any number of machines share."""
 
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,8 @@ def connect(url: str | None, heartbeat: int = HEARTBEAT) -> Any:
 
     lite = url.startswith("sqlite")
     options: dict[str, Any] = {"connect_args": {"timeout": BUSY}} if lite else {"pool_pre_ping": True}
+    opened: list[Any] = []
+    options["pool_events"] = [(lambda connection, record: opened.append(connection), "connect")]
     for attempt in range(TRIES):
         try:
             with quiet():
@@ -77,6 +80,7 @@ def connect(url: str | None, heartbeat: int = HEARTBEAT) -> Any:
                 where=redacted(url),
                 fix="Check the URL, and that the server is up and lets you in.",
             ) from None
+    storage.opened = opened
     if lite:
         _one_writer_at_a_time(storage.engine)
     return library.storages.get_storage(storage)
@@ -108,9 +112,12 @@ def names(storage: Any) -> list[str]:
 
 def close(storage: Any) -> None:
     """Give the connections back."""
-    engine = getattr(getattr(storage, "_backend", storage), "engine", None)
-    if engine is not None:
-        engine.dispose()
+    backend = getattr(storage, "_backend", storage)
+    if hasattr(backend, "engine"):
+        backend.engine.dispose()
+        for connection in backend.opened:  # Optuna's look at the schema never gives its connection back to the pool
+            with suppress(Exception):
+                connection.close()
 
 
 def only_name(storage: Any, url: str | None) -> str:

@@ -4,6 +4,7 @@ import importlib.util
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -56,7 +57,7 @@ def server() -> Iterator[str]:
             wait_until_ready(running, place / "log")
             yield f"postgresql://nnx@127.0.0.1:{port}/postgres"
         finally:
-            running.terminate()
+            running.send_signal(signal.SIGINT)  # at once; SIGTERM would wait for every client to leave
             try:
                 running.wait(timeout=20)
             except subprocess.TimeoutExpired:

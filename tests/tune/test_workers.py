@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -21,13 +22,22 @@ def look(url, name):
     """The search as it stands, seen by one who does not work on it."""
     from nnx.tune.begin import joined
     from nnx.tune.search import look as see
+
+    OPEN.append(joined(url, name, 1))
+    return see(OPEN[-1])
+
+
+OPEN = []
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    """What was looked at is closed with the test."""
+    yield
     from nnx.tune.storage import close
 
-    study = joined(url, name, 1)
-    try:
-        return see(study)
-    finally:
-        close(study.storage)
+    while OPEN:
+        close(OPEN.pop().storage)
 
 
 def numbers(search):
@@ -39,14 +49,13 @@ def who(search):
     return {t.user_attrs["ticket"]: int(t.user_attrs["worker"].rpartition(":")[2]) for t in search.study.trials()}
 
 
-@both
-def test_two_workers_share_a_search(database, worker):
-    name, trials = "shared", 12
-    pair = [worker(database, name, trials) for _ in range(2)]
-    ends = [process.communicate(timeout=120) for process in pair]
+def test_two_workers_share_a_search(tmp_path, worker):
+    url, name, trials = f"sqlite:///{tmp_path / 'search.db'}", "shared", 12
+    pair = [worker(url, name, trials) for _ in range(2)]
+    ends = [process.communicate(timeout=200) for process in pair]
     assert [process.returncode for process in pair] == [0, 0], ends
     assert [err for _, err in ends] == ["", ""], "no database is locked, nothing is warned of"
-    search = look(database, name)
+    search = look(url, name)
     assert len(search.of("done")) == trials, "every ticket once, none too many"
     assert set(who(search).values()) == {process.pid for process in pair}, "both worked"
     alone = nnx.tune(train, SPACE, trials=trials, monitor="val_accuracy")
@@ -58,39 +67,27 @@ def test_the_trial_of_a_killed_worker_is_put_back_and_nothing_is_lost(database, 
     name, trials = "killed", 5
     first = worker(database, name, trials, NNX_TEST_STOP=f"{tmp_path}:2")
     until((tmp_path / "reached").exists, "trial 2 is in its first epoch", first)
+    second = worker(database, name, trials)
+    until(lambda: len(look(database, name).of("done")) == 4, "all others are done", second)
+    time.sleep(4.5)  # three heartbeats of a second, and more
+    before = look(database, name)
+    left = before.of("running")[0]
+    assert left.trial == 2
+    assert who(before)[2] == first.pid, "not taken over: it gives signs of life"
+    assert len(left.curve) == 1, "between its two epochs"
+
     first.send_signal(signal.SIGKILL)
     first.wait()
-    before = look(database, name)
-    assert [row.trial for row in before.of("running")] == [2]
-    left = before.of("running")[0]
-    assert len(left.curve) == 1, "killed between its two epochs"
-    assert sorted(row.trial for row in before.of("done")) == [0, 1]
-
-    second = worker(database, name, trials)
-    _, err = second.communicate(timeout=120)
+    _, err = second.communicate(timeout=200)
     assert (second.returncode, err) == (0, "")
     after = look(database, name)
     assert {row.trial for row in after.of("done")} == set(range(trials))
     assert len(after.rows) == trials
-    for trial in (0, 1):
+    assert who(after)[2] == second.pid
+    assert {trial: who(after)[trial] for trial in (0, 1)} == {0: first.pid, 1: first.pid}
+    for trial in (0, 1, 3, 4):
         assert numbers(after)[trial] == numbers(before)[trial], "what was done stays as it was"
-    again = next(row for row in after.rows if row.trial == 2)
-    assert again.params == left.params
-    assert who(after) == {0: first.pid, 1: first.pid, 2: second.pid, 3: second.pid, 4: second.pid}
     assert numbers(after) == numbers(nnx.tune(train, SPACE, trials=trials, monitor="val_accuracy"))
-
-
-def test_a_living_worker_keeps_its_trial(tmp_path, worker):
-    url = f"sqlite:///{tmp_path / 'search.db'}"
-    first = worker(url, "alive", 2, NNX_TEST_STOP=f"{tmp_path}:1")
-    until((tmp_path / "reached").exists, "trial 1 hangs", first)
-    second = worker(url, "alive", 2)
-    with pytest.raises(Exception, match="timed out"):
-        second.communicate(timeout=5)  # three heartbeats of a second, and more
-    assert [row.trial for row in look(url, "alive").of("running")] == [1], "not taken over: it gives signs of life"
-    first.kill()
-    assert second.communicate(timeout=60)[1] == ""
-    assert who(look(url, "alive"))[1] == second.pid
 
 
 def test_jobs_are_processes_with_one_thread_each(tmp_path):
@@ -111,6 +108,16 @@ def nnx_tune(*arguments):
     return ("-m", "nnx", "tune", *arguments)
 
 
+def read_until(process, what):
+    """What a process says, up to the line with ``what`` in it."""
+    said = ""
+    for line in process.stdout:
+        said += line
+        if what in line:
+            return said
+    raise AssertionError(f"ended before {what!r}: {said}{process.communicate()}")
+
+
 def events(text):
     return [json.loads(line) for line in text.splitlines()]
 
@@ -118,9 +125,7 @@ def events(text):
 def test_the_command_is_killed_and_continues(tmp_path, start):
     flags = ("digits", "--trials", 4, "--epochs", 3, "--model", "mlp:16", "--heartbeat", 1, "--out", "t", "--json")
     first = start(*nnx_tune(*flags))
-    lines = []
-    while not (lines and lines[-1]["event"] == "trial" and lines[-1]["done"] == 2):
-        lines.append(json.loads(first.stdout.readline()))
+    lines = events(read_until(first, '"event": "trial", "done": 2,'))
     first.send_signal(signal.SIGKILL)
     first.wait()
     second = start(*nnx_tune("t", "--heartbeat", 1, "--json"))
@@ -152,9 +157,7 @@ def test_an_interrupt_keeps_everything_and_says_how_to_continue(jobs, tmp_path, 
         "--out",
         "t",
     )
-    shown = ""
-    while " 3/41 " not in shown:
-        shown += first.stdout.readline()
+    read_until(first, " 3/41 ")
     first.send_signal(signal.SIGINT)
     out, err = first.communicate(timeout=60)
     assert (first.returncode, err) == (130, "")
@@ -178,18 +181,18 @@ def test_a_worker_elsewhere_needs_the_url_and_the_name_alone(postgres, start, tm
     (tmp_path / "elsewhere").mkdir()
     first = start(
         *nnx_tune(
-            "digits", "--trials", 6, "--epochs", 2, "--model", "mlp:16", "--storage", postgres, "--study", "digits"
+            "digits", "--trials", 12, "--epochs", 8, "--model", "mlp:16", "--storage", postgres, "--study", "digits"
         )
     )
-    shown = ""
-    while " 1/7 " not in shown:
-        shown += first.stdout.readline()
+    shown = read_until(first, " 1/13 ")
     assert f"nnx tune --worker --storage {postgres} --study digits" in shown
     second = start(*nnx_tune("--worker", "--storage", postgres, "--study", "digits"))
     ends = [process.communicate(timeout=120) for process in (first, second)]
     assert [err for _, err in ends] == ["", ""]
     assert "nothing is left to do for digits" in ends[1][0]
-    assert len(look(postgres, "digits").of("done")) == 7
+    search = look(postgres, "digits")
+    assert len(search.of("done")) == 13
+    assert set(who(search).values()) == {first.pid, second.pid}, "both worked"
     assert list(Path(tmp_path, "tunes").iterdir()) == [tmp_path / "tunes" / "digits-001"]
 
 
