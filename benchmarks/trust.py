@@ -100,7 +100,7 @@ def killed(kills: int, place: Path) -> list[Row]:
     started, draw, done, within, same, runs = time.perf_counter(), random.Random(1), 0, 0, 0, 0
     process("train", *TRAIN[1:], "--out", "whole").communicate()
     while done < kills:
-        name = f"killed-{runs}"
+        name, left = f"killed-{runs}", draw.randint(1, 6)
         at_work = process("train", *TRAIN[1:], "--out", name)
         while True:
             while at_work.poll() is None and not (
@@ -108,11 +108,11 @@ def killed(kills: int, place: Path) -> list[Row]:
             ):
                 time.sleep(0.01)
             time.sleep(draw.uniform(0.0, 0.6))
-            if at_work.poll() is not None or done >= kills:
+            if at_work.poll() is not None or not left:
                 break
             at_work.kill()
             at_work.communicate()
-            done += 1
+            done, left = done + 1, left - 1
             within += bool(trust.newest(place / name / trust.CHECKPOINTS, lambda line: None))
             at_work = process("resume", name)
         _, err = at_work.communicate()

@@ -67,7 +67,7 @@ class Checkpoints(Callback):
                 fix='Write nnx.fit(..., directory="runs/mine").',
             )
         self.root = run.directory / CHECKPOINTS
-        self._last, self.saved = time.monotonic(), None
+        self._last, self.saved = time.perf_counter(), None
         durable.clear_unfinished(self.root)
         self._scores = {path: _score(path) for path in listed(self.root)}
 
@@ -88,7 +88,7 @@ class Checkpoints(Callback):
             return epoch_ended
         if isinstance(self.every, int):
             return step % self.every == 0
-        return time.monotonic() - self._last >= self.seconds
+        return time.perf_counter() - self._last >= self.seconds
 
     def save(self, make: Callable[[], Checkpoint]) -> bool:
         """Write one, and take away those that need not stay. False where the disk refuses."""
@@ -99,9 +99,9 @@ class Checkpoints(Callback):
         except OSError as error:
             kept = f"the last is {self.saved}" if self.saved else "there is none yet"
             self.tell(f"NO CHECKPOINT could be written in {self.root} ({error.strerror or error}): {kept}")
-            self._last = time.monotonic()
+            self._last = time.perf_counter()
             return False
-        self.saved, self._last = path, time.monotonic()
+        self.saved, self._last = path, time.perf_counter()
         self._scores.pop(path, None)
         self._scores[path] = checkpoint.score
         with suppress(OSError):  # what should go and cannot stays
