@@ -236,6 +236,7 @@ class _Assembly:
             if (
                 array.dtype == call.out.dtype
                 and array.flags.c_contiguous
+                and array.flags.writeable  # a slice of what was broadcast is not
                 and array.size == held.array.size
                 and not others
             ):

@@ -58,7 +58,7 @@ class Module:
         return self
 
     # computing -------------------------------------------------------------------------------------------------------
-    def forward(self, *args: Any) -> Any:
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the module computes. Written against the standard: ``xp = nnx.namespace(x)``."""
         raise TypeError(f"{type(self).__name__} must define forward(self, x)")
 

@@ -33,6 +33,16 @@ def views(x, w, labels):
     return [a[1:, ::2] - 1.0, b, xp.expand_dims(b, axis=0), xp.concat([a, xp.flip(a, axis=0)], axis=1), x.T, w]
 
 
+def slices(x, w, labels):
+    """Slices of what was broadcast lie on one another: none is overwritten."""
+    xp = nnx.namespace(x, w)
+    wide = xp.broadcast_to(xp.expand_dims(x * 2.0, axis=1), (6, 3, 5))
+    total = x
+    for t in range(3):
+        total = total * 0.5 + xp.exp(-wide[:, t, :] - 1.0)
+    return [total + wide[:, 2, :] * 1.0]
+
+
 def choices(x, w, labels):
     xp = nnx.namespace(x, w)
     y = xp.where(x > 0.0, x, 0.1 * x)
@@ -60,7 +70,7 @@ def steps(x, w, labels):
     return [value, g, nnx.hvp(loss, w, g)]
 
 
-FUNCTIONS = [products, views, choices, many, steps]
+FUNCTIONS = [products, views, slices, choices, many, steps]
 
 
 def same(ours, theirs, backend):

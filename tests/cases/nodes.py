@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+import nnx
 from nnx import ops
 from nnx.autodiff import hooks
 
@@ -83,7 +84,61 @@ def spread(xp: Any, x: Any, w: Any, b: Any, padding: int) -> Any:
     return convolve(xp, walled(xp, x, w.shape[0] - 1 - padding), xp.flip(w, axis=(0, 1)), b)
 
 
+def normal(xp: Any, x: Any, axes: Any, centre: bool = True) -> Any:
+    """x with mean 0, where centred, and mean square 1 over these axes."""
+    x = x - xp.mean(x, axis=axes, keepdims=True) if centre else x
+    return x / xp.sqrt(xp.mean(x * x, axis=axes, keepdims=True) + 1e-5)
+
+
+def in_groups(xp: Any, x: Any, gamma: Any, beta: Any) -> Any:
+    """Two groups of two channels."""
+    return xp.concat([normal(xp, x[..., :2], (1, 2, 3)), normal(xp, x[..., 2:], (1, 2, 3))], axis=-1) * gamma + beta
+
+
+def attend(xp: Any, q: Any, k: Any, v: Any, seen: Any = None, keep: Any = None) -> Any:
+    e = xp.exp(q @ xp.matrix_transpose(k) / math.sqrt(q.shape[-1]))
+    e = e if seen is None else e * xp.astype(seen, e.dtype)
+    total = xp.sum(e, axis=-1, keepdims=True)
+    p = e / xp.where(total == 0, xp.ones_like(total), total)
+    return (p if keep is None else xp.where(keep, p / 0.75, xp.zeros_like(p))) @ v
+
+
+def rows_of(xp: Any, w: Any, index: Any, padding: int = -1) -> Any:
+    chosen = xp.astype(index[..., None] == xp.arange(w.shape[0], dtype=index.dtype, device=index.device), w.dtype)
+    y = chosen @ w
+    return xp.where((index == padding)[..., None], nnx.stop_gradient(y), y)
+
+
+def logistic(xp: Any, x: Any) -> Any:
+    return 1 / (1 + xp.exp(-x))
+
+
+def lstm(xp: Any, a: Any, r: Any, h: Any, c: Any) -> Any:
+    hs = []
+    for t in range(a.shape[1]):
+        s = a[:, t, :] + h @ r
+        i, f, g, o = (s[:, 2 * k : 2 * k + 2] for k in range(4))
+        c = logistic(xp, f) * c + logistic(xp, i) * xp.tanh(g)
+        h = logistic(xp, o) * xp.tanh(c)
+        hs.append(h)
+    return xp.stack(hs, axis=1), c
+
+
+def gru(xp: Any, a: Any, r: Any, h: Any, d: Any = 0.0) -> Any:
+    hs = []
+    for t in range(a.shape[1]):
+        s, u = a[:, t, :], h @ r
+        reset, z = logistic(xp, s[:, :2] + u[:, :2]), logistic(xp, s[:, 2:4] + u[:, 2:4])
+        n = xp.tanh(s[:, 4:] + reset * (u[:, 4:] + d))
+        h = (1 - z) * n + z * h
+        hs.append(h)
+    return xp.stack(hs, axis=1)
+
+
 X = draw((4, 5), 1)
+QKV = (draw((2, 3, 2), 1), draw((2, 4, 2), 2), draw((2, 4, 3), 3))
+SEEN = draw((2, 3, 4), 4) > -0.3
+SEEN[1, 2] = False
 IMAGES = draw((2, 5, 5, 4), 7)
 OPTIONS = {"kernel": (2, 2), "stride": (1, 1), "dilation": (1, 1)}
 ONCE = convolution._Map((1, 1), ((0, 0), (0, 0)), (1, 1), 1)
@@ -251,5 +306,70 @@ NODES: dict[str, Node] = {
         lambda x, place: hooks.pick(x, place=place, spatial=(5, 5), **OPTIONS),
         lambda xp, x, place: xp.where(place == 2, x[:, 1:, :-1, :], x[:, :-1, :-1, :]),
         (IMAGES, PLACE),
+    ),
+    "layer norm": Node(
+        "layer_norm", ops.layer_norm, lambda xp, x, g, b: normal(xp, x, -1) * g + b, (X, draw((5,), 2), draw((5,), 3))
+    ),
+    "layer norm of three axes, alone": Node(
+        "layer_norm", ops.layer_norm, lambda xp, x: normal(xp, x, -1), (draw((2, 3, 4), 1),)
+    ),
+    "rms norm": Node(
+        "rms_norm",
+        lambda x, g: ops.rms_norm(x, g, 1e-5),
+        lambda xp, x, g: normal(xp, x, -1, False) * g,
+        (X, draw((5,), 2)),
+    ),
+    "rms norm alone": Node(
+        "rms_norm", lambda x: ops.rms_norm(x, eps=1e-5), lambda xp, x: normal(xp, x, -1, False), (X,)
+    ),
+    "group norm": Node(
+        "group_norm",
+        lambda x, g, b: ops.group_norm(x, 2, g, b),
+        in_groups,
+        (draw((2, 3, 2, 4), 7), draw((4,), 2), draw((4,), 3)),
+    ),
+    "group norm alone": Node("group_norm", lambda x: ops.group_norm(x, 1), lambda xp, x: normal(xp, x, -1), (X,)),
+    "embedding": Node(
+        "embedding", lambda w, index: ops.embedding(index, w), rows_of, (X, np.asarray([[2, 0, 2], [3, 3, 2]]))
+    ),
+    "embedding with padding": Node(
+        "embedding",
+        lambda w, index: ops.embedding(index, w, 2),
+        lambda xp, w, index: rows_of(xp, w, index, 2),
+        (X, np.asarray([2, 0, 2, 3])),
+    ),
+    "attention": Node("attention", ops.attention, attend, QKV),
+    "attention with a mask": Node("attention", ops.attention, attend, (*QKV, SEEN)),
+    "attention with dropout, causal": Node(
+        "attention",
+        lambda q, k, v, keep: ops.attention(q, k, v, causal=True, keep=keep, p=0.25),
+        lambda xp, q, k, v, keep: attend(
+            xp, q, k, v, xp.asarray(np.tri(3, 4, dtype=bool), dtype=xp.bool, device=q.device), keep
+        ),
+        (*QKV, draw((2, 3, 4), 5) > -0.5),
+    ),
+    "lstm": Node(
+        "lstm",
+        lambda *x: ops.lstm(*x)[0],
+        lambda xp, *x: lstm(xp, *x)[0],
+        (draw((2, 3, 8), 1), draw((2, 8), 2), draw((2, 2), 3), draw((2, 2), 4)),
+    ),
+    "lstm, the last cell": Node(
+        "lstm",
+        lambda *x: ops.lstm(*x)[1],
+        lambda xp, *x: lstm(xp, *x)[1],
+        (draw((2, 2, 8), 1), draw((2, 8), 2), draw((2, 2), 3), draw((2, 2), 4)),
+    ),
+    "gru": Node(
+        "gru",
+        lambda a, r, h, d: ops.gru(a, r, d, h),
+        gru,
+        (draw((2, 3, 6), 1), draw((2, 6), 2), draw((2, 2), 3), draw((2,), 4)),
+    ),
+    "gru without its bias": Node(
+        "gru",
+        lambda a, r, h: ops.gru(a, r, None, h),
+        gru,
+        (draw((2, 2, 6), 1), draw((2, 6), 2), draw((2, 2), 3)),
     ),
 }

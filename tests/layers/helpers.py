@@ -43,12 +43,14 @@ def call(row: Row, model: Any, x: Any) -> Any:
 
 
 def gradients(row: Row, model: nnx.Module, x: Any, weights: Any) -> tuple[dict[str, Any], Any]:
-    """Gradients of Σ weights∘y with respect to the parameters and the input."""
+    """Gradients of Σ weights∘y with respect to the parameters and the input, ``None`` for one of whole numbers."""
 
     def loss(model: Any, x: Any, weights: Any) -> Any:
         y = call(row, model, x)
         return nnx.namespace(y).sum(y * weights)
 
+    if row.count:
+        return nnx.grad(loss)(model, x, weights), None
     if not model.parameters():
         return {}, nnx.grad(lambda x, weights: loss(model, x, weights))(x, weights)
     return nnx.grad(loss, argnums=(0, 1))(model, x, weights)  # type: ignore[no-any-return]

@@ -15,8 +15,10 @@ from nnx.train import read_notes
 from nnx.train.weights import read_arrays, stored, write_arrays
 
 # The rows of the table of layers, and settings that are none of the defaults.
-WAYS = {name: (row.make, row.shape) for name, row in TABLE.items()} | {
+WAYS = {name: (row.make, row.shape) for name, row in TABLE.items() if not row.count} | {
     "BatchNorm with settings": (lambda: nnx.BatchNorm(4, momentum=0.8, eps=1e-3), (5, 4)),
+    "Embedding": (lambda: nnx.Embedding(1, 4, padding=0, init=nnx.init.normal(0.5)), (3,)),
+    "TransformerBlock": (lambda: nnx.TransformerBlock(4, 2, hidden=3, dropout=0.1, activation=nnx.SiLU()), (2, 3, 4)),
     "GELU by tanh": (lambda: nnx.GELU(approximate=True), (5, 4)),
     "LeakyReLU with a slope": (lambda: nnx.LeakyReLU(0.2), (5, 4)),
     "Linear with an initialiser": (lambda: nnx.Linear(4, 3, bias=False, init=nnx.init.orthogonal()), (5, 4)),
@@ -33,6 +35,8 @@ def draws(shape):
 def made(name):
     make, shape = WAYS[name]
     layer, x = make(), draws(shape)
+    if isinstance(layer, nnx.Embedding):
+        x = np.zeros(shape, dtype="int64")
     if hasattr(layer, "fit"):
         layer.fit(x)
     return layer.initialize(3) if not hasattr(layer, "fit") else layer, x

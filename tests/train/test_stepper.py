@@ -13,11 +13,14 @@ from nnx.train.stepper import Stepper, Written, stepper
 CLASSES = 3
 
 
-def batches(backend, count, rows=8, shape=(4,)):
+def batches(backend, count, rows=8, shape=(4,), whole=0):
+    """Normal inputs, or whole numbers below ``whole``."""
     draw = np.random.default_rng(5)
     return [
         (
-            backend.asarray(draw.normal(size=(rows, *shape)).astype("float32")),
+            backend.asarray(
+                draw.integers(0, whole, (rows, *shape)) if whole else draw.normal(size=(rows, *shape)).astype("float32")
+            ),
             backend.asarray(draw.integers(0, CLASSES, rows)),
         )
         for _ in range(count)
@@ -48,11 +51,25 @@ def frozen():
     return model
 
 
+def transformer():
+    return nnx.Sequential(
+        nnx.Linear(2, 4), nnx.LearnedPositions(3, 4), nnx.TransformerBlock(4, 2, hidden=5, dropout=0.2, causal=True),
+        nnx.Residual(nnx.Sequential(nnx.GroupNorm(2, 4), nnx.Linear(4, 4))), nnx.RMSNorm(4), nnx.GRU(4, 3), nnx.LSTM(3, 4),
+        nnx.SinusoidalPositions(3, 4), nnx.GlobalAvgPool(), nnx.Linear(4, CLASSES),
+    )  # fmt: skip
+
+
+def words():
+    return nnx.Sequential(nnx.Embedding(5, 4, padding=0), nnx.GlobalAvgPool(), nnx.Linear(4, CLASSES))
+
+
 MODELS = {
     "perceptron": (perceptron, (4,)),
     "images": (images, (4, 4, 2)),
     "tied": (tied, (4,)),
     "frozen": (frozen, (4,)),
+    "transformer": (transformer, (3, 2)),
+    "words": (words, (3,)),
 }
 OPTIMIZERS = {
     "adam": nnx.optim.Adam(nnx.optim.StepDecay(1e-2, every=3, factor=0.5, per="step")),
@@ -85,8 +102,9 @@ def agree(ours, theirs, backend):
 @pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
 def test_replayed_steps_give_the_same_bits(name, optimizer, backend):
     make, shape = MODELS[name]
-    data = batches(backend, 9, shape=shape)
-    short = [(x[:5, ...], y[:5]) for x, y in batches(backend, 4, shape=shape)]
+    whole = 5 if name == "words" else 0
+    data = batches(backend, 9, shape=shape, whole=whole)
+    short = [(x[:5, ...], y[:5]) for x, y in batches(backend, 4, shape=shape, whole=whole)]
     data = [*data[:4], short[0], *data[4:6], *short[1:], *data[6:]]  # two kinds of batches, in turns
     written, replayed = make().initialize(1).to(backend), make().initialize(1).to(backend)
     take = Stepper(replayed, nnx.losses.cross_entropy)
