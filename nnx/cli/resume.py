@@ -42,7 +42,7 @@ def resume(run: str, /, *, backend: str | None = None, json: bool = False) -> in
             where=run,
             fix=f"Train again with nnx train --config {directory / runs.CONFIG}.",
         )
-    settings = replace(settings, json=json, **({} if backend is None else {"backend": backend}))
+    settings = replace(settings, json=json, backend=backend or settings.backend)
     parts = build.data(settings)
     model, loss = build.model(settings, parts.whole), build.loss(settings, parts.whole)
     course, early, copies = build.course(settings, len(parts.train)), stopping(settings), Snapshots()
