@@ -12,6 +12,8 @@ MISTAKES = [
     ("--nothing", "Available commands: train"),
     ("train", "Write for example nnx train digits"),
     ("train digist", "Did you mean 'digits'"),
+    ("resume nowhere", "Give the directory that nnx train named"),
+    ("resume digits --epochs 3", "See nnx resume --help"),
     ("train nofile.csv", "does not exist. Check the path"),
     ("train {file}", "Rename or convert the file"),
     ("train .", "Name the images file itself"),
