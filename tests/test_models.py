@@ -145,7 +145,7 @@ def test_other_options_are_refused():
     with pytest.raises(ConfigError, match="Did you mean 'relu'"):
         models.build("mlp:3", (5,), 3, activation="reul")
     with pytest.raises(
-        ConfigError, match="an activation that keeps the width, got maxout for a transformer. Take gelu"
+        ConfigError, match=r"an activation that keeps the width, got maxout for a transformer. Take gelu"
     ):
         models.build("transformer", (4, 4), 3, activation="maxout")
     with pytest.raises(ConfigError, match="0 ≤ p < 1"):
