@@ -20,6 +20,9 @@ from nnx.backends.compiled import Fused
 from nnx.backends.portable.each import SMALL
 from nnx.typing import Array, Namespace
 
+BLOCK = 32_768
+"""Elements of a rule's arrays that are taken at once where it is not compiled: some hundred kilobytes each."""
+
 Shapes = tuple[tuple[int, ...], ...]
 
 
@@ -54,11 +57,20 @@ def _rows(rule: Any, xp: Any, columns: Sequence[Sequence[Array]], numbers: Seque
         sets = memory.take(shapes, args[0].dtype, loop.outputs)
         loop.into([made.flat for made in sets], args)
     else:
-        results = rule(xp, *args)
-        sets = memory.take(shapes, args[0].dtype, len(results))
-        for made, result in zip(sets, results):
-            np.copyto(made.flat, result)
+        sets = _in_blocks(rule, xp, args, shapes, memory)
     return [list(made.pieces) for made in sets]
+
+
+def _in_blocks(rule: Any, xp: Any, args: list[Any], shapes: Shapes, memory: "Memory") -> list["Set"]:
+    """The rule as it is written, on parts that stay in the cache from its first operation to its last."""
+    sets: list[Set] = []
+    for start in range(0, max(args[0].size, 1), BLOCK):
+        part = slice(start, start + BLOCK)
+        results = rule(xp, *[arg[part] if type(arg) is np.ndarray else arg for arg in args])
+        sets = sets or memory.take(shapes, args[0].dtype, len(results))
+        for made, result in zip(sets, results):
+            np.copyto(made.flat[part], result)
+    return sets
 
 
 def joined(arrays: Sequence[Array]) -> Array:

@@ -35,7 +35,7 @@ class LBFGS(Configured):
     """x ← x + t d with d = −H g and t from a strong-Wolfe line search.
 
     H is the two-loop recursion over the last ``history`` pairs s = Δx, y = Δg, started from γI with γ = sᵀy/yᵀy; a pair
-    is kept if sᵀy > 10⁻¹⁰ ‖s‖‖y‖. The objective must be the same function at every call: the whole data set, and no draws
+    is kept if sᵀy > 10⁻¹⁰ ‖s‖‖y‖ and is a normal number. The objective must be the same function at every call: the whole data set, and no draws
     that change. Arrays of any backend; a handful of numbers goes to the host in each evaluation. A search that finds nothing
     downhill is tried once more without the pairs, along −g. It has converged when every entry of the gradient is within
     ``tolerance``.
@@ -195,7 +195,8 @@ class LBFGS(Configured):
     def _remember(self, state: dict[str, Any], s: Arrays, y: Arrays) -> tuple[dict[str, Any], dict[str, Any]]:
         """The pairs with the new one, without the oldest if there are too many. Keys are numbers as text."""
         old_s, old_y = dict(state["s"]), dict(state["y"])
-        if _host(_dot(s, y)) > 1e-10 * (_host(_dot(s, s)) * _host(_dot(y, y))) ** 0.5:
+        curvature = _host(_dot(s, y))
+        if curvature > max(1e-10 * _host(_dot(s, s)) ** 0.5 * _host(_dot(y, y)) ** 0.5, _smallest(s)):
             key = str(state["step"])
             old_s[key], old_y[key] = s, y
         for key in sorted(old_s, key=int)[: -self.history]:
@@ -228,6 +229,11 @@ def _dot(a: Arrays, b: Arrays) -> Array:
     for path, x in a.items():
         total = total + backends.of(x).xp.sum(x * b[path])
     return total
+
+
+def _smallest(arrays: Arrays) -> float:
+    """The smallest number of these arrays' dtype that can be divided by: below, the curvature is rounding."""
+    return max(float(backends.of(x).xp.finfo(x.dtype).smallest_normal) for x in arrays.values())
 
 
 def _largest(arrays: Arrays) -> float:

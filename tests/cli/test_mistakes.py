@@ -48,7 +48,7 @@ MISTAKES = [
     ("train {bare}", "Pass --no-header if the first row is data"),
     ("train {unlabelled}", "Say which array they are: --target NAME"),
     ("train {csv} --batch-size 7 --val 0 --model mlp:4", "Use --batch-size 8"),
-    ("train digits --model cnn:3", "mlp with the widths of its hidden layers"),
+    ("train digits --model rnn:3", "mlp with the widths of its hidden layers"),
     ("train digits --model mlp", "Write for example mlp:128,64"),
     ("train digits --model mlp:12,a", "whole numbers from 1"),
     ("train digits --model mlp:0", "whole numbers from 1"),

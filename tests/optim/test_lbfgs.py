@@ -181,3 +181,18 @@ def test_line_search_gives_strong_wolfe_points(name, first):
     assert found.t > 0
     if name != "wall":
         assert abs(found.slope) <= 0.4 * abs(start.slope)
+
+
+def test_going_on_after_the_minimum_was_reached_divides_by_nothing(backend):
+    """½(x² + 100 y²): the losses fall below the smallest number there is."""
+
+    def objective(params):
+        xp = nnx.namespace(params["x"])
+        return 0.5 * xp.sum(params["x"] ** 2 * backend.asarray(np.asarray([1.0, 100.0])))
+
+    optimizer, params = nnx.optim.LBFGS(), {"x": backend.asarray(np.asarray([-4.0, 1.0]))}
+    state = optimizer.init(params)
+    for _ in range(80):
+        params, state = optimizer.step(nnx.value_and_grad(objective), state, params)
+    assert np.all(np.isfinite(backend.to_numpy(params["x"])))
+    assert state["loss"] < 1e-300
