@@ -29,7 +29,7 @@ from nnx.errors import (
 
 USAGE = (ConfigError, DataError, ShapeError, DtypeError, StateError, BackendUnavailable)
 
-VERBS = ("train", "evaluate", "predict", "summary", "doctor", "lr-find", "plot", "tune", "backends")
+VERBS = ("train", "resume", "evaluate", "predict", "summary", "doctor", "lr-find", "plot", "tune", "backends")
 
 
 def run(argv: Sequence[str] | None = None) -> int:
@@ -123,6 +123,7 @@ def _app() -> Any:
     from nnx.cli.lr_find import lr_find
     from nnx.cli.plot import plot_run
     from nnx.cli.predict import predict
+    from nnx.cli.resume import resume
     from nnx.cli.summary import summary
     from nnx.cli.train import train
     from nnx.cli.tune import FLAGS, tune
@@ -135,17 +136,21 @@ def _app() -> Any:
     )
     verbs = {
         "train": _with_settings(train),
+        "resume": _documented(resume, run=RESUMED, backend=BACKEND | {"help": OTHER}, json=JSON),
         "evaluate": _documented(evaluate, run=RUN, data=DATA, backend=BACKEND, batch_size=BATCH, json=JSON),
         "predict": _documented(predict, run=RUN, data=DATA, out=OUT, backend=BACKEND, batch_size=BATCH, force=FORCE),
         "summary": _documented(summary, run=RUN),
-        "doctor": _with_settings(doctor, leave=("out", "check", "record", "babysit"), check=CHECK),
+        "doctor": _with_settings(doctor, leave=("out", "check", "record", "babysit", "checkpoint_every"), check=CHECK),
         "lr-find": _with_settings(
-            lr_find, leave=("out", "check", "record", "babysit"), out=PICTURE_FILE | {"help": LR_PICTURE}, force=FORCE
+            lr_find,
+            leave=("out", "check", "record", "babysit", "checkpoint_every"),
+            out=PICTURE_FILE | {"help": LR_PICTURE},
+            force=FORCE,
         ),
         "plot": _documented(
             plot_run, run=RUN, picture=PICTURE, data=DATA, out=PICTURE_FILE, backend=BACKEND, force=FORCE, **PLOT
         ),
-        "tune": _with_settings(tune, leave=("check", "babysit"), **FLAGS),
+        "tune": _with_settings(tune, leave=("check", "babysit", "checkpoint_every"), **FLAGS),
         "backends": _documented(backends, json=JSON),
     }
     for place, (name, verb) in enumerate(verbs.items()):
@@ -154,6 +159,8 @@ def _app() -> Any:
 
 
 RUN = {"help": "A run directory, such as runs/digits-001, or a model file."}
+RESUMED = {"help": "The directory of a run that was interrupted."}
+OTHER = "Where it goes on, if not where it was."
 DATA = {"help": "digits, or a file or folder like the one it was trained on."}
 BACKEND = {"help": "numpy, cupy, torch, jax or strict, perhaps with a device: cupy:0."}
 BATCH = {"help": "Rows computed together.", "converter": lambda kind, given: _whole(kind, given)}

@@ -110,6 +110,9 @@ class Settings:
     record: bool = _setting(
         True, OUTPUT, "Keep statistics and up to 20 copies of the weights (64 MiB at most) for nnx plot."
     )
+    checkpoint_every: int | None = _setting(
+        None, OUTPUT, "Steps from one checkpoint to the next; by default one a minute and one after ^C.", _COUNT
+    )
     babysit: bool = _setting(
         False, OUTPUT, "Keep a file with the learning rate in the run, to be edited while it trains."
     )

@@ -60,6 +60,7 @@ class Display(Callback):
     def __init__(self) -> None:
         self.output = Output()
         self.started = time.monotonic()
+        self.before = 0.0
         self.facts: Mapping[str, Any] = {}
         self.lines: list[str] = []
 
@@ -72,6 +73,11 @@ class Display(Callback):
         for line in self.lines:
             self.output.line(line)
         self.started = time.monotonic()
+
+    def on_resume(self, run: Run, remembered: dict[str, Any]) -> None:
+        """The same; a part of the training lies behind already."""
+        self.on_start(run)
+        self.before = run.done
 
     def say(self, text: str) -> None:
         """Something that came up while it trains."""
@@ -91,7 +97,8 @@ class Display(Callback):
 
     def left(self, run: Run) -> float:
         """Seconds until the last epoch ends, if all goes on as it went so far."""
-        return self.seconds() * (1 - run.done) / run.done if run.done else 0.0
+        done = run.done - self.before
+        return self.seconds() * (1 - run.done) / done if done > 0 else 0.0
 
     def cells(self, run: Run, record: Record) -> list[str]:
         """One epoch as texts, in the order of ``WIDTHS``."""

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from nnx.errors import ConfigError, DataError
 from nnx.train.babysit import CHANGES, RATE
+from nnx.train.checkpoint import CHECKPOINTS
 from nnx.train.run import METRICS, MODEL, SNAPSHOTS, STATISTICS
 
 CONFIG, CURVES = "config.toml", "curves.png"
@@ -67,6 +68,8 @@ def _numbered(name: str) -> Path:
 
 def discard(directory: Path) -> None:
     """Take back a directory in which no training began."""
+    if (directory / CHECKPOINTS).exists():
+        return
     for name in (CONFIG, METRICS, STATISTICS, SNAPSHOTS, RATE, CHANGES):
         (directory / name).unlink(missing_ok=True)
     with suppress(OSError):  # where it was there before, with other things in it
@@ -102,7 +105,9 @@ def find(text: str) -> Found:
             expected=f"a run with its {MODEL}",
             got="a run that has not ended yet" if began else "a directory without one",
             where=text,
-            fix=f"Train again with nnx train --config {path / CONFIG}."
+            fix=f"Go on with nnx resume {path}."
+            if (path / CHECKPOINTS).exists()
+            else f"Train again with nnx train --config {path / CONFIG}."
             if began
             else "Give the directory that nnx train named.",
         )

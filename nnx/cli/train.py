@@ -14,6 +14,7 @@ from nnx.errors import ConfigError, NnxError
 from nnx.layers import Module
 from nnx.train import Babysit, Callback, EarlyStopping, Plateau, Run, Snapshots, Statistics, evaluate, fit
 from nnx.train.babysit import RATE
+from nnx.train.checkpoint import CHECKPOINTS
 from nnx.train.run import MODEL
 
 CODES = {"interrupted": 130, "terminated": 143}
@@ -48,7 +49,7 @@ def train(source: str | None = None, /, *, config_file: str | None = None, **fla
     loss = build.loss(settings, parts.whole)
     course = build.course(settings, len(parts.train))
     model = build.model(settings, parts.whole).initialize(settings.seed)
-    stopping = _stopping(settings)
+    early = stopping(settings)
     copies = Snapshots()
     recording = [Statistics(parts.train), copies] if settings.record else []
     name = parts.whole.name.split(".")[0] or "run"
@@ -60,19 +61,20 @@ def train(source: str | None = None, /, *, config_file: str | None = None, **fla
         with threads.suited(backend, model, settings.batch_size):
             run = fit(
                 model, parts.train, parts.val, loss=loss, **course, backend=backend, seed=settings.seed,
-                callbacks=[shown, *recording, *stopping, *_rates(settings, shown)], directory=directory,
+                callbacks=[shown, *recording, *early, *rates(settings, shown)], directory=directory,
+                checkpoint_every=settings.checkpoint_every,
             )  # fmt: skip
     except NnxError as error:
         shown.close()
-        if (directory / MODEL).exists():
+        if (directory / MODEL).exists() or (directory / CHECKPOINTS).exists():
             error.fix = f"{error.fix} The run is in {directory}."
         else:
             runs.discard(directory)
         raise
-    outcome = _outcome(run, parts, loss, stopping)
+    kept = outcome(run, parts, loss, early)
     seconds = shown.seconds()
-    note = ", ".join(said for said in (copies.note, _curves(run, directory, name)) if said)
-    shown.finish(*_ending(settings, parts, run, outcome, seconds, directory, note))
+    note = ", ".join(said for said in (copies.note, curves(run, directory, name)) if said)
+    shown.finish(*ending(settings, parts, run, kept, seconds, directory, note))
     return CODES.get(run.stopped, 0)
 
 
@@ -86,10 +88,11 @@ class Outcome:
     test: dict[str, float]
 
 
-def _outcome(run: Run, parts: build.Parts, loss: str, stopping: list[EarlyStopping]) -> Outcome:
+def outcome(run: Run, parts: build.Parts, loss: str, early: list[EarlyStopping]) -> Outcome:
+    """The weights that were kept, judged."""
     epoch, over = len(run.history), run.steps_into_epoch
-    if stopping and stopping[0].best_epoch:
-        epoch, over, what = stopping[0].best_epoch, 0, "the lowest validation loss"
+    if early and early[0].best_epoch:
+        epoch, over, what = early[0].best_epoch, 0, "the lowest validation loss"
     else:
         what = f"and {over} steps" if over else "the last"
     if over and parts.val:  # ended within an epoch: these weights have not been judged yet
@@ -103,7 +106,8 @@ def _outcome(run: Run, parts: build.Parts, loss: str, stopping: list[EarlyStoppi
     return Outcome(epoch, what, val, evaluate(run.model, parts.test, loss=loss) if parts.test else {})
 
 
-def _stopping(settings: Settings) -> list[EarlyStopping]:
+def stopping(settings: Settings) -> list[EarlyStopping]:
+    """What ``--early-stopping`` asks for."""
     if settings.early_stopping is None:
         return []
     if settings.val == 0:
@@ -113,13 +117,13 @@ def _stopping(settings: Settings) -> list[EarlyStopping]:
     return [EarlyStopping(settings.early_stopping, monitor="val_loss")]
 
 
-def _rates(settings: Settings, shown: display.Display) -> list[Callback]:
+def rates(settings: Settings, shown: display.Display) -> list[Callback]:
     """What changes the learning rate while it trains, and says so."""
     found: list[Callback] = [Plateau(reduce, tell=shown.say) for reduce in build.plateau(settings)]
     return [*found, Babysit(tell=shown.say)] if settings.babysit else found
 
 
-def _curves(run: Run, directory: Path, name: str) -> str:
+def curves(run: Run, directory: Path, name: str) -> str:
     """Draw the learning curves; what to say if that cannot be done."""
     from nnx import plot
 
@@ -182,10 +186,11 @@ def described(data: Dataset) -> str:
     return f"{data.name}: {len(data):,} rows, {features} features, {kind}"
 
 
-def _ending(
+def ending(
     settings: Settings, parts: build.Parts, run: Run, kept: Outcome, seconds: float, directory: Path, note: str
 ) -> tuple[dict[str, Any], list[str]]:
     best = run.best if run.history else None
+    """What came of it: for JSON, and as lines."""
     facts: dict[str, Any] = {
         "stopped": run.stopped or None, "epochs": len(run.history), "steps": run.step, "kept_epoch": kept.epoch,
         "best_epoch": best and best["epoch"], **{f"val_{name}": value for name, value in kept.val.items()},
@@ -217,13 +222,16 @@ def _ending(
     lines += [f"run       {directory}", *(f"          {line}" for line in (*files, note) if line)]
     lines += [
         f"{label:<9} nnx {verb}"
-        for label, verb in zip(("next", "", "", ""), _next(directory, bool(parts.val or parts.test)))
+        for label, verb in zip(
+            ("next", "", "", "", ""), _next(directory, bool(parts.val or parts.test), run.stopped in CODES)
+        )
     ]
     return facts, lines
 
 
-def _next(directory: Path, held_out: bool) -> list[str]:
+def _next(directory: Path, held_out: bool, cut: bool) -> list[str]:
     return [
+        *([f"resume {directory}"] if cut and (directory / CHECKPOINTS).is_dir() else []),
         f"evaluate {directory}" + ("" if held_out else " DATA"),
         f"predict {directory} NEW_DATA -o predictions.csv",
         f"plot {directory} surface",

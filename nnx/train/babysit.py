@@ -61,7 +61,8 @@ class Babysit(Callback):
 
     def on_start(self, run: Run) -> None:
         """Write the file, or read the one that is there."""
-        need_rate(run, "a rate file")
+        if not run.step:  # a training that is resumed may be with L-BFGS by now
+            need_rate(run, "a rate file")
         if self.given is None and run.directory is None:
             raise ConfigError(
                 expected="a place for the rate file",
@@ -77,8 +78,9 @@ class Babysit(Callback):
         try:
             if not self.path.exists():
                 self.path.write_text(_TEXT, encoding="utf-8")
+            before = self._lines_before(run.step) if run.step else []
             with open(self.changes, "w", encoding="utf-8", newline="") as file:
-                csv.writer(file).writerow(["epoch", "step", "old", "new"])
+                csv.writer(file).writerows([["epoch", "step", "old", "new"], *before])
         except OSError as error:
             raise ConfigError(
                 f"the rate file cannot be written ({error.strerror or error})",
@@ -86,7 +88,18 @@ class Babysit(Callback):
                 fix="Choose a place where you may write.",
             ) from None
         self._known = self._signature()
-        self._read(run)
+        self.wish = run.fixed_rate
+        if run.has_rate:
+            self._read(run)
+
+    def _lines_before(self, step: int) -> list[list[str]]:
+        """The changes up to a step: those after it come again, or not."""
+        if not self.changes.exists():
+            return []
+        with open(self.changes, encoding="utf-8", newline="") as file:
+            return [
+                line for line in csv.reader(file) if len(line) == 4 and line[1].isdecimal() and int(line[1]) <= step
+            ]
 
     def on_step(self, run: Run) -> None:
         """Look, if it is time to."""

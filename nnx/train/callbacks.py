@@ -4,15 +4,23 @@ import math
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, ClassVar
 
 from nnx.errors import ConfigError
 from nnx.train.record import Record, as_json, score
 from nnx.train.run import Run
+from nnx.train.weights import write_whole
 from nnx.typing import Array
 
 
 class Callback:
-    """The base: override what you need. ``on_epoch`` ends the training by returning true."""
+    """The base: override what you need. ``on_epoch`` ends the training by returning true.
+
+    ``remembers`` names the attributes that a checkpoint keeps, so that a training that was cut goes on as it would have: numbers, text,
+    arrays, and lists, tuples and dictionaries of them.
+    """
+
+    remembers: ClassVar[tuple[str, ...]] = ()
 
     def on_start(self, run: Run) -> None:
         """Before the first step."""
@@ -26,6 +34,15 @@ class Callback:
 
     def on_end(self, run: Run) -> None:
         """After the last epoch, also when a callback or ^C ended it."""
+
+    def remembered(self) -> dict[str, Any]:
+        """What a checkpoint keeps of this callback."""
+        return {name: getattr(self, name) for name in self.remembers}
+
+    def on_resume(self, run: Run, remembered: dict[str, Any]) -> None:
+        """In place of ``on_start``, where a training goes on from a checkpoint: what it kept is given back."""
+        self.on_start(run)
+        vars(self).update({name: remembered[name] for name in self.remembers if name in remembered})
 
 
 class OnEpoch(Callback):
@@ -44,6 +61,8 @@ class EarlyStopping(Callback):
 
     Metrics that grow with quality (accuracy, r2) are maximised, everything else minimised.
     """
+
+    remembers = ("best", "best_epoch", "arrays")
 
     def __init__(
         self, patience: int = 10, *, monitor: str = "val_loss", min_delta: float = 0.0, restore: bool = True
@@ -80,3 +99,7 @@ class MetricsFile(Callback):
         with open(self.path, "a", encoding="utf-8") as file:
             file.write(as_json(record) + "\n")
         return None
+
+    def on_resume(self, run: Run, remembered: dict[str, Any]) -> None:
+        """The epochs after the checkpoint come again: their lines go."""
+        write_whole(self.path, "".join(as_json(record) + "\n" for record in run.history).encode())

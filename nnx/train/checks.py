@@ -9,6 +9,7 @@ from nnx import backends, optim
 from nnx.data import Dataset
 from nnx.errors import ConfigError, DataError, ShapeError
 from nnx.layers import Flatten, Module, Preparation, Reshape, Sequential, Unstandardize, training
+from nnx.train.checkpoint import CHECKPOINTS
 from nnx.train.evaluation import backend_of, dtype_of, outputs_in_batches
 from nnx.train.run import METRICS, MODEL
 
@@ -80,7 +81,9 @@ def claim(directory: Path) -> None:
             expected="a directory without a run in it",
             got=str(error.filename),
             where="fit",
-            fix="Choose another directory, or move the old run away.",
+            fix="Go on with nnx.resume(directory, train, val), or choose another directory."
+            if (directory / CHECKPOINTS).exists()
+            else "Choose another directory, or move the old run away.",
         ) from None
     except OSError as error:
         raise ConfigError(

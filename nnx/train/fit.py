@@ -1,26 +1,23 @@
-"""fit: the loop."""
+"""fit: the one call that trains a model."""
 
-import math
 import os
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from nnx import losses, optim
+from nnx import optim
 from nnx.data import Dataset
-from nnx.errors import DivergedError
+from nnx.errors import ConfigError
 from nnx.layers import Module
 from nnx.train import checks
 from nnx.train.callbacks import Callback, MetricsFile, OnEpoch
-from nnx.train.evaluation import METRIC, default_loss, evaluate
-from nnx.train.full_batch import FullBatch
-from nnx.train.interrupt import interruptible
-from nnx.train.mini_batches import MiniBatches
+from nnx.train.checkpoints import Checkpoints
+from nnx.train.course import Course
+from nnx.train.evaluation import default_loss
+from nnx.train.lock import locked
 from nnx.train.plateau import Plateau
-from nnx.train.problem import Problem
-from nnx.train.run import MODEL, Run
-from nnx.train.saving import save
+from nnx.train.run import Run
+from nnx.train.training import Training
 from nnx.typing import Array
 
 
@@ -39,6 +36,7 @@ def fit(
     seed: int = 0,
     callbacks: Iterable[Any] = (),
     directory: str | os.PathLike[str] | None = None,
+    checkpoint_every: int | str | None = None,
     compile: bool | None = None,
 ) -> Run:
     """Train a model: this is the loop that one would write by hand, with the same bits.
@@ -53,6 +51,9 @@ def fit(
     with the same bits (on JAX compiled, within a few roundings); by default where model and loss are nnx's own. Then what
     they compute in Python is fixed by the recording (see ``nnx.train.stepper``).
 
+    With ``directory`` there are checkpoints, from which ``nnx.resume(directory, train, val)`` goes on with the same bits: one after ^C or
+    SIGTERM, one a minute, or one every ``checkpoint_every`` steps (or "epoch"); ``nnx.train.Checkpoints`` among the callbacks says more.
+
     With ``optimizer=nnx.optim.LBFGS()`` an epoch is one iteration over all of ``train``, gathered ``batch_size`` rows at a time,
     without dropout and with fixed batch-norm statistics (see ``nnx.train.full_batch``). ``finish=nnx.optim.LBFGS()`` lets it take
     over after ``epochs``, for up to ``finish_epochs`` more, numbered on; calling ``fit`` again on the same model does so too. It
@@ -66,106 +67,49 @@ def fit(
     checks.prepare(model, train, seed)
     if backend is not None:
         model.to(backend)
-    loss = loss or default_loss(train.task)
-    problem = Problem(model, train, losses.get(loss), batch_size, seed, compile)
+    course = Course(
+        loss or default_loss(train.task), optimizer or optim.Adam(1e-3), int(epochs), int(batch_size), finish, int(finish_epochs),
+        seed, compile,
+    )  # fmt: skip
+    place = Path(directory) if directory else None
+    watching = watchers(callbacks, place, checkpoint_every)
     checks.check_outputs(model, train)
-    metric, place = METRIC[train.task or "regression"], Path(directory) if directory else None
-    with problem.device.use():
-        phases = [(_way(problem, optimizer or optim.Adam(1e-3)), epochs)]
-        phases += [(_way(problem, finish), finish_epochs)] if finish else []
-        run = Run(model, train.task, sum(n for _, n in phases), 1, metric, validated=val is not None, directory=place)
-        phases[0][0].begin(run)
-    watching = _callbacks(callbacks, run.directory)
-    for callback in watching:
-        callback.on_start(run)
-
-    def told() -> None:
-        for callback in watching:
-            callback.on_step(run)
-
-    good = model.state()
-    with problem.device.use(), interruptible() as wish:
-        try:
-            for epoch, way in enumerate(_epochs(phases, run)):
-                started = time.perf_counter()
-                values = way.epoch(run, epoch, told, wish.meet)
-                seconds = time.perf_counter() - started
-                record = {"epoch": epoch + 1, "step": run.step, **values, **_validation(model, val, loss)}
-                record |= {"learning_rate": run.learning_rate, "examples_per_second": way.seen() / seconds}
-                run.history.append(record | {"seconds": seconds})
-                endings = [callback.on_epoch(run, run.history[-1]) for callback in watching]
-                if not math.isfinite(record["loss"]):
-                    run.stopped = "diverged"
-                    model.load(good)
-                    break
-                if any(endings):
-                    run.stopped = "a callback ended it"
-                if run.stopped:
-                    break
-                good = model.state()
-                wish.meet()
-        except KeyboardInterrupt:
-            if wish.insisted:
-                raise
-            run.stopped = wish.word
-        for callback in watching:
-            callback.on_end(run)
-        if run.directory:
-            save(model, run.directory / MODEL, notes=_notes(train, loss))
-    if run.stopped == "diverged":
-        raise _diverged(run, way.remedy)
-    return run
+    training = Training(model, train, val, course, watching, place)
+    with locked(place):
+        if place:
+            checks.claim(place)
+        training.begin()
+        return training.go()
 
 
-Way = MiniBatches | FullBatch
-"""How an epoch goes: ``begin(run)``, ``epoch(run, number, told, meet)``, ``seen()``."""
+def watchers(given: Iterable[Any], directory: Path | None, checkpoint_every: int | str | None) -> list[Callback]:
+    """What is told of the training: what was given, before it the file of metrics, after it what writes checkpoints.
 
-
-def _way(problem: Problem, optimizer: Any) -> Way:
-    if isinstance(optimizer, optim.LBFGS):
-        return FullBatch(problem, optimizer)
-    checks.check_batches(problem.model, problem.train, problem.batch_size)
-    return MiniBatches(problem, optimizer)
-
-
-def _epochs(phases: list[tuple[Way, int]], run: Run) -> Iterator[Way]:
-    """How each epoch goes. The first phase has begun already; a later one begins when its first epoch does."""
-    for number, (way, epochs) in enumerate(phases):
-        if number:
-            way.begin(run)
-        for _ in range(epochs):
-            yield way
-
-
-def _callbacks(given: Iterable[Any], directory: Path | None) -> list[Callback]:
+    Errors: ``ConfigError`` for checkpoints without a directory, or asked for twice.
+    """
     watching = [_callback(callback) for callback in given]
-    if directory:
-        checks.claim(directory)
-        watching.insert(0, MetricsFile(directory))
-    return watching
+    asked = sum(isinstance(callback, Checkpoints) for callback in watching) + (checkpoint_every is not None)
+    if asked > 1:
+        raise ConfigError(
+            expected="checkpoints asked for once",
+            got=f"{asked} times",
+            where="fit",
+            fix="Leave checkpoint_every= away.",
+        )
+    if asked and directory is None:
+        raise ConfigError(
+            expected="a place for checkpoints", got="no directory", where="fit", fix='Pass directory="runs/mine".'
+        )
+    if directory is None:
+        return watching
+    return [
+        MetricsFile(directory),
+        *watching,
+        *([] if asked and checkpoint_every is None else [Checkpoints(checkpoint_every)]),
+    ]
 
 
 def _callback(given: Any) -> Callback:
     if isinstance(given, optim.ReduceOnPlateau):
         return Plateau(given)
     return given if isinstance(given, Callback) else OnEpoch(given)
-
-
-def _validation(model: Module, val: Dataset | None, loss: Any) -> dict[str, float]:
-    return {f"val_{name}": value for name, value in evaluate(model, val, loss=loss).items()} if val else {}
-
-
-def _notes(train: Dataset, loss: Any) -> dict[str, Any]:
-    """What a model file says of the data it was trained on: how to encode others, and how it was judged."""
-    return {"schema": train.schema.to_dict(), "rows": len(train), "loss": loss if isinstance(loss, str) else None}
-
-
-def _diverged(run: Run, remedy: str) -> DivergedError:
-    last = run.history[-1]
-    kept = f"The weights of epoch {last['epoch'] - 1} are kept. " if len(run.history) > 1 else ""
-    return DivergedError(
-        expected="a finite loss",
-        got=f"{last['loss']} in epoch {last['epoch']}",
-        where="fit",
-        fix=f"{kept}{remedy}",
-    )

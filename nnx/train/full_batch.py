@@ -12,7 +12,7 @@ measured on the training set before the first iteration. So the loss that falls 
 
 import math
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from nnx import metrics
 from nnx.autodiff import value_and_grad
@@ -46,6 +46,7 @@ class FullBatch:
     def __init__(self, problem: Problem, optimizer: LBFGS) -> None:
         self.problem, self.optimizer = problem, optimizer
         self.classes = problem.train.task == "classification"
+        self.done, self.rows = 0, 0
         self._check_fixed()
 
     def begin(self, run: Run) -> None:
@@ -57,8 +58,22 @@ class FullBatch:
     def epoch(self, run: Run, epoch: int, told: Callable[[], None], meet: Callable[[], None]) -> dict[str, float]:
         """One iteration, and ``told`` is called; ``meet`` may end it after any batch: then it is as if it had not begun.
 
-        ``run.stopped`` says so when there is nothing left to gain.
+        ``run.stopped`` says so when there is nothing left to gain. ``done`` is 1 between the iteration and the end of its epoch.
         """
+        if not self.done:
+            self._iterate(run, meet)
+        self.done = 1
+        if self.optimizer.converged(run.state):
+            run.stopped = f"converged: every entry of the gradient is within {self.optimizer.tolerance:g}"
+        elif run.state.get("stuck"):
+            run.stopped = STUCK
+        told()
+        meet()
+        self.done = 0
+        quality = float(self.problem.device.to_numpy(self.now.quality)) / len(self.problem.train)
+        return {"loss": self.now.loss, "accuracy" if self.classes else "mae": quality}
+
+    def _iterate(self, run: Run, meet: Callable[[], None]) -> None:
         evaluated: list[Seen] = []
 
         def objective(params: Mapping[str, Array]) -> tuple[float, dict[str, Array]]:
@@ -76,14 +91,19 @@ class FullBatch:
             run.model.load(params)
         run.state, run.step = state, run.step + 1
         self.rows = len(self.problem.train) * len(evaluated)
-        if optimizer.converged(state):
-            run.stopped = f"converged: every entry of the gradient is within {optimizer.tolerance:g}"
-        elif state.get("stuck"):
-            run.stopped = STUCK
-        told()
-        meet()
-        quality = float(self.problem.device.to_numpy(self.now.quality)) / len(self.problem.train)
-        return {"loss": self.now.loss, "accuracy" if self.classes else "mae": quality}
+
+    def remembered(self) -> dict[str, Any]:
+        """What a checkpoint must hold besides the run's state: what the last iteration found."""
+        now = {"loss": self.now.loss, "quality": self.now.quality} if hasattr(self, "now") else None
+        return {"done": self.done, "now": now, "rows": self.rows}
+
+    def resume(self, run: Run, state: dict[str, Any], remembered: dict[str, Any]) -> None:
+        """In place of ``begin``: go on from a checkpoint, with the statistics that the model has."""
+        self.twin = run.model.copy()
+        run.begin(self.optimizer, state, 1)
+        self.done, self.rows, now = (remembered[name] for name in ("done", "rows", "now"))
+        if now is not None:
+            self.now = Seen({}, now["loss"], now["quality"])
 
     def seen(self) -> int:
         """How many rows the last epoch looked at: all of them, once for each evaluation."""

@@ -1,6 +1,8 @@
 """An epoch of small steps: the rows shuffled and taken batch by batch, an update after each."""
 
 from collections.abc import Callable
+from itertools import islice
+from typing import Any
 
 from nnx import backends, metrics
 from nnx.data import batch_count, batches
@@ -21,23 +23,39 @@ class MiniBatches:
         self.steps = batch_count(len(problem.train), problem.batch_size)
         self.optimizer = optimizer.with_steps_per_epoch(self.steps)
         self.step = stepper(problem.model, problem.loss, problem.compile)
+        self.done, self.average = 0, _Average(problem.train.task, problem.device)
 
     def begin(self, run: Run) -> None:
         """The optimizer and its first state."""
         run.begin(self.optimizer, self.optimizer.init(run.model.parameters()), self.steps)
 
     def epoch(self, run: Run, epoch: int, told: Callable[[], None], meet: Callable[[], None]) -> dict[str, float]:
-        """All rows once. After each step the run has the new state, ``told`` is called, and ``meet`` may end it."""
+        """All rows once. After each step the run has the new state, ``told`` is called, and ``meet`` may end it.
+
+        ``done`` is how many batches lie behind: an epoch that a checkpoint has cut goes on with the next.
+        """
         problem = self.problem
-        average = _Average(problem.train.task, problem.device)
-        for rows in batches(len(problem.train), problem.batch_size, seed=problem.seed, epoch=epoch):
+        order = batches(len(problem.train), problem.batch_size, seed=problem.seed, epoch=epoch)
+        for rows in islice(order, self.done, None):
             x, y = problem.rows(rows)
             step = self.step(run.optimizer, run.state, x, y, problem.seed, run.step)
             run.state, run.step = step.state, run.step + 1
-            average.add(step.loss, step.outputs, y)
+            self.average.add(step.loss, step.outputs, y)
+            self.done += 1
             told()
             meet()
-        return average.values()
+        values = self.average.values()
+        self.done, self.average = 0, _Average(problem.train.task, problem.device)
+        return values
+
+    def remembered(self) -> dict[str, Any]:
+        """What a checkpoint must hold besides the run's state: the sums of the epoch so far."""
+        return {"done": self.done, "rows": self.average.rows, "sums": list(self.average.sums)}
+
+    def resume(self, run: Run, state: dict[str, Any], remembered: dict[str, Any]) -> None:
+        """In place of ``begin``: go on from a checkpoint."""
+        run.begin(self.optimizer, state, self.steps)
+        self.done, self.average.rows, self.average.sums = (remembered[name] for name in ("done", "rows", "sums"))
 
     def seen(self) -> int:
         """How many rows the last epoch looked at."""
@@ -49,7 +67,8 @@ class _Average:
 
     def __init__(self, task: str | None, device: backends.Backend) -> None:
         self.classes, self.device = task == "classification", device
-        self.rows, self.sums = 0, [0.0, 0.0]
+        self.rows = 0
+        self.sums: list[Array] = [0.0, 0.0]
 
     def add(self, loss: Array, outputs: Array, y: Array) -> None:
         n = int(outputs.shape[0])

@@ -30,6 +30,8 @@ class Plateau(Callback):
     ``ReduceOnPlateau(mode="max")`` or the reverse, and for L-BFGS, which has no rate.
     """
 
+    remembers = ("watched", "reductions")
+
     def __init__(
         self,
         reduce: ReduceOnPlateau | None = None,
@@ -50,7 +52,8 @@ class Plateau(Callback):
 
     def on_start(self, run: Run) -> None:
         """Forget an earlier training."""
-        need_rate(run, "reduce on plateau")
+        if not run.step:  # a training that is resumed may be with L-BFGS by now
+            need_rate(run, "reduce on plateau")
         self.watched = self.reduce.init()
         self.reductions: list[tuple[int, float, float]] = []
 

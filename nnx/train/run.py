@@ -35,11 +35,19 @@ class Run:
     """The optimizer at work, bound to the length of an epoch."""
     rate_factor: float = 1.0
     """What the learning rate of the schedule is multiplied by."""
+    fixed_rate: float | None = None
+    """The learning rate that was set in place of the schedule's, by :meth:`set_rate`."""
 
     def begin(self, optimizer: Any, state: dict[str, Any], steps_per_epoch: int) -> None:
         """From here on this optimizer is at work."""
         self.optimizer, self.state, self.steps_per_epoch = optimizer, state, steps_per_epoch
-        self.rate_factor, self._scheduled = 1.0, optimizer
+        self.rate_factor, self.fixed_rate, self._scheduled = 1.0, None, optimizer
+
+    def resume_rate(self, fixed: float | None, factor: float) -> None:
+        """The rate as it was when a checkpoint was written, whose optimizer state has the factor in it already."""
+        if fixed is not None:
+            self.optimizer = with_learning_rate(self._scheduled, fixed)
+        self.fixed_rate, self.rate_factor = fixed, factor
 
     # the learning rate, while it trains -------------------------------------------------------------------------------
     @property
@@ -61,6 +69,7 @@ class Run:
         self.optimizer = (
             self._scheduled if learning_rate is None else with_learning_rate(self._scheduled, learning_rate)
         )
+        self.fixed_rate = learning_rate
         self._factor(1.0)
 
     def _factor(self, factor: float) -> None:

@@ -52,6 +52,18 @@ class Snapshots(Callback):
         else:
             self.kept = [Snapshot(0, weights)]
 
+    def remembered(self) -> dict[str, Any]:
+        """The copies, and how far apart they are."""
+        kept = [{"epoch": one.epoch, "weights": one.weights} for one in self.kept]
+        return {"kept": kept, "every": self._every, "room": self._room, "note": self.note}
+
+    def on_resume(self, run: Run, remembered: dict[str, Any]) -> None:
+        """Go on with the copies of before."""
+        self.on_start(run)
+        if remembered:
+            self._every, self._room, self.note = (remembered[name] for name in ("every", "room", "note"))
+            self.kept = [Snapshot(one["epoch"], one["weights"]) for one in remembered["kept"]]
+
     def on_epoch(self, run: Run, record: Record) -> bool | None:
         """Keep this epoch, if its turn has come; the last one stays until the next."""
         if not self.kept or not np.isfinite(record["loss"]):

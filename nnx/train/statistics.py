@@ -16,6 +16,7 @@ from nnx.train.evaluation import backend_of, dtype_of
 from nnx.train.record import Record
 from nnx.train.run import STATISTICS, Run
 from nnx.train.signals import signals, together
+from nnx.train.weights import write_whole
 from nnx.typing import Array
 
 ROWS = 128
@@ -32,6 +33,8 @@ class Statistics(Callback):
 
     For ``nnx.plot.ratios`` and ``nnx.plot.activations``. Errors: ``ConfigError`` for no steps.
     """
+
+    remembers = ("records", "_figures", "_at", "_before")
 
     def __init__(self, train: Dataset | None = None, *, steps: int = 2) -> None:
         if steps < 1:
@@ -51,6 +54,13 @@ class Statistics(Callback):
         if self.train is not None:
             chosen = np.linspace(0, len(self.train) - 1, min(ROWS, len(self.train))).astype(np.int64)
             self._rows = backend_of(run.model).asarray(self.train.x[chosen, ...], dtype=dtype_of(run.model))
+
+    def on_resume(self, run: Run, remembered: dict[str, Any]) -> None:
+        """Go on; the lines of epochs that come again go."""
+        super().on_resume(run, remembered)
+        if run.directory is not None:
+            lines = "".join(json.dumps(line) + "\n" for line in self.records)
+            write_whole(run.directory / STATISTICS, lines.encode())
 
     def on_step(self, run: Run) -> None:
         """Measure the step, if it is one of those; remember the weights, if the next one is."""

@@ -4,12 +4,13 @@ safetensors stores an array that is not C-contiguous or not little-endian wrongl
 that it never gets one. A file is written beside its place and renamed, so a reader finds the old one or the new one.
 """
 
+import io
 import json
 import os
 import struct
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -33,10 +34,23 @@ def stored(array: Any) -> np.ndarray[Any, Any]:
 
 def write_arrays(path: str | os.PathLike[str], arrays: Mapping[str, Any], metadata: Mapping[str, str]) -> None:
     """Write host arrays and texts to ``path``, whole or not at all."""
+    write_whole(path, packed(arrays, metadata))
+
+
+def packed(arrays: Mapping[str, Any], metadata: Mapping[str, str]) -> bytes:
+    """Host arrays and texts as the bytes of a safetensors file, the same bytes for the same contents.
+
+    The library writes the texts in an order of chance; here they stand in the order of their names.
+    """
     from safetensors.numpy import save
 
     data = save({name: stored(array) for name, array in arrays.items()}, metadata=dict(metadata))
-    write_whole(path, data)
+    end = 8 + struct.unpack("<Q", data[:8])[0]
+    header = json.loads(data[8:end])
+    header["__metadata__"] = dict(sorted(metadata.items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # so that the arrays begin where a processor likes them to
+    return struct.pack("<Q", len(text)) + text + bytes(memoryview(data)[end:])
 
 
 def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
@@ -55,30 +69,41 @@ def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
 
 def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, str]]:
     """The arrays and texts of a file. ``DataError`` for anything that is not a whole safetensors file."""
+    source = Path(path)
+    try:
+        with open(source, "rb") as file:
+            metadata = _header(source, file, source.stat().st_size)
+        data = source.read_bytes()
+    except OSError as error:
+        raise DataError(expected="a model file", got=f"{source}: {error.strerror}", fix="Check the path.") from None
+    return _arrays(data, source), metadata
+
+
+def unpacked(data: bytes, source: Path) -> tuple[dict[str, np.ndarray[Any, Any]], dict[str, str]]:
+    """The same of the bytes of a file, which was read from ``source``."""
+    metadata = _header(source, io.BytesIO(data), len(data))
+    return _arrays(data, source), metadata
+
+
+def _arrays(data: bytes, source: Path) -> dict[str, np.ndarray[Any, Any]]:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
-    source = Path(path)
-    metadata = _header(source)
     try:
-        return load(source.read_bytes()), metadata
+        return dict(load(data))
     except (SafetensorError, ValueError, KeyError) as error:
         raise _broken(source, str(error)) from None
 
 
-def _header(source: Path) -> dict[str, str]:
+def _header(source: Path, file: BinaryIO, size: int) -> dict[str, str]:
     """The metadata, after the header was found to be of sane size, without duplicate names or absurd shapes."""
     try:
-        size = source.stat().st_size
-        with open(source, "rb") as file:
-            lead = file.read(8)
-            length = struct.unpack("<Q", lead)[0] if len(lead) == 8 else -1
-            if not 0 <= length <= min(HEADER_LIMIT, size - 8):
-                raise _broken(source, f"a header of {length} bytes in a file of {size}")
-            header = json.loads(file.read(length), object_pairs_hook=lambda pairs: _unique(pairs, source))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        if isinstance(error, OSError):
-            raise DataError(expected="a model file", got=f"{source}: {error.strerror}", fix="Check the path.") from None
+        lead = file.read(8)
+        length = struct.unpack("<Q", lead)[0] if len(lead) == 8 else -1
+        if not 0 <= length <= min(HEADER_LIMIT, size - 8):
+            raise _broken(source, f"a header of {length} bytes in a file of {size}")
+        header = json.loads(file.read(length), object_pairs_hook=lambda pairs: _unique(pairs, source))
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
         raise _broken(source, "a header that is not JSON") from None
     if not isinstance(header, dict) or len(header) > ARRAY_LIMIT:
         raise _broken(source, "no table of arrays")

@@ -1,0 +1,69 @@
+"""``nnx resume``: a training that was interrupted goes on."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from nnx import backends
+from nnx.cli import build, display, runs, threads
+from nnx.cli.saved import settings_of
+from nnx.cli.train import CODES, curves, described, ending, outcome, rates, stopping
+from nnx.errors import ConfigError, DataError, NnxError
+from nnx.train import Snapshots, Statistics
+from nnx.train import resume as go_on
+from nnx.train.checkpoint import CHECKPOINTS
+from nnx.train.checkpoints import say
+
+
+def resume(run: str, /, *, backend: str | None = None, json: bool = False) -> int:
+    """Go on with a training that was interrupted or killed, from its last checkpoint.
+
+    It ends with the same bits as if it had not been interrupted: order of the rows, dropout, learning rate and early stopping go on where they
+    were. On another backend it agrees to roundings. The data are read again from where they were.
+
+    Examples:
+
+    nnx resume runs/digits-001
+
+    nnx resume runs/digits-001 --backend cupy
+    """
+    directory = Path(run)
+    settings = settings_of(directory)
+    if settings is None:
+        raise ConfigError(
+            expected=f"the directory of a run of nnx train, with its {runs.CONFIG}",
+            got=repr(run),
+            where="RUN",
+            fix="Give the directory that nnx train named, or use nnx.resume in Python.",
+        )
+    if not (directory / CHECKPOINTS).is_dir():
+        raise DataError(
+            expected=f"a run with {CHECKPOINTS}",
+            got="none: it ended, or was killed before the first",
+            where=run,
+            fix=f"Train again with nnx train --config {directory / runs.CONFIG}.",
+        )
+    settings = replace(settings, json=json, **({} if backend is None else {"backend": backend}))
+    parts = build.data(settings)
+    model, loss = build.model(settings, parts.whole), build.loss(settings, parts.whole)
+    course, early, copies = build.course(settings, len(parts.train)), stopping(settings), Snapshots()
+    recording = [Statistics(parts.train), copies] if settings.record else []
+    shown = display.choose(settings.json)
+    shown.begin(
+        {"data": parts.whole.name, "directory": run, "resumed": True, "settings": asdict(settings)},
+        [f"data   {described(parts.whole)}", f"run    {directory} goes on, on {settings.backend}"],
+    )
+    try:
+        with threads.suited(backends.get(settings.backend), model.initialize(settings.seed), settings.batch_size):
+            found = go_on(
+                directory, parts.train, parts.val, model=model, optimizer=course["optimizer"], finish=course["finish"],
+                backend=settings.backend, callbacks=[shown, *recording, *early, *rates(settings, shown)],
+                checkpoint_every=settings.checkpoint_every, tell=say,
+            )  # fmt: skip
+    except NnxError:
+        shown.close()
+        raise
+    kept = outcome(found, parts, loss, early)
+    seconds = shown.seconds()
+    note = ", ".join(said for said in (copies.note, curves(found, directory, parts.whole.name.split(".")[0])) if said)
+    shown.finish(*ending(settings, parts, found, kept, seconds, directory, note))
+    return CODES.get(found.stopped, 0)

@@ -1,0 +1,39 @@
+"""Which data a model was trained on, told from other data without reading all of a file larger than memory."""
+
+import hashlib
+from typing import Any
+
+import numpy as np
+
+from nnx.data import Dataset
+from nnx.errors import DataError
+
+ROWS = 256
+
+
+def identity(data: Dataset) -> dict[str, Any]:
+    """Shape, dtype, and the SHA-256 of up to 256 rows, evenly spaced.
+
+    >>> identity(Dataset(np.zeros((4, 2), dtype=np.float32), np.asarray([0, 1, 1, 0]), classes=("no", "yes")))["shape"]
+    [4, 2]
+    """
+    chosen = np.linspace(0, len(data) - 1, min(ROWS, len(data))).astype(np.int64)
+    digest = hashlib.sha256()
+    for array in (data.x, data.y):
+        if array is not None:
+            digest.update(np.ascontiguousarray(array[chosen, ...]).tobytes())
+    return {"shape": list(data.x.shape), "dtype": str(data.x.dtype), "task": data.task, "sha256": digest.hexdigest()}
+
+
+def check_same(data: Dataset | None, known: Any, name: str) -> None:
+    """``DataError`` unless these are the data that were identified so; ``None`` stands for no data."""
+    now = data and identity(data)
+    if now != known:
+        brief = {key: known.get(key) for key in ("shape", "dtype", "task")} if isinstance(known, dict) else "no data"
+        got = {key: now[key] for key in ("shape", "dtype", "task")} if now else "no data"
+        raise DataError(
+            expected=f"{name} as it was: {brief}",
+            got="other values in the same shape" if got == brief else str(got),
+            where="resume",
+            fix="Give the data that it was trained on, split with the same seed; for other data call nnx.fit.",
+        )

@@ -1,0 +1,106 @@
+"""resume: a training that was cut goes on where its last checkpoint is, with the same bits as if nothing had been."""
+
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nnx import backends, optim
+from nnx.data import Dataset
+from nnx.errors import DataError
+from nnx.layers import Module
+from nnx.train import checks
+from nnx.train.checkpoint import CHECKPOINTS, Checkpoint, newest
+from nnx.train.checkpoints import Checkpoints, say
+from nnx.train.course import course_of
+from nnx.train.fingerprint import differences, fingerprint
+from nnx.train.fit import watchers
+from nnx.train.identity import check_same
+from nnx.train.lock import locked
+from nnx.train.plain import placed
+from nnx.train.run import Run
+from nnx.train.saving import build
+from nnx.train.training import Training
+from nnx.typing import Array
+
+
+def restored_model(found: Checkpoint, model: Module | None, backend: Any) -> Module:
+    """The model of a checkpoint, or the one given, with its arrays and frozen parts, on the backend where it was or another.
+
+    Errors: ``StateError`` if the arrays do not fit the model, or if it is of a class of one's own and not given.
+    """
+    built = build(found.state["model"], found.name) if model is None else model
+    if not isinstance(built, Module):
+        raise DataError(expected="the description of a model", got=repr(built)[:60], where=found.name)
+    there = backends.get(found.state["fingerprint"]["backend"] if backend is None else backend)
+    if model is not None:
+        built.to(there)
+    built.load({path: placed(np.array(array), there) for path, array in found.weights.items()})
+    modules = dict(built.modules())
+    for path, names in found.state["frozen"].items():
+        modules[path].__dict__["_frozen"] = frozenset(names)
+    return built
+
+
+def resume(
+    directory: str | os.PathLike[str],
+    train: Dataset,
+    val: Dataset | None = None,
+    *,
+    model: Module | None = None,
+    loss: Callable[..., Array] | None = None,
+    optimizer: Any = None,
+    finish: optim.LBFGS | None = None,
+    backend: Any = None,
+    callbacks: Iterable[Any] = (),
+    checkpoint_every: int | str | None = None,
+    tell: Callable[[str], None] = say,
+) -> Run:
+    """Go on with the training of ``directory`` from its last whole checkpoint, to where it would have ended.
+
+    ``train`` and ``val`` are the same data as before, ``callbacks`` the same with the same settings: what they remember is given back to
+    them. Model, optimizer, seed and the rest stand in the checkpoint; what is not nnx's own (a model or an optimizer of one's own class, a
+    loss function) is given again. The weights at the end have the same bits as those of a training that was never cut, on the same
+    backend, BLAS and number of threads; where one of these has changed ``tell`` says so, and it agrees to roundings. A damaged checkpoint is told in one line, and the one before it used. A training that had ended
+    ends again.
+
+    Errors: ``DataError`` without a whole checkpoint and for other data; ``ConfigError`` when somebody trains there, or for what is missing;
+    ``DivergedError`` as from ``fit``.
+    """
+    place = Path(directory)
+    if not (place / CHECKPOINTS).is_dir():
+        raise DataError(
+            expected=f"a run with {CHECKPOINTS}",
+            got="none",
+            where=str(place),
+            fix="Train with checkpoint_every=; a training that ended within a minute has no need of them.",
+        )
+    with locked(place):
+        found, damaged = newest(place / CHECKPOINTS, tell)
+        try:
+            check_same(train, found.state["data"]["train"], "train")
+            check_same(val, found.state["data"]["val"], "val")
+            course = course_of(found.state["course"], loss=loss, optimizer=optimizer, finish=finish)
+            checks.check_settings(
+                course.epochs, course.batch_size, train, val, course.optimizer, course.finish, course.finish_epochs
+            )
+            restored = restored_model(found, model, backend)
+            given = list(callbacks)
+            if checkpoint_every is None and not any(isinstance(one, Checkpoints) for one in given):
+                checkpoint_every = found.state["every"]
+            watching = watchers(given, place, checkpoint_every)
+            training = Training(restored, train, val, course, watching, place)
+            if changed := differences(found.state["fingerprint"], fingerprint(training.device)):
+                tell(f"this is not where it began, so it goes on within roundings: {'; '.join(changed)}")
+            training.resume(found)
+        except (KeyError, TypeError, AttributeError, LookupError) as error:
+            raise DataError(
+                expected="a checkpoint of nnx",
+                got=f"{type(error).__name__}: {error}"[:200],
+                where=str(place / CHECKPOINTS / found.name),
+            ) from error
+        if training.keeper:
+            training.keeper.forget(damaged)
+        return training.go()

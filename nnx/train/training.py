@@ -1,0 +1,219 @@
+"""A training at work: the loop, where it is, and all that a checkpoint must hold of it."""
+
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from nnx import backends, losses, optim
+from nnx.data import Dataset
+from nnx.errors import ConfigError, DivergedError
+from nnx.layers import Module
+from nnx.train import checks
+from nnx.train.callbacks import Callback
+from nnx.train.checkpoint import Checkpoint
+from nnx.train.checkpoints import Checkpoints
+from nnx.train.course import Course
+from nnx.train.evaluation import METRIC, evaluate
+from nnx.train.fingerprint import fingerprint
+from nnx.train.full_batch import FullBatch
+from nnx.train.identity import identity
+from nnx.train.interrupt import Wish, interruptible
+from nnx.train.mini_batches import MiniBatches
+from nnx.train.plain import flatten, unflatten
+from nnx.train.problem import Problem
+from nnx.train.record import score
+from nnx.train.run import MODEL, Run
+from nnx.train.saving import describe, save
+
+Way = MiniBatches | FullBatch
+"""How an epoch goes: ``begin(run)`` or ``resume(run, …)``, ``epoch(run, number, told, meet)``, ``seen()``, ``remembered()``."""
+
+
+class Training:
+    """What ``fit`` begins, ``resume`` takes up again, and :meth:`go` leads to its end. One object, one training."""
+
+    def __init__(
+        self,
+        model: Module,
+        train: Dataset,
+        val: Dataset | None,
+        course: Course,
+        callbacks: Sequence[Callback],
+        directory: Path | None,
+    ) -> None:
+        self.model, self.train, self.val, self.course = model, train, val, course
+        self.problem = Problem(model, train, losses.get(course.loss), course.batch_size, course.seed, course.compile)
+        self.device = self.problem.device
+        with self.device.use():
+            self.ways = [(_way(self.problem, optimizer), epochs) for optimizer, epochs in course.phases]
+        metric = METRIC[train.task or "regression"]
+        epochs = sum(n for _, n in self.ways)
+        self.run = Run(model, train.task, epochs, 1, metric, validated=val is not None, directory=directory)
+        self.watching = [callback for callback in callbacks if not isinstance(callback, Checkpoints)]
+        keepers = [callback for callback in callbacks if isinstance(callback, Checkpoints)]
+        self.keeper = keepers[0] if keepers else None
+        self.epoch, self.phase, self.elapsed = 0, 0, 0.0
+        self.good = model.state()
+
+    @property
+    def way(self) -> Way:
+        """How the epoch at hand goes."""
+        return self.ways[self.phase][0]
+
+    # beginning --------------------------------------------------------------------------------------------------------
+    def begin(self) -> None:
+        """From the first step."""
+        with self.device.use():
+            self.way.begin(self.run)
+        self.good = self.model.state()
+        for callback in self._all():
+            callback.on_start(self.run)
+
+    def resume(self, checkpoint: Checkpoint) -> None:
+        """From a checkpoint, whose weights the model has already."""
+        run = self.run
+        with self.device.use():
+            kept = unflatten(checkpoint.state["training"], self.device, checkpoint.arrays)
+            self.epoch, self.phase, self.elapsed = kept["epoch"], kept["phase"], kept["elapsed"]
+            self.way.resume(run, kept["optimizer"], kept["way"])
+            run.step, run.history, run.stopped = kept["step"], kept["history"], kept["stopped"]
+            run.resume_rate(kept["fixed_rate"], kept["rate_factor"])
+            self.good = kept["good"] or self.model.state()
+        memories: list[dict[str, Any]] = list(kept["callbacks"])
+        for callback in self._all():
+            mine = next((one for one in memories if one["type"] == type(callback).__name__), None)
+            callback.on_resume(run, mine["state"] if mine else {})
+            if mine:
+                memories.remove(mine)
+        if lost := [one["type"] for one in memories if one["state"]]:
+            raise ConfigError(
+                expected=f"the callbacks that it was trained with: {', '.join(lost)}",
+                got="none" if len(lost) == 1 else "not all of them",
+                where="resume",
+                fix=f"Pass callbacks=[{lost[0]}(...)] with the settings that it had.",
+            )
+
+    def _all(self) -> list[Callback]:
+        return [*self.watching, *([self.keeper] if self.keeper else [])]
+
+    # the loop ---------------------------------------------------------------------------------------------------------
+    def go(self) -> Run:
+        """To the end, or until something ends it."""
+        run = self.run
+        with self.device.use(), interruptible() as wish:
+            try:
+                while self.epoch < run.epochs and not run.stopped:
+                    self._enter()
+                    self._one_epoch(wish)
+            except KeyboardInterrupt:
+                if wish.insisted:
+                    raise
+                if self.keeper and wish.signals:  # met between two steps; a bare KeyboardInterrupt may come within one
+                    run.stopped = ""
+                    self.keeper.save(self.checkpoint)
+                run.stopped = wish.word
+            for callback in self._all():
+                callback.on_end(run)
+            if run.directory:
+                save(self.model, run.directory / MODEL, notes=self._notes())
+        if run.stopped == "diverged":
+            raise _diverged(run, self.way.remedy)
+        return run
+
+    def _enter(self) -> None:
+        """The next phase begins when its first epoch does."""
+        last = 0
+        for phase, (way, epochs) in enumerate(self.ways):
+            last += epochs
+            if self.epoch < last:
+                if phase != self.phase:
+                    self.phase = phase
+                    way.begin(self.run)
+                return
+
+    def _one_epoch(self, wish: Wish) -> None:
+        run = self.run
+        self.started = time.perf_counter() - self.elapsed
+        values = self.way.epoch(run, self.epoch, self._told, wish.meet)
+        seconds = time.perf_counter() - self.started
+        record = {"epoch": self.epoch + 1, "step": run.step, **values, **self._validation()}
+        record |= {"learning_rate": run.learning_rate, "examples_per_second": self.way.seen() / seconds}
+        run.history.append(record | {"seconds": seconds})
+        endings = [callback.on_epoch(run, run.history[-1]) for callback in self.watching]
+        if not math.isfinite(record["loss"]):
+            run.stopped = "diverged"
+            self.model.load(self.good)
+            return
+        if any(endings):
+            run.stopped = "a callback ended it"
+        self.good, self.epoch, self.elapsed = self.model.state(), self.epoch + 1, 0.0
+        over = bool(run.stopped) or self.epoch == run.epochs
+        if self.keeper and (self.keeper.due(run.step, epoch_ended=True) or (over and self.keeper.wanted)):
+            self.keeper.save(self.checkpoint)
+        if not run.stopped:
+            wish.meet()
+
+    def _told(self) -> None:
+        """After each step."""
+        for callback in self.watching:
+            callback.on_step(self.run)
+        within = self.way.done < self.run.steps_per_epoch  # else the epoch ends here, and is asked for in a moment
+        if self.keeper and within and self.keeper.due(self.run.step, epoch_ended=False):
+            self.elapsed = time.perf_counter() - self.started
+            self.keeper.save(self.checkpoint)
+
+    def _validation(self) -> dict[str, float]:
+        if not self.val:
+            return {}
+        return {f"val_{name}": value for name, value in evaluate(self.model, self.val, loss=self.course.loss).items()}
+
+    # what is kept -----------------------------------------------------------------------------------------------------
+    def checkpoint(self) -> Checkpoint:
+        """All that the rest of the training depends on, as it is between two steps."""
+        run, within = self.run, self.way.done > 0
+        kept = {
+            "epoch": self.epoch, "phase": self.phase, "elapsed": self.elapsed, "step": run.step, "history": run.history,
+            "stopped": "" if within else run.stopped, "optimizer": run.state, "way": self.way.remembered(),
+            "fixed_rate": run.fixed_rate, "rate_factor": run.rate_factor, "good": self.good if within else None,
+            "callbacks": [{"type": type(one).__name__, "state": one.remembered()} for one in self.watching],
+        }  # fmt: skip
+        arrays: dict[str, Any] = {}
+        state = {
+            "training": flatten(kept, self.device, arrays),
+            "course": self.course.config(),
+            "every": self.keeper and self.keeper.every,
+            "model": describe(self.model),
+            "frozen": {path: sorted(module._frozen) for path, module in self.model.modules() if module._frozen},
+            "data": {"train": identity(self.train), "val": self.val and identity(self.val)},
+            "fingerprint": fingerprint(self.device),
+        }
+        judged = score(run.history[-1], run.monitor) if run.history and not within else math.inf
+        weights = {path: backends.of(array).to_numpy(array) for path, array in self.model.state().items()}
+        return Checkpoint(run.step, self.epoch, judged if math.isfinite(judged) else None, weights, arrays, state)
+
+    def _notes(self) -> dict[str, Any]:
+        """What a model file says of the data it was trained on: how to encode others, and how it was judged."""
+        loss = self.course.loss
+        return {
+            "schema": self.train.schema.to_dict(), "rows": len(self.train), "loss": loss if isinstance(loss, str) else None
+        }  # fmt: skip
+
+
+def _way(problem: Problem, optimizer: Any) -> Way:
+    if isinstance(optimizer, optim.LBFGS):
+        return FullBatch(problem, optimizer)
+    checks.check_batches(problem.model, problem.train, problem.batch_size)
+    return MiniBatches(problem, optimizer)
+
+
+def _diverged(run: Run, remedy: str) -> DivergedError:
+    last = run.history[-1]
+    kept = f"The weights of epoch {last['epoch'] - 1} are kept. " if len(run.history) > 1 else ""
+    return DivergedError(
+        expected="a finite loss",
+        got=f"{last['loss']} in epoch {last['epoch']}",
+        where="fit",
+        fix=f"{kept}{remedy}",
+    )
