@@ -164,9 +164,20 @@ def _kernel(element: Any, is_array: list[bool], outputs: int, several: bool, lon
     )
     scope = {"__name__": __name__, "element": element, "xp": _functions(), "prange": numba.prange}
     exec(compile(source, __file__, "exec"), scope)
-    kept = element.py_func.__closure__ is None
-    kernel: Callable[..., Any] = numba.njit(scope[name], parallel=long, error_model="numpy", cache=kept)
-    return kernel
+    return njit(scope[name], parallel=long, cache=element.py_func.__closure__ is None)
+
+
+def njit(function: Callable[..., Any], *, parallel: bool, cache: bool = True) -> Callable[..., Any]:
+    """``function`` compiled at its first call; with ``cache`` kept on the disk, where there is a place that may be written."""
+    import numba
+
+    options = {"parallel": parallel, "error_model": "numpy"}
+    compiled: Callable[..., Any]
+    try:
+        compiled = numba.njit(function, cache=cache, **options)
+    except RuntimeError:  # no such place, neither beside the source nor in the user's cache
+        compiled = numba.njit(function, **options)
+    return compiled
 
 
 @cache

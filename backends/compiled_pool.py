@@ -85,13 +85,4 @@ def _loops() -> tuple[Callable[..., Any], Callable[..., Any]]:
                             for c in range(channels):
                                 part[c] += value[c] if at[c] == k else zero
 
-    return _kept(numba, pool), _kept(numba, unpool)
-
-
-def _kept(numba: Any, loop: Callable[..., Any]) -> Callable[..., Any]:
-    """The compiled loop, kept on disk for the next run where there is a place that may be written to."""
-    try:
-        kept: Callable[..., Any] = numba.njit(loop, parallel=True, error_model="numpy", cache=True)
-    except RuntimeError:
-        kept = numba.njit(loop, parallel=True, error_model="numpy")
-    return kept
+    return compiled.njit(pool, parallel=True), compiled.njit(unpool, parallel=True)

@@ -1,4 +1,6 @@
-"""Models from a short text: ``mlp:128,64`` or ``cnn:16,32`` is what the command line and its configuration files say."""
+"""Models from a short text: ``mlp:128,64``, ``cnn:16,32`` or ``transformer:32,2`` is what the command line and its
+configuration files say.
+"""
 
 import math
 from collections.abc import Callable
@@ -13,7 +15,9 @@ from nnx.layers import (
     Conv2d,
     Dropout,
     Flatten,
+    LayerNorm,
     LeakyReLU,
+    LearnedPositions,
     Linear,
     Maxout,
     MaxPool2d,
@@ -26,6 +30,7 @@ from nnx.layers import (
     Softplus,
     Standardize,
     Tanh,
+    TransformerBlock,
 )  # fmt: skip
 
 ACTIVATIONS: dict[str, Callable[[], Module]] = {
@@ -34,9 +39,16 @@ ACTIVATIONS: dict[str, Callable[[], Module]] = {
 }  # fmt: skip
 """The activations between the layers, by the names that flags use. Maxout takes the larger of two pieces."""
 
-FORMS = "linear, mlp with the widths of its hidden layers such as mlp:128,64, or cnn with channels such as cnn:16,32"
-CHANNELS = (16, 32)
-"""The channels of ``cnn`` where the spec names none."""
+FORMS = (
+    "linear, mlp with the widths of its hidden layers such as mlp:128,64, cnn with channels such as cnn:16,32, "
+    "or transformer with its width and number of blocks such as transformer:32,2"
+)
+DEFAULTS = {"cnn": (16, 32), "transformer": (32, 2)}
+"""The numbers of a model whose spec names none: channels of a cnn, width and blocks of a transformer."""
+NUMBERS = {"mlp": "widths of hidden layers", "cnn": "channels", "transformer": "a width and a number of blocks"}
+EXAMPLES = {"mlp": "mlp:128,64", "cnn": "cnn:16,32", "transformer": "transformer:32,2"}
+TOKENS = 8
+"""A transformer sees an image as about so many patches along its shorter side, of at least 2×2."""
 _GLOROT = ("tanh", "sigmoid", "maxout")
 
 
@@ -56,11 +68,13 @@ def build(
     ``linear`` is one dense layer: logistic or linear regression. ``mlp:128,64`` has two hidden layers, each
     Linear → BatchNorm → activation → Dropout, and a dense layer at the end. ``cnn:16,32`` has two blocks, each
     Conv2d 3×3 → BatchNorm → activation → MaxPool2d 2 → Dropout, and a dense layer; images that became smaller than 2×2 are
-    pooled no more. Weights before a ReLU and its kin are drawn by He's rule, before tanh, sigmoid, maxout and the outputs by
+    pooled no more. ``transformer:32,2`` is a small vision transformer (Dosovitskiy et al. 2021, arXiv:2010.11929): patches
+    (2×2 of an 8×8 image) → dense to 32 features → learned positions → 2 blocks → LayerNorm → a dense layer of all of them, with
+    4 heads where they divide the width; it normalises by layer, whatever ``batch_norm`` says, and takes no maxout. Weights before a ReLU and its kin are drawn by He's rule, before tanh, sigmoid, maxout and the outputs by
     Glorot's. Rows that are not flat are flattened; flat rows of ``image_shape`` (height, width, channels) become images for a
-    cnn. Inputs are standardised per feature, images for a cnn per channel.
+    cnn or a transformer. Inputs are standardised per feature, images for those two per channel.
 
-    Errors: ``ConfigError`` for another spec, activation or probability, or a cnn for rows that are no images.
+    Errors: ``ConfigError`` for another spec, activation or probability, or a cnn or transformer for rows that are no images.
 
     >>> [type(layer).__name__ for layer in build("mlp:8", (4,), 3, dropout=0.2).layers]
     ['Standardize', 'Linear', 'ReLU', 'Dropout', 'Linear']
@@ -73,11 +87,20 @@ def build(
             where="activation",
             fix=did_you_mean(activation, ACTIVATIONS),
         )
-    features = math.prod(inputs)
-    shape = _image(inputs, image_shape, spec) if name == "cnn" else (features,)
-    layers: list[Module] = [] if shape == inputs else [Reshape(shape)] if name == "cnn" else [Flatten()]
+    features, images = math.prod(inputs), name in ("cnn", "transformer")
+    shape = _image(inputs, image_shape, spec) if images else (features,)
+    layers: list[Module] = [] if shape == inputs else [Reshape(shape)] if images else [Flatten()]
     if standardize:
         layers.append(Standardize(shape[-1]))
+    if name == "transformer":
+        if activation == "maxout":
+            raise ConfigError(
+                expected="an activation that keeps the width",
+                got="maxout for a transformer",
+                where="activation",
+                fix="Take gelu or relu.",
+            )
+        return Sequential(*layers, *_transformer(shape, *widths, outputs, activation, dropout))
     rule = init.glorot_normal() if activation in _GLOROT else init.he_normal()
     for width in widths:
         pieces = 2 if activation == "maxout" else 1
@@ -100,6 +123,27 @@ def build(
         0.5 if name == "cnn" else 1.0
     )  # a maximum of four values is a large one: pooled signals are about twice as large
     return Sequential(*layers, Linear(features, outputs, init=init.glorot_normal(gain)))
+
+
+def _transformer(
+    image: tuple[int, ...], width: int, blocks: int, outputs: int, activation: str, dropout: float
+) -> list[Module]:
+    """Patches as a sequence, the blocks, and a dense layer that sees all places.
+
+    The places have vectors as large as the patches: where a patch lies matters from the first step on.
+    """
+    side = max(2, -(-min(image[:2]) // TOKENS))
+    tokens = math.prod(-(-n // side) for n in image[:2])
+    heads = next(n for n in (4, 2, 1) if width % n == 0)
+    return [
+        Conv2d(image[2], width, side, stride=side, padding="same", init=init.lecun_normal()),
+        Reshape((tokens, width)),
+        LearnedPositions(tokens, width, init=init.normal(1.0)),
+        *(TransformerBlock(width, heads, dropout=dropout, activation=ACTIVATIONS[activation]()) for _ in range(blocks)),
+        LayerNorm(width),
+        Flatten(),
+        Linear(tokens * width, outputs, init=init.glorot_normal()),
+    ]
 
 
 def _image(inputs: tuple[int, ...], image_shape: tuple[int, ...] | None, spec: str) -> tuple[int, ...]:
@@ -128,26 +172,27 @@ def hidden(spec: str) -> tuple[int, ...]:
 def _parsed(spec: str) -> tuple[str, tuple[int, ...]]:
     """The kind of model, and its widths."""
     name, colon, rest = spec.strip().partition(":")
-    if name not in ("linear", "mlp", "cnn"):
+    if name not in ("linear", *NUMBERS):
         raise ConfigError(expected=f"a model: {FORMS}", got=repr(spec), where="model", fix=_nearest(name, spec))
     if name == "linear":
         if rest:
             raise ConfigError("linear has no hidden layers", got=repr(spec), where="model", fix="Write linear.")
         return name, ()
-    if name == "cnn" and not colon:
-        return name, CHANNELS
-    widths = [part.strip() for part in rest.split(",")]
-    if not all(part.isascii() and part.isdecimal() and 0 < int(part) <= 1_000_000 for part in widths):
+    if name in DEFAULTS and not colon:
+        return name, DEFAULTS[name]
+    parts = [part.strip() for part in rest.split(",")]
+    whole = all(part.isascii() and part.isdecimal() and 0 < int(part) <= 1_000_000 for part in parts)
+    if not whole or (name == "transformer" and len(parts) != 2):
         raise ConfigError(
-            expected=f"{'channels' if name == 'cnn' else 'widths of hidden layers'}, whole numbers from 1 to 1,000,000",
+            expected=f"{NUMBERS[name]}, whole numbers from 1 to 1,000,000",
             got=repr(spec),
             where="model",
-            fix=f"Write for example {'cnn:16,32' if name == 'cnn' else 'mlp:128,64'}.",
+            fix=f"Write for example {EXAMPLES[name]}.",
         )
-    return name, tuple(int(part) for part in widths)
+    return name, tuple(int(part) for part in parts)
 
 
 def _nearest(name: str, spec: str) -> str:
     if all(part.strip().isdecimal() for part in spec.split(",")):
         return f"Did you mean 'mlp:{spec}'?"
-    return did_you_mean(name, ("linear", "mlp", "cnn"))
+    return did_you_mean(name, ("linear", *NUMBERS))

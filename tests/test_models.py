@@ -54,6 +54,35 @@ def test_a_cnn_reads_digits():
     assert run.history[-1]["val_accuracy"] >= 0.97
 
 
+def test_a_transformer_takes_images_as_patches():
+    small = models.build(
+        "transformer", (64,), 10, image_shape=(8, 8, 1), batch_norm=True, dropout=0.1, activation="gelu"
+    )
+    blocks = ["TransformerBlock"] * 2
+    assert kinds(small) == [
+        "Reshape", "Standardize", "Conv2d", "Reshape", "LearnedPositions", *blocks, "LayerNorm", "Flatten", "Linear"
+    ]  # fmt: skip
+    assert small.layers[4].table.shape == (16, 32)
+    assert (small.layers[5].attention.heads, small.layers[5].attention.dropout) == (4, 0.1)
+    assert type(small.layers[5].feed_forward.layers[1]) is nnx.GELU
+    odd = models.build("transformer:6,1", (28, 31, 3), 5, standardize=False)
+    assert odd.layers[2].table.shape == (7 * 8, 6)
+    assert odd.layers[3].attention.heads == 2
+    assert odd(np.zeros((2, 28, 31, 3), dtype="float32")).shape == (2, 5)
+    assert models.build("transformer:5,1", (3, 1), 2, standardize=False)(
+        np.zeros((2, 3, 1), dtype="float32")
+    ).shape == (2, 2)
+
+
+def test_a_transformer_reads_digits(tmp_path):
+    train, val = nnx.data.split(nnx.data.load("digits"), (0.8, 0.2), seed=0)
+    model = models.build("transformer", (64,), 10, image_shape=train.image_shape)
+    run = nnx.fit(model, train, val, epochs=10, batch_size=32, optimizer=nnx.optim.Adam(2e-3), seed=0)
+    assert run.history[-1]["val_accuracy"] >= 0.96
+    nnx.save(model, tmp_path / "m")
+    np.testing.assert_allclose(nnx.load(tmp_path / "m")(val.x[:9]), model(val.x[:9]), rtol=1e-6, atol=1e-6)
+
+
 @pytest.mark.parametrize("activation", models.ACTIVATIONS)
 @pytest.mark.parametrize("batch_norm", [False, True])
 def test_every_activation_trains(activation, batch_norm):
@@ -84,7 +113,11 @@ def test_the_initial_loss_is_near_ln_c():
 @pytest.mark.parametrize(
     ("spec", "says"),
     [
-        ("transformer", "Known: 'linear', 'mlp', 'cnn'"),
+        ("resnet", "Known: 'linear', 'mlp', 'cnn', 'transformer'"),
+        ("transformers", "Did you mean 'transformer'"),
+        ("transformer:32", "a width and a number of blocks, whole numbers .*Write for example transformer:32,2"),
+        ("transformer:32,2,4", "a width and a number of blocks"),
+        ("transformer:32,2", r"rows that are images .*mlp instead of transformer:32,2"),
         ("cnn:", "channels, whole numbers .*Write for example cnn:16,32"),
         ("cnn:8,x", "channels, whole numbers"),
         ("cnn:8", r"rows that are images .*got rows of shape \(5,\)\. .*mlp instead of cnn:8"),
@@ -111,5 +144,9 @@ def test_another_spec_is_refused(spec, says):
 def test_other_options_are_refused():
     with pytest.raises(ConfigError, match="Did you mean 'relu'"):
         models.build("mlp:3", (5,), 3, activation="reul")
+    with pytest.raises(
+        ConfigError, match=r"an activation that keeps the width, got maxout for a transformer. Take gelu"
+    ):
+        models.build("transformer", (4, 4), 3, activation="maxout")
     with pytest.raises(ConfigError, match="0 ≤ p < 1"):
         models.build("mlp:3", (5,), 3, dropout=1.0)

@@ -63,11 +63,15 @@ class Settings:
     val: float = _setting(0.2, DATA, "Share of the rows held out to validate; 0 for none.", _SHARE)
     test: float = _setting(0.0, DATA, "Share of the rows looked at only once, at the end.", _SHARE)
     model: str = _setting(
-        "mlp:128,64", MODEL, "linear, mlp with the widths of its hidden layers, or cnn with its channels (cnn:16,32)."
+        "mlp:128,64",
+        MODEL,
+        "linear, mlp with the widths of its hidden layers, cnn with its channels (cnn:16,32), or transformer with its width and blocks (transformer:32,2).",
     )
     activation: str = _setting("relu", MODEL, f"{', '.join(ACTIVATIONS)}.", _one_of(*ACTIVATIONS))
     dropout: float = _setting(0.2, MODEL, "Probability of dropping a hidden value in training.", _CHANCE)
-    batch_norm: bool = _setting(True, MODEL, "Batch normalisation before each activation.")
+    batch_norm: bool = _setting(
+        True, MODEL, "Batch normalisation before each activation; a transformer normalises by layer."
+    )
     standardize: bool = _setting(True, MODEL, "Standardise inputs (and real targets) as fitted on the training rows.")
     backend: str = _setting("numpy", TRAINING, "numpy, cupy, torch, jax or strict, perhaps with a device: cupy:0.")
     epochs: int = _setting(30, TRAINING, "Passes over the training rows; for lbfgs, iterations.", _COUNT)

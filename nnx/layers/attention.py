@@ -12,8 +12,9 @@ from nnx.typing import Array
 
 
 class MultiHeadAttention(Module):
-    """Each of h heads: softmax(Q Kᵀ/√d) V with Q = x W_q + b_q, K = c W_k + b_k, V = c W_v + b_v; their results side by
-    side, times W_o, plus b_o. Head i has features i·d … (i + 1)·d − 1 of Q, K and V, d = features/heads.
+    """Each of h heads: softmax(Q Kᵀ/√d) V with Q = x W_q + b_q, K = c W_k, V = c W_v + b_v; their results side by side,
+    times W_o, plus b_o. Head i has features i·d … (i + 1)·d − 1 of Q, K and V, d = features/heads. Keys have no bias: it would
+    add the same to all scores of a query, which softmax does not see.
 
     ``layer(x)`` is self-attention, c = x; ``layer(x, c)`` looks into another sequence.
     Shapes: x (N, T, features), c (N, S, features), y (N, T, features). What a place may see:
@@ -23,8 +24,8 @@ class MultiHeadAttention(Module):
     * ``present=``, boolean (N, S): *false* at padding, which nobody sees.
 
     All that are given must allow it. A place that may see nothing gets b_o. ``dropout`` takes attention weights in training.
-    Equals PyTorch's ``MultiheadAttention(batch_first=True)``: ``in_proj_weight`` is (W_q | W_k | W_v)ᵀ, ``out_proj.weight``
-    W_oᵀ, ``attn_mask`` is *not* mask and ``key_padding_mask`` *not* present; PyTorch gives NaN where nothing is seen.
+    Equals PyTorch's ``MultiheadAttention(batch_first=True)``: ``in_proj_weight`` is (W_q | W_k | W_v)ᵀ, ``in_proj_bias``
+    (b_q | anything | b_v), ``out_proj.weight`` W_oᵀ, ``attn_mask`` is *not* mask and ``key_padding_mask`` *not* present; PyTorch gives NaN where nothing is seen.
 
     Errors: ``ConfigError`` for features that do not divide into the heads; ``ShapeError`` for another rank, number of
     features or batch, or c without a place; ``DtypeError`` for another dtype than the model's or a mask that is not boolean.
@@ -51,7 +52,8 @@ class MultiHeadAttention(Module):
         self.features, self.heads, self.causal = features, heads, bool(causal)
         self.dropout = probability(dropout, "MultiHeadAttention")
         self.query, self.key, self.value, self.output = (
-            Linear(features, features, bias=bias, init=init.glorot_normal()) for _ in range(4)
+            Linear(features, features, bias=bias and name != "key", init=init.glorot_normal())
+            for name in ("query", "key", "value", "output")
         )
 
     def forward(

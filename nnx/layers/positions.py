@@ -36,7 +36,7 @@ class Positions(Module):
 class LearnedPositions(Positions):
     """x + P with a trained row for each place.
 
-    Shapes: x (…, T, features) with T ≤ length, P (length, features) drawn from N(0, 0.02²).
+    Shapes: x (…, T, features) with T ≤ length, P (length, features) drawn from N(0, 0.02²) unless ``init`` says otherwise.
     Errors: ``ShapeError`` for a longer sequence or other features, ``DtypeError`` for another dtype than the model's.
     Source: Gehring et al. (2017), arXiv:1705.03122.
 
@@ -45,8 +45,8 @@ class LearnedPositions(Positions):
     (2, 7, 4)
     """
 
-    def __init__(self, length: int, features: int) -> None:
-        self._settle_table(Parameter((length, features), init.normal(0.02)))
+    def __init__(self, length: int, features: int, *, init: init.Initializer | None = None) -> None:
+        self._settle_table(Parameter((length, features), init or _SMALL))
 
 
 class SinusoidalPositions(Positions):
@@ -81,3 +81,6 @@ class _Waves(init.Initializer):
 
     def __repr__(self) -> str:
         return "sinusoids"
+
+
+_SMALL = init.normal(0.02)

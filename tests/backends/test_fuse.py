@@ -176,3 +176,33 @@ def test_the_portable_default_where_numba_is_absent():
     )
     done = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "True off"
+
+
+@needs_numba
+def test_without_a_place_for_its_cache_a_rule_is_compiled_all_the_same():
+    """A read-only installation, and a home that cannot be written either."""
+    program = """
+import numba, numpy as np
+from numba.core import caching
+from nnx.backends import compiled
+
+class Nowhere:
+    @classmethod
+    def from_function(cls, function, file):
+        return None
+
+caching.CacheImpl._locator_classes = [Nowhere]
+
+def rule(xp, p, g, rate):
+    return p - rate * g, g
+
+fused = compiled.Fused(rule)
+x = np.ones(50_000, dtype="float32")
+p, g = fused(np, x, x, 0.5)
+assert (p == 0.5).all() and not fused.declined and fused.loop_for([x, x, 0.5]) is not None
+print("compiled")
+"""
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.stdout == "compiled\n", done.stderr

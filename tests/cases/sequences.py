@@ -72,7 +72,8 @@ def torch_attend(torch: Any, x: Any, p: dict[str, Any], heads: int, causal: bool
     context = x if context is None else context
     names = ("query", "key", "value")
     weight = torch.cat([p[f"{name}.weight"].T for name in names])
-    bias = torch.cat([p[f"{name}.bias"] for name in names]) if "query.bias" in p else None
+    biases = [p.get(f"{name}.bias", torch.zeros(x.shape[-1], dtype=x.dtype)) for name in names]
+    bias = torch.cat(biases) if "query.bias" in p else None
     x, context = x.transpose(0, 1), context.transpose(0, 1)
     mask = torch.ones(len(x), len(context), dtype=torch.bool).triu(1) if causal else None
     y, _ = torch.nn.functional.multi_head_attention_forward(
@@ -85,7 +86,7 @@ def torch_attend(torch: Any, x: Any, p: dict[str, Any], heads: int, causal: bool
 def torch_attend_dropping(torch: Any, x: Any, p: dict[str, Any], heads: int, factor: Any) -> Any:
     """The same written out, for PyTorch draws masks of its own."""
     q, k, v = (
-        (x @ p[f"{name}.weight"] + p[f"{name}.bias"]).unflatten(-1, (heads, -1)).transpose(1, 2)
+        (x @ p[f"{name}.weight"] + p.get(f"{name}.bias", 0.0)).unflatten(-1, (heads, -1)).transpose(1, 2)
         for name in ("query", "key", "value")
     )
     weights = torch.softmax(q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1]), -1) * torch.tensor(factor)

@@ -58,7 +58,7 @@ def test_attention_is_pytorchs(backend):
     theirs.load_state_dict(
         {
             "in_proj_weight": torch.cat([p[f"{name}.weight"] for name in names], 1).T,
-            "in_proj_bias": torch.cat([p[f"{name}.bias"] for name in names]),
+            "in_proj_bias": torch.cat([p["query.bias"], torch.ones(6, dtype=torch.float64), p["value.bias"]]),
             "out_proj.weight": p["output.weight"].T,
             "out_proj.bias": p["output.bias"],
         }
@@ -81,7 +81,9 @@ def test_a_transformer_block_is_pytorchs(backend):
     theirs.load_state_dict(
         {
             "self_attn.in_proj_weight": torch.cat([p[f"{name}.weight"] for name in names], 1).T,
-            "self_attn.in_proj_bias": torch.cat([p[f"{name}.bias"] for name in names]),
+            "self_attn.in_proj_bias": torch.cat(
+                [p["attention.query.bias"], torch.ones(6, dtype=torch.float64), p["attention.value.bias"]]
+            ),
             "self_attn.out_proj.weight": p["attention.output.weight"].T,
             "self_attn.out_proj.bias": p["attention.output.bias"],
             "linear1.weight": p["feed_forward.layers.0.weight"].T,

@@ -98,8 +98,13 @@ def agree(ours, theirs, backend):
             np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4, err_msg=path)
 
 
-@pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
+PAIRS = [
+    (model, rule) for model in MODELS for rule in OPTIMIZERS if model not in ("transformer", "words") or rule == "adam"
+]
+"""Optimizers are not part of what is recorded: models that take long to compile meet one."""
+
+
+@pytest.mark.parametrize(("name", "optimizer"), [pytest.param(m, OPTIMIZERS[o], id=f"{o}-{m}") for m, o in PAIRS])
 def test_replayed_steps_give_the_same_bits(name, optimizer, backend):
     make, shape = MODELS[name]
     whole = 5 if name == "words" else 0
