@@ -100,7 +100,7 @@ def build(
                 where="activation",
                 fix="Take gelu or relu.",
             )
-        return Sequential(*layers, *_transformer(shape, *widths, outputs, activation, dropout))
+        return Sequential(*layers, *_transformer(shape, (widths[0], widths[1]), outputs, activation, dropout))
     rule = init.glorot_normal() if activation in _GLOROT else init.he_normal()
     for width in widths:
         pieces = 2 if activation == "maxout" else 1
@@ -126,12 +126,13 @@ def build(
 
 
 def _transformer(
-    image: tuple[int, ...], width: int, blocks: int, outputs: int, activation: str, dropout: float
+    image: tuple[int, ...], sizes: tuple[int, int], outputs: int, activation: str, dropout: float
 ) -> list[Module]:
     """Patches as a sequence, the blocks, and a dense layer that sees all places.
 
     The places have vectors as large as the patches: where a patch lies matters from the first step on.
     """
+    width, blocks = sizes
     side = max(2, -(-min(image[:2]) // TOKENS))
     tokens = math.prod(-(-n // side) for n in image[:2])
     heads = next(n for n in (4, 2, 1) if width % n == 0)
