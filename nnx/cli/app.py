@@ -29,7 +29,19 @@ from nnx.errors import (
 
 USAGE = (ConfigError, DataError, ShapeError, DtypeError, StateError, BackendUnavailable)
 
-VERBS = ("train", "resume", "evaluate", "predict", "summary", "doctor", "lr-find", "plot", "tune", "backends")
+VERBS = (
+    "train",
+    "resume",
+    "evaluate",
+    "predict",
+    "summary",
+    "doctor",
+    "lr-find",
+    "gradcheck",
+    "plot",
+    "tune",
+    "backends",
+)
 
 
 def run(argv: Sequence[str] | None = None) -> int:
@@ -120,6 +132,7 @@ def _app() -> Any:
     from nnx.cli.backends import backends
     from nnx.cli.doctor import doctor
     from nnx.cli.evaluate import evaluate
+    from nnx.cli.gradcheck import gradcheck
     from nnx.cli.lr_find import lr_find
     from nnx.cli.plot import plot_run
     from nnx.cli.predict import predict
@@ -146,6 +159,9 @@ def _app() -> Any:
             leave=("out", "check", "record", "babysit", "checkpoint_every"),
             out=PICTURE_FILE | {"help": LR_PICTURE},
             force=FORCE,
+        ),
+        "gradcheck": _with_settings(
+            gradcheck, leave=("out", "check", "record", "babysit", "checkpoint_every"), **GRADCHECK
         ),
         "plot": _documented(
             plot_run, run=RUN, picture=PICTURE, data=DATA, out=PICTURE_FILE, backend=BACKEND, force=FORCE, **PLOT
@@ -195,6 +211,14 @@ def _documented(function: Callable[..., int], **about: dict[str, Any]) -> Callab
     return _with(function, signature.replace(parameters=parameters))
 
 
+GRADCHECK: dict[str, dict[str, Any]] = {
+    "rows": {
+        "help": "Training rows that the loss is taken over.",
+        "converter": lambda kind, given: _whole(kind, given),
+    },
+    "entries": {"help": "Entries of each parameter.", "converter": lambda kind, given: _whole(kind, given)},
+    "method": {"help": "centred, one-sided or richardson differences."},
+}
 CHECK = {"help": "quick or full: without or with short trainings."}
 
 
