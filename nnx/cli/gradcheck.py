@@ -67,7 +67,7 @@ def gradcheck(
         tuple(row for row in report.parameters if row.path in trained), report.method, report.rtol, report.fixed
     )
     if settings.json:
-        found = {**asdict(report), "passed": report.passed, "rows": int(len(chosen))}
+        found = {**asdict(report), "passed": report.passed, "rows": len(chosen)}
         print(json_format.dumps(found))
     else:
         print(f"{parts.whole.name}: {settings.model}, {len(chosen)} training rows, on {backend.spec}")
