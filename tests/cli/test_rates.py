@@ -208,6 +208,7 @@ def test_lr_find_gives_a_table_a_picture_and_its_numbers(tmp_path):
 
 
 def test_lr_find_is_the_function(nnx, here):
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed (extra plot)")
     done = nnx("lr-find", "digits", "--model", "mlp:16", "--optimizer", "sgd:momentum=0.9", "--json", "-o", "found.svg")
     assert done.code == 0, done.err
     answer = json.loads(done.out)
