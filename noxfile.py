@@ -136,9 +136,7 @@ def suite(session: nox.Session, backend: str, extras: str, *options: str) -> Non
     needed = {"fast": "numba", "plot": "matplotlib", "tune": "optuna"}
     elsewhere |= {library for extra, library in needed.items() if extra not in extras.split(",")}
     specs = SPECS.get(backend, backend)
-    compiling = (
-        {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"} if backend == "jax" else {}
-    )  # its compiler takes most of the time
+    compiling = compiler(session) if backend == "jax" else {}
     python(
         session, "-m", "pytest", "tests", *workers(), *options, *session.posargs,
         NNX_BACKENDS=specs,
@@ -146,6 +144,16 @@ def suite(session: nox.Session, backend: str, extras: str, *options: str) -> Non
         NNX_ALLOWED_SKIPS=rf"(?is)^(?!.*(not installed|could not import|\bneeds\b))|{'|'.join(sorted(elsewhere))}",
         **compiling,
     )  # fmt: skip
+
+
+def compiler(session: nox.Session) -> dict[str, str]:
+    """JAX's compiler takes most of its session's time: it hurries, and the processes share what it made."""
+    return {
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+        "JAX_COMPILATION_CACHE_DIR": str(Path(session.create_tmp()).resolve() / "compiled"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
 
 
 def workers() -> list[str]:

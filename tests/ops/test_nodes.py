@@ -49,7 +49,8 @@ def test_every_primitive_is_in_the_table():
     assert found - {"erf", "put", "scatter_add"} == {row.primitive for row in NODES.values()}
 
 
-def test_every_primitive_is_one_node(backend):
+def test_every_primitive_is_one_node():
+    backend = backends.get("numpy")  # the tape is the same on all
     for name, row in NODES.items():
         _, _, xs = losses(row, cast(row, backend), backend)
         reached = []
