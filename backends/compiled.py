@@ -30,6 +30,9 @@ CALLS = 2_000
 """Calls after which it is compiled for fewer elements too: each saves some twenty microseconds, so a few calls would not earn
 back the half second that numba takes to load."""
 
+EXACT = {"sqrt", "abs", "maximum", "minimum", "where", "sign", "square"}
+"""What rounds alike compiled and not, with + - * /: a rule of these may change from one to the other as a program runs."""
+
 _one_at_a_time = threading.Lock()  # numba's workqueue pool must not be entered by two threads
 
 
@@ -61,6 +64,8 @@ class Fused:
         self.declined = ""
         self._scalar_rule = scalar_rule or rule
         self._loops: dict[tuple[Any, ...], _Loop | None] = {}
+        code = getattr(rule, "__code__", None)
+        self._exact = scalar_rule is None and code is not None and set(code.co_names) <= EXACT
         self._calls = 0
 
     def __call__(self, xp: Namespace, *args: Any) -> Any:
@@ -79,7 +84,7 @@ class Fused:
         if type(first) is not np.ndarray or self.declined:
             return None
         long = first.size >= COMPILE_FROM
-        if not long and self._calls < CALLS:
+        if not long and (not self._exact or self._calls < CALLS):
             self._calls += 1
             return None
         shape, dtype = first.shape, first.dtype

@@ -206,3 +206,39 @@ print("compiled")
         [sys.executable, "-P", "-c", program], capture_output=True, text=True, timeout=120, check=False
     )
     assert done.stdout == "compiled\n", done.stderr
+
+
+@needs_numba
+@pytest.mark.parametrize(
+    ("rule", "changes"),
+    [
+        (lambda xp, x, rate: x - rate * xp.sqrt(x * x), True),
+        (lambda xp, x, rate: x - rate * xp.exp(x), False),
+        (lambda xp, x, rate: x - rate * helper(x), False),
+    ],
+    ids=["exact", "exp", "a function of its own"],
+)
+def test_short_arrays_are_compiled_in_time_only_where_the_bits_stay(rule, changes, monkeypatch):
+    from nnx.backends import compiled
+
+    monkeypatch.setattr(compiled, "CALLS", 5)
+    fused, x = compiled.Fused(rule), np.linspace(0.1, 3.0, 500, dtype="float32")
+    results = [np.asarray(fused(np, x, 0.5)) for _ in range(8)]
+    assert (fused.loop_for([x, 0.5]) is not None) is changes
+    for result in results:
+        np.testing.assert_array_equal(result, results[0])
+
+
+@needs_numba
+def test_erf_gives_the_same_bits_however_often_it_is_called(monkeypatch):
+    from nnx.backends import compiled, portable
+
+    monkeypatch.setattr(compiled, "CALLS", 5)
+    erf, x = compiled.erf(portable.erf), np.linspace(-3.0, 3.0, 999, dtype="float32")
+    first = erf(np, x)
+    for _ in range(8):
+        np.testing.assert_array_equal(erf(np, x), first)
+
+
+def helper(x):
+    return x * x
