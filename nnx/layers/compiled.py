@@ -9,6 +9,7 @@ from nnx.backends.recording import compiled
 from nnx.errors import ConfigError
 from nnx.layers.module import Module
 from nnx.layers.observing import current_observer
+from nnx.layers.places import Places
 from nnx.layers.training import current_pass
 from nnx.typing import Array
 
@@ -31,7 +32,7 @@ class Compiled:
         if current_pass() is not None or current_observer() is not None or (plan is None and not self._plain(inputs)):
             return self.model(*inputs)
         with self._one_at_a_time:
-            if plan is None or not plan.fits():
+            if plan is None or not plan.places.fit():
                 if plan is None and len(self._plans) >= KINDS:
                     return self.model(*inputs)
                 plan = self._plans[kind] = _Plan(self.model, inputs)
@@ -49,28 +50,18 @@ class _Plan:
     """A recorded call, and where the model's arrays are found."""
 
     def __init__(self, model: Module, inputs: tuple[Array, ...]) -> None:
-        self.model, self.slots = model, model._filled()
-        self.paths = list(self.slots)
-        self.places = [holders[0] for _, holders in self.slots.values()]
-        arrays = [module.__dict__[name] for module, name in self.places]
-        self.dtypes = [array.dtype for array in arrays]
+        self.places = Places(model, model.state())
         self.nest: Any = None
-        self._run = compiled(self._pure, [*arrays, *inputs], backends.of(inputs[0]))
+        self._run = compiled(self._pure, [*self.places.take(), *inputs], backends.of(inputs[0]))
 
     def _pure(self, *arrays: Array) -> list[Array]:
-        values = dict(zip(self.paths, arrays))
-        out = self.model.map_arrays(lambda path, _: values[path])(*arrays[len(self.paths) :])
+        count = len(self.places.paths)
+        out = self.places.twin(arrays[:count])(*arrays[count:])
         self.nest = tree.map(lambda _: 0, out)
         return tree.leaves(out)
 
-    def fits(self) -> bool:
-        """Whether the model is still as it was recorded: the same modules, arrays of the same dtypes."""
-        if self.model._slots() is not self.slots:
-            return False
-        return [module.__dict__[name].dtype for module, name in self.places] == self.dtypes
-
     def __call__(self, *inputs: Array) -> Any:
-        found = self._run(*[module.__dict__[name] for module, name in self.places], *inputs)
+        found = self._run(*self.places.take(), *inputs)
         if not isinstance(self.nest, (list, tuple, dict)):
             return found[0]
         leaves = iter(found)

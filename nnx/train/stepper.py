@@ -18,6 +18,8 @@ from nnx.backends.recording import compiled
 from nnx.errors import NnxError
 from nnx.layers import LAYERS, Module, training
 from nnx.layers.observing import current_observer
+from nnx.layers.places import Places
+from nnx.train.evaluation import backend_of
 from nnx.train.step import Step, train_step
 from nnx.typing import Array
 
@@ -62,7 +64,7 @@ class Stepper:
         self.model, self.loss, self.written = model, loss, Written(model, loss)
         self.known = known(model, loss)
         self.declined = ""
-        self._memory = backends.of(next(iter(model.state().values()))).memory()
+        self._memory = backend_of(model).memory()
         self._plans: dict[Any, Plan | None] = {}
         self._recordings = 0
 
@@ -70,7 +72,7 @@ class Stepper:
         """One step."""
         kind = (x.shape, x.dtype, y.shape, y.dtype)
         plan = self._plans.get(kind)
-        if not self.declined and current_observer() is None and (plan is None or not plan.fits()):
+        if not self.declined and current_observer() is None and (plan is None or not plan.places.fit()):
             plan = self._record(kind, x, y, seed, number)
         if self.declined or plan is None or current_observer() is not None:
             return self.written(optimizer, state, x, y, seed, number)
@@ -79,8 +81,8 @@ class Stepper:
         params, loss, outputs, grads, buffers = plan.run(x, y, seed, number)
         with self._memory:
             params, state = optimizer.update(grads, state, params)
-        plan.put(params)
-        plan.put(buffers)
+        plan.places.put(params)
+        plan.places.put(buffers)
         return Step(loss, outputs, params, state)
 
     def _record(self, kind: Any, x: Array, y: Array, seed: int, number: int) -> "Plan | None":
@@ -125,12 +127,9 @@ class Plan:
     """The gradient of one kind of batch as a compiled function, with what goes in and out of the model."""
 
     def __init__(self, model: Module, loss: Callable[..., Array], x: Array, y: Array, seed: int, number: int) -> None:
-        self.model, self.loss, self.trusted = model, loss, False
-        self.slots, self.backend = model._slots(), backends.of(x)
-        trained = model.parameters()
-        rest = {path: array for path, array in model.state().items() if path not in trained}
-        self.trained, self.paths = list(trained), [*trained, *rest]
-        self.places = [self.slots[path][1][0] for path in self.paths]
+        self.loss, self.trusted, self.backend = loss, False, backends.of(x)
+        self.trained = list(model.parameters())
+        self.places = Places(model, [*self.trained, *(path for path in model.state() if path not in set(self.trained))])
         with training(seed, number, write_back=False) as this:  # what it draws, and which buffers it computes
             self._call(model, x, y)
         if this.keys:
@@ -138,10 +137,8 @@ class Plan:
                 "a layer draws by a key of its own", fix="Use current_pass().draw(purpose, self, function, …)."
             )
         self.draws, self.moved = this.draws, list(this.buffers)
-        given = [*trained.values(), *rest.values(), x, y, *(draw.at(seed, number) for draw in self.draws.values())]
-        self.dtypes = [array.dtype for array in given[: len(self.paths)]]
-        lent = range(2, 2 + len(self.trained))
-        self._run = compiled(self._pure, given, self.backend, lent)
+        given = [*self.places.take(), x, y, *(draw.at(seed, number) for draw in self.draws.values())]
+        self._run = compiled(self._pure, given, self.backend, range(2, 2 + len(self.trained)))
 
     def _call(self, model: Module, x: Array, y: Array) -> tuple[Array, Array]:
         outputs = model(x)
@@ -149,32 +146,19 @@ class Plan:
 
     def _pure(self, *arrays: Array) -> list[Array]:
         """(parameters, other arrays, x, y, draws) → (loss, outputs, gradients, buffers)."""
-        values = dict(zip(self.paths, arrays))
-        x, y, *draws = arrays[len(self.paths) :]
-        twin = self.model.map_arrays(lambda path, _: values[path])
+        count = len(self.places.paths)
+        twin, (x, y, *draws) = self.places.twin(arrays[:count]), arrays[count:]
         with training(write_back=False, drawn=dict(zip(self.draws, draws))) as this:
             (loss, outputs), grads = value_and_grad(self._call, has_aux=True)(twin, x, y)
         return [loss, outputs, *(grads[path] for path in self.trained), *(this.buffers[path] for path in self.moved)]
 
-    def fits(self) -> bool:
-        """Whether the model is still as it was recorded: the same modules, arrays of the same dtypes."""
-        if self.model._slots() is not self.slots:
-            return False
-        return [module.__dict__[name].dtype for module, name in self.places] == self.dtypes
-
     def run(self, x: Array, y: Array, seed: int, number: int) -> tuple[Any, ...]:
         """Parameters, loss, outputs, gradients and new buffers of a step. The gradients are valid until the next."""
-        arrays = [module.__dict__[name] for module, name in self.places]
+        arrays = self.places.take()
         draws = [draw.at(seed, number) for draw in self.draws.values()]
         loss, outputs, *rest = self._run(*arrays, x, y, *draws)
         params = dict(zip(self.trained, arrays))
         return params, loss, outputs, dict(zip(self.trained, rest)), dict(zip(self.moved, rest[len(params) :]))
-
-    def put(self, arrays: dict[str, Array]) -> None:
-        """Give the model new values."""
-        for path, array in arrays.items():
-            for module, name in self.slots[path][1]:
-                module.__dict__[name] = array
 
     def same(self, replayed: Array, written: Array) -> bool:
         """Whether two arrays have the same bits; where the library compiles, whether they agree to a few roundings."""

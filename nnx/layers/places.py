@@ -1,0 +1,34 @@
+"""Where a model's arrays are: found once, then taken and given without walking the tree."""
+
+from collections.abc import Mapping, Sequence
+
+from nnx.layers.module import Module
+from nnx.typing import Array
+
+
+class Places:
+    """The places of the arrays at these paths; good as long as :meth:`fit`."""
+
+    def __init__(self, model: Module, paths: Sequence[str]) -> None:
+        self.model, self.slots, self.paths = model, model._filled(), list(paths)
+        self._first = [self.slots[path][1][0] for path in self.paths]
+        self._dtypes = [array.dtype for array in self.take()]
+
+    def fit(self) -> bool:
+        """Whether the model is still as it was: the same modules, arrays of the same dtypes."""
+        return self.model._slots() is self.slots and [array.dtype for array in self.take()] == self._dtypes
+
+    def take(self) -> list[Array]:
+        """The arrays, in the order of the paths."""
+        return [module.__dict__[name] for module, name in self._first]
+
+    def put(self, arrays: Mapping[str, Array]) -> None:
+        """Give the model new values by path, of the shapes and dtypes that it has: nothing is checked."""
+        for path, array in arrays.items():
+            for module, name in self.slots[path][1]:
+                module.__dict__[name] = array
+
+    def twin(self, arrays: Sequence[Array]) -> Module:
+        """A copy of the model with these arrays in the places; a place that was not asked for keeps its own."""
+        values = dict(zip(self.paths, arrays))
+        return self.model.map_arrays(lambda path, own: values.get(path, own))
