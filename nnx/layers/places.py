@@ -1,6 +1,6 @@
 """Where a model's arrays are: found once, then taken and given without walking the tree."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from nnx.layers.module import Module
 from nnx.typing import Array
@@ -9,7 +9,7 @@ from nnx.typing import Array
 class Places:
     """The places of the arrays at these paths; good as long as :meth:`fit`."""
 
-    def __init__(self, model: Module, paths: Sequence[str]) -> None:
+    def __init__(self, model: Module, paths: Iterable[str]) -> None:
         self.model, self.slots, self.paths = model, model._filled(), list(paths)
         self._first = [self.slots[path][1][0] for path in self.paths]
         self._dtypes = [array.dtype for array in self.take()]

@@ -106,7 +106,7 @@ class Stepper:
             self.declined = str(error)
             return None
         plan.trusted = compiles and self.known
-        return plan
+        return plan if plan.trusted else None  # what changes from step to step shows in another step than this
 
     def _compared(self, plan: "Plan", optimizer: Any, state: Any, x: Array, y: Array, seed: int, number: int) -> Step:
         """Take the step as written, and the recording's beside it."""
