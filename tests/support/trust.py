@@ -1,4 +1,4 @@
-"""Trainings that are cut, disks that fail and files that are damaged: what ``tests/trust`` and ``benchmarks/trust.py`` both do."""
+"""Trainings that are cut, disks that fail and files that are damaged: what ``tests/trust`` and ``benchmarks/trust`` both do."""
 
 import errno
 import hashlib
