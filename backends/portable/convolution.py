@@ -10,8 +10,7 @@ three are y = X W, Xᵀ g, and the fold of g Wᵀ. They share the arguments
 from collections.abc import Callable
 from math import prod
 
-from array_api_compat import device
-
+from nnx.backends.portable.lengths import beside, count, lengths
 from nnx.backends.portable.windows import Axes, fold, windows
 from nnx.typing import Array, Namespace
 
@@ -70,28 +69,27 @@ def pad(xp: Namespace, x: Array, pads: Pads, value: float = 0.0) -> Array:
     """x with a value around its spatial axes."""
     for axis, ends in enumerate(pads, start=1):
         if any(ends):
-            shapes = ((*x.shape[:axis], n, *x.shape[axis + 1 :]) for n in ends)
-            before, after = (xp.full(shape, value, dtype=x.dtype, device=device(x)) for shape in shapes)
+            before, after = (beside(xp, x, axis, n, value) for n in ends)
             x = xp.concat([before, x, after], axis=axis)
     return x
 
 
 def _rows(xp: Namespace, x: Array, positions: int, groups: int) -> Array:
     """(N, *out, positions·C) as a matrix (N·out, positions·C), or one for each group (groups, N·out, positions·C/groups)."""
-    count, width = prod(x.shape[:-1]), x.shape[-1]
+    rows, width = count(x.shape[:-1]), x.shape[-1]
     if groups == 1:
-        return xp.reshape(x, (count, width))
-    parts = xp.reshape(x, (count, positions, groups, width // (positions * groups)))
-    return xp.reshape(xp.permute_dims(parts, (2, 0, 1, 3)), (groups, count, width // groups))
+        return xp.reshape(x, (rows, width))
+    parts = xp.reshape(x, (rows, positions, groups, width // (positions * groups)))
+    return xp.reshape(xp.permute_dims(parts, (2, 0, 1, 3)), (groups, rows, width // groups))
 
 
 def _unrows(xp: Namespace, rows: Array, shape: tuple[int, ...], positions: int, groups: int) -> Array:
     """The inverse of :func:`_rows`."""
     if groups == 1:
-        return xp.reshape(rows, shape)
-    count, width = prod(shape[:-1]), shape[-1]
-    parts = xp.reshape(rows, (groups, count, positions, width // (positions * groups)))
-    return xp.reshape(xp.permute_dims(parts, (1, 2, 0, 3)), shape)
+        return xp.reshape(rows, lengths(shape))
+    width = shape[-1]
+    parts = xp.reshape(rows, (groups, count(shape[:-1]), positions, width // (positions * groups)))
+    return xp.reshape(xp.permute_dims(parts, (1, 2, 0, 3)), lengths(shape))
 
 
 def _matrix(xp: Namespace, weight: Array, groups: int) -> Array:

@@ -1,7 +1,5 @@
 """Pool and unpool: the largest value of every window with its place, and values put back at such places."""
 
-import array_api_compat
-
 from nnx.backends.portable.windows import Axes, extent, fold, places
 from nnx.typing import Array, Namespace
 
@@ -21,7 +19,7 @@ def pool(xp: Namespace, x: Array, kernel: Axes, stride: Axes, dilation: Axes) ->
     """
     first, *others = places(extent(tuple(x.shape[1:-1]), kernel, stride, dilation), kernel, stride, dilation)
     y = x[first]
-    place = xp.zeros(y.shape, dtype=xp.int32, device=array_api_compat.device(x))
+    place = xp.zeros_like(y, dtype=xp.int32)
     for k, slot in enumerate(others, start=1):
         part = x[slot]
         better = (part > y) | ((part != part) & (y == y))

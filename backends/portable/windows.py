@@ -2,8 +2,7 @@
 
 from itertools import product
 
-import array_api_compat
-
+from nnx.backends.portable.lengths import beside, lengths
 from nnx.typing import Array, Namespace
 
 Axes = tuple[int, ...]
@@ -79,16 +78,13 @@ def split(cols: Array, kernel: Axes) -> list[Array]:
 
 def _spread(xp: Namespace, part: Array, axis: int, steps: slice, size: int) -> Array:
     """Zeros of length ``size`` along ``axis`` with ``part`` at ``steps``, made without assignment."""
-    shape, device = tuple(part.shape), array_api_compat.device(part)
+    shape = tuple(part.shape)
     if shape[axis] == 0:
-        return xp.zeros((*shape[:axis], size, *shape[axis + 1 :]), dtype=part.dtype, device=device)
-
-    def zeros(count: int) -> Array:
-        return xp.zeros((*shape[:axis], count, *shape[axis + 1 :]), dtype=part.dtype, device=device)
-
+        return beside(xp, part, axis, size, 0.0)
     if steps.step > 1:  # zeros between the entries: a new axis beside this one, of length step
-        gaps = xp.zeros((*shape[: axis + 1], steps.step - 1, *shape[axis + 1 :]), dtype=part.dtype, device=device)
-        part = xp.concat([xp.expand_dims(part, axis=axis + 1), gaps], axis=axis + 1)
-        part = xp.reshape(part, (*shape[:axis], shape[axis] * steps.step, *shape[axis + 1 :]))
+        part = xp.expand_dims(part, axis=axis + 1)
+        part = xp.concat([part, beside(xp, part, axis + 1, steps.step - 1, 0.0)], axis=axis + 1)
+        part = xp.reshape(part, (*lengths(shape[:axis]), shape[axis] * steps.step, *shape[axis + 1 :]))
         part = part[(*(slice(None),) * axis, slice(0, steps.stop - steps.start), ...)]
-    return xp.concat([zeros(steps.start), part, zeros(size - steps.stop)], axis=axis)
+    before, after = (beside(xp, part, axis, n, 0.0) for n in (steps.start, size - steps.stop))
+    return xp.concat([before, part, after], axis=axis)

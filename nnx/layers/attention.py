@@ -3,6 +3,7 @@
 from nnx import backends, init, ops, random
 from nnx.autodiff import namespace
 from nnx.autodiff.tensor import value_of
+from nnx.backends.portable.lengths import lengths
 from nnx.errors import ConfigError, DtypeError, ShapeError
 from nnx.layers.checks import check_features, probability
 from nnx.layers.linear import Linear, positive
@@ -78,12 +79,12 @@ class MultiHeadAttention(Module):
         seen = _seen(mask, present, (n, t, s))
         y = ops.attention(q, k, v, seen, causal=self.causal, keep=keep, p=self.dropout)
         xp = namespace(y)
-        return self.output(xp.reshape(xp.permute_dims(y, (0, 2, 1, 3)), (n, t, self.features)))
+        return self.output(xp.reshape(xp.permute_dims(y, (0, 2, 1, 3)), lengths((n, t, self.features))))
 
     def _cut(self, x: Array) -> Array:
         """(N, T, features) → (N, heads, T, d)."""
         xp = namespace(x)
-        cut = xp.reshape(x, (x.shape[0], x.shape[1], self.heads, self.features // self.heads))
+        cut = xp.reshape(x, (*lengths(x.shape[:2]), self.heads, self.features // self.heads))
         return xp.permute_dims(cut, (0, 2, 1, 3))
 
 

@@ -2,10 +2,9 @@
 
 import math
 
-from array_api_compat import device
-
 from nnx import init, ops
 from nnx.autodiff import namespace
+from nnx.backends.portable.lengths import beside
 from nnx.errors import ShapeError
 from nnx.layers.checks import check_features
 from nnx.layers.linear import positive
@@ -41,7 +40,7 @@ class Recurrent(Module):
         """The state before the first step; zeros where none is given."""
         shape = (x.shape[0], self.features)
         if state is None:
-            return namespace(x).zeros(shape, dtype=x.dtype, device=device(x))
+            return beside(namespace(x), x[:, 0, :], 1, self.features, 0.0)
         if tuple(state.shape) != shape:
             raise ShapeError(
                 expected=f"an initial {name} of shape {shape}",

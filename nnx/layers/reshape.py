@@ -3,6 +3,7 @@
 from math import prod
 
 from nnx.autodiff import namespace
+from nnx.backends.portable.lengths import lengths
 from nnx.errors import ConfigError, ShapeError
 from nnx.layers.module import Module
 from nnx.typing import Array
@@ -38,4 +39,4 @@ class Reshape(Module):
                 got=f"x of shape {tuple(x.shape)}",
                 fix="Pass rows of that many values, or another shape.",
             )
-        return namespace(x).reshape(x, (x.shape[0], *self.shape))
+        return namespace(x).reshape(x, (*lengths(x.shape[:1]), *self.shape))

@@ -11,6 +11,7 @@ from typing import Any
 from nnx.autodiff import Namespace as Traced
 from nnx.autodiff import Primitive, namespace
 from nnx.autodiff.hooks import erf
+from nnx.backends.portable.lengths import lengths
 from nnx.errors import ConfigError, ShapeError
 from nnx.typing import Array, Namespace
 
@@ -186,4 +187,4 @@ def maxout(x: Array, pieces: int) -> Array:
             fix="Give the layer before it units × pieces outputs.",
         )
     xp = namespace(x)
-    return xp.max(xp.reshape(x, (*x.shape[:-1], x.shape[-1] // pieces, pieces)), axis=-1)
+    return xp.max(xp.reshape(x, (*lengths(x.shape[:-1]), x.shape[-1] // pieces, pieces)), axis=-1)

@@ -7,10 +7,9 @@ An index that is no row gives a row of NaN and no gradient: on a device nobody m
 import math
 from typing import Any
 
-from array_api_compat import device
-
 from nnx.autodiff import Primitive
 from nnx.autodiff.hooks import scatter_add
+from nnx.backends.portable.lengths import lengths
 from nnx.errors import DtypeError, ShapeError
 from nnx.typing import Array, Namespace
 
@@ -21,10 +20,10 @@ def _forward(xp: Namespace, index: Array, weight: Array, *, padding: int | None)
     known = (flat >= 0) & (flat < count)
     at = xp.where(known, flat, xp.zeros_like(flat))
     rows = xp.take(weight, at, axis=0)
-    nothing = xp.full(rows.shape, math.nan, dtype=weight.dtype, device=device(weight))
+    nothing = xp.full_like(rows, math.nan)
     y = xp.where(xp.expand_dims(known, axis=1), rows, nothing)
     trained = known if padding is None else known & (flat != padding)
-    return xp.reshape(y, (*index.shape, features)), (at, trained, count)
+    return xp.reshape(y, (*lengths(index.shape), features)), (at, trained, count)
 
 
 def _backward(xp: Namespace, needs: Any, saved: Any, g: Array) -> Any:

@@ -9,6 +9,7 @@ Source: Wu and He (2018), arXiv:1803.08494.
 from typing import Any
 
 from nnx.autodiff import Primitive
+from nnx.backends.portable.lengths import lengths
 from nnx.typing import Array, Namespace
 
 AXES = (1, 3)
@@ -19,7 +20,7 @@ def _cut(xp: Namespace, x: Array, groups: int) -> Array:
     places = 1
     for length in x.shape[1:-1]:
         places *= length
-    return xp.reshape(x, (x.shape[0], places, groups, x.shape[-1] // groups))
+    return xp.reshape(x, (*lengths(x.shape[:1]), places, groups, x.shape[-1] // groups))
 
 
 def _forward(
@@ -28,7 +29,7 @@ def _forward(
     cut = _cut(xp, x, groups)
     centred = cut - xp.mean(cut, axis=AXES, keepdims=True)
     inverse = 1 / xp.sqrt(xp.mean(centred * centred, axis=AXES, keepdims=True) + eps)
-    normal = xp.reshape(centred * inverse, x.shape)
+    normal = xp.reshape(centred * inverse, lengths(x.shape))
     y = normal if gamma is None else normal * gamma
     return (y if beta is None else y + beta), (normal, inverse, gamma, groups)
 

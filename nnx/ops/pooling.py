@@ -16,6 +16,7 @@ from nnx.autodiff import Primitive, namespace
 from nnx.autodiff.hooks import fold, unpool
 from nnx.autodiff.tensor import value_of
 from nnx.backends import portable
+from nnx.backends.portable.lengths import lengths
 from nnx.backends.portable.windows import extent, places
 from nnx.errors import ConfigError, ShapeError
 from nnx.ops.spatial import (
@@ -191,7 +192,7 @@ def _sums(xp: Namespace, x: Array, axis: int, ranges: Ranges, factors: list[floa
     width, factor = ranges[0][1] - ranges[0][0], factors[0]
     if ranges == [(i * width, (i + 1) * width) for i in range(len(ranges))] and factors == [factor] * len(ranges):
         if width > 1:
-            cut = xp.reshape(x, (*x.shape[:axis], len(ranges), width, *x.shape[axis + 1 :]))
+            cut = xp.reshape(x, (*lengths(x.shape[:axis]), len(ranges), width, *x.shape[axis + 1 :]))
             x = xp.sum(cut, axis=axis + 1)
         return x if factor == 1 else x * factor
     return xp.concat(
