@@ -88,6 +88,8 @@ class Backend:
     assemble: Callable[..., Callable[..., list[Array]]] = replay
     jit: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None
     """A compiler of whole functions that the library brings; without one, they are recorded and assembled."""
+    link: Callable[[int, int], Callable[[Array, Array, int], None] | None] | None = None
+    """``link(rank, size)``: what sends a flat array to another process and receives one, from device to device; for a GPU."""
 
     def __repr__(self) -> str:
         return f"<Backend {self.spec}>"

@@ -21,6 +21,8 @@ class Course:
     finish_epochs: int
     seed: int
     compile: bool | None
+    shards: int = 0
+    """In how many shards each batch is summed, over as many processes as there are; 0: batches are whole."""
 
     @property
     def phases(self) -> list[tuple[Any, int]]:
@@ -33,7 +35,10 @@ class Course:
             "loss": self.loss if isinstance(self.loss, str) else None,
             "optimizer": _described(self.optimizer),
             "finish": self.finish and _described(self.finish),
-            **{name: getattr(self, name) for name in ("epochs", "batch_size", "finish_epochs", "seed", "compile")},
+            **{
+                name: getattr(self, name)
+                for name in ("epochs", "batch_size", "finish_epochs", "seed", "compile", "shards")
+            },
         }
 
 
@@ -43,6 +48,7 @@ def course_of(config: Mapping[str, Any], *, loss: Any = None, optimizer: Any = N
     Errors: ``ConfigError`` for what was a function of one's own and is not given.
     """
     numbers = {name: config[name] for name in ("epochs", "batch_size", "finish_epochs", "seed")}
+    numbers["shards"] = config.get("shards", 0)
     if not all(type(value) is int for value in numbers.values()):
         raise ConfigError(expected="whole numbers", got=repr(numbers), where="the checkpoint's settings")
     return Course(

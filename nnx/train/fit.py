@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ from nnx.train.callbacks import Callback, MetricsFile, OnEpoch
 from nnx.train.checkpoints import Checkpoints
 from nnx.train.course import Course
 from nnx.train.evaluation import default_loss
+from nnx.train.group import ALONE, Group, join
 from nnx.train.lock import locked
 from nnx.train.plateau import Plateau
 from nnx.train.run import Run
+from nnx.train.shards import check_shards
 from nnx.train.training import Training
 from nnx.typing import Array
 
@@ -38,6 +41,7 @@ def fit(
     directory: str | os.PathLike[str] | None = None,
     checkpoint_every: int | str | None = None,
     compile: bool | None = None,
+    shards: int | None = None,
 ) -> Run:
     """Train a model: this is the loop that one would write by hand, with the same bits.
 
@@ -59,27 +63,46 @@ def fit(
     over after ``epochs``, for up to ``finish_epochs`` more, numbered on; calling ``fit`` again on the same model does so too. It
     ends early, and ``run.stopped`` says why, when it has converged or finds no step downhill.
 
+    With ``shards=8`` each batch is summed in eight parts, in a fixed order, and ``mpiexec -n 4 python mine.py`` shares them among four processes:
+    1, 2, 4 or 8 end with the same bits. Every process calls ``fit`` with the same arguments; callbacks run in the first alone, which alone
+    writes; all get the same run. See docs/distributed.md.
+
     Errors: ``ConfigError``, ``DataError`` or ``ShapeError`` before the first step when settings, data and model do not fit
     together; ``DivergedError`` when the loss of an epoch is no longer a number: the model then has, and the directory
     keeps, the weights of the epoch before.
     """
     checks.check_settings(epochs, batch_size, train, val, optimizer, finish, finish_epochs)
+    group = sharing(shards, batch_size)
     checks.prepare(model, train, seed)
     if backend is not None:
         model.to(backend)
     course = Course(
         loss or default_loss(train.task), optimizer or optim.Adam(1e-3), int(epochs), int(batch_size), finish, int(finish_epochs),
-        seed, compile,
+        seed, compile, shards or 0,
     )  # fmt: skip
-    place = Path(directory) if directory else None
-    watching = watchers(callbacks, place, checkpoint_every)
-    checks.check_outputs(model, train)
-    training = Training(model, train, val, course, watching, place)
-    with locked(place):
-        if place:
-            checks.claim(place)
+    place = Path(directory) if directory and group.first else None
+    with ExitStack() as held:
+        with group.together():
+            held.enter_context(locked(place))
+            watching = watchers(callbacks, place, checkpoint_every) if group.first else []
+            checks.check_outputs(model, train)
+            training = Training(model, train, val, course, watching, place, group)
+            if place:
+                checks.claim(place)
         training.begin()
         return training.go()
+
+
+def sharing(shards: int | None, batch_size: int) -> Group:
+    """Who shares the shards of a batch: this process alone, or with those that ``mpiexec`` has started.
+
+    Errors: ``ConfigError`` where shards, processes and batches do not go together; ``BackendUnavailable`` without MPI.
+    """
+    if shards is None:
+        return ALONE
+    group = join()
+    check_shards(shards, group, batch_size)
+    return group
 
 
 def watchers(given: Iterable[Any], directory: Path | None, checkpoint_every: int | str | None) -> list[Callback]:

@@ -9,6 +9,7 @@ from nnx.data import batch_count, batches
 from nnx.optim import Optimizer
 from nnx.train.problem import Problem
 from nnx.train.run import Run
+from nnx.train.sharded import Sharded
 from nnx.train.stepper import stepper
 from nnx.typing import Array
 
@@ -22,7 +23,9 @@ class MiniBatches:
         self.problem = problem
         self.steps = batch_count(len(problem.train), problem.batch_size)
         self.optimizer = optimizer.with_steps_per_epoch(self.steps)
-        self.step = stepper(problem.model, problem.loss, problem.compile)
+        self.step: Any = stepper(problem.model, problem.loss, problem.compile)
+        if problem.shards:
+            self.step = Sharded(problem.model, problem.loss, problem.shards, problem.group, problem.compile)
         self.done, self.average = 0, _Average(problem.train.task, problem.device)
 
     def begin(self, run: Run) -> None:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,13 @@ from nnx.train.checkpoints import Checkpoints, say
 from nnx.train.course import course_of
 from nnx.train.fingerprint import differences, fingerprint
 from nnx.train.fit import watchers
+from nnx.train.group import ALONE, join, launched
 from nnx.train.identity import check_same
 from nnx.train.lock import locked
 from nnx.train.plain import placed
 from nnx.train.run import Run
 from nnx.train.saving import build
+from nnx.train.shards import check_shards
 from nnx.train.training import Training
 from nnx.typing import Array
 
@@ -62,7 +65,7 @@ def resume(
 
     ``train`` and ``val`` are the same data as before, ``callbacks`` the same with the same settings: what they remember is given back to
     them. Model, optimizer, seed and the rest stand in the checkpoint; what is not nnx's own (a model or an optimizer of one's own class, a
-    loss function) is given again. The weights at the end have the same bits as those of a training that was never cut, on the same
+    loss function) is given again. A training with shards may go on in another number of processes. The weights at the end have the same bits as those of a training that was never cut, on the same
     backend, BLAS and number of threads; where one of these has changed ``tell`` says so, and it agrees to roundings. A damaged checkpoint is told in one line, and the one before it used. A training that had ended
     ends again.
 
@@ -77,30 +80,37 @@ def resume(
             where=str(place),
             fix="Train with checkpoint_every=; a training that ended within a minute has no need of them.",
         )
-    with locked(place):
-        found, damaged = newest(place / CHECKPOINTS, tell)
-        try:
-            check_same(train, found.state["data"]["train"], "train")
-            check_same(val, found.state["data"]["val"], "val")
-            course = course_of(found.state["course"], loss=loss, optimizer=optimizer, finish=finish)
-            checks.check_settings(
-                course.epochs, course.batch_size, train, val, course.optimizer, course.finish, course.finish_epochs
-            )
-            restored = restored_model(found, model, backend)
-            given = list(callbacks)
-            if checkpoint_every is None and not any(isinstance(one, Checkpoints) for one in given):
-                checkpoint_every = found.state["every"]
-            watching = watchers(given, place, checkpoint_every)
-            training = Training(restored, train, val, course, watching, place)
-            if changed := differences(found.state["fingerprint"], fingerprint(training.device)):
-                tell(f"this is not where it began, so it goes on within roundings: {'; '.join(changed)}")
-            training.resume(found)
-        except (KeyError, TypeError, AttributeError, LookupError) as error:
-            raise DataError(
-                expected="a checkpoint of nnx",
-                got=f"{type(error).__name__}: {error}"[:200],
-                where=str(place / CHECKPOINTS / found.name),
-            ) from error
-        if training.keeper:
-            training.keeper.forget(damaged)
+    group = join() if launched() else ALONE
+    with ExitStack() as held:
+        with group.together():
+            if group.first:
+                held.enter_context(locked(place))
+            found, damaged = newest(place / CHECKPOINTS, tell if group.first else lambda line: None)
+            try:
+                check_same(train, found.state["data"]["train"], "train")
+                check_same(val, found.state["data"]["val"], "val")
+                course = course_of(found.state["course"], loss=loss, optimizer=optimizer, finish=finish)
+                checks.check_settings(
+                    course.epochs, course.batch_size, train, val, course.optimizer, course.finish, course.finish_epochs
+                )
+                if course.shards or group.size > 1:
+                    check_shards(course.shards or 1, group, course.batch_size)
+                restored = restored_model(found, model, backend)
+                given = list(callbacks)
+                if checkpoint_every is None and not any(isinstance(one, Checkpoints) for one in given):
+                    checkpoint_every = found.state["every"]
+                watching = watchers(given, place, checkpoint_every) if group.first else []
+                training = Training(restored, train, val, course, watching, place if group.first else None, group)
+                if group.first and (changed := differences(found.state["fingerprint"], fingerprint(training.device))):
+                    tell(f"this is not where it began, so it goes on within roundings: {'; '.join(changed)}")
+                training.resume(found)
+            except (KeyError, TypeError, AttributeError, LookupError) as error:
+                raise DataError(
+                    expected="a checkpoint of nnx",
+                    got=f"{type(error).__name__}: {error}"[:200],
+                    where=str(place / CHECKPOINTS / found.name),
+                ) from error
+            if training.keeper:
+                training.keeper.forget(damaged)
+        training.check_alike()
         return training.go()

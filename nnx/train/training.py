@@ -11,6 +11,7 @@ from nnx.data import Dataset
 from nnx.errors import ConfigError, DivergedError
 from nnx.layers import Module
 from nnx.train import checks
+from nnx.train.agreement import agree, check_alike, hand_round
 from nnx.train.callbacks import Callback
 from nnx.train.checkpoint import Checkpoint
 from nnx.train.checkpoints import Checkpoints
@@ -18,6 +19,7 @@ from nnx.train.course import Course
 from nnx.train.evaluation import METRIC, evaluate
 from nnx.train.fingerprint import fingerprint
 from nnx.train.full_batch import FullBatch
+from nnx.train.group import ALONE, Group
 from nnx.train.identity import identity
 from nnx.train.interrupt import Wish, interruptible
 from nnx.train.mini_batches import MiniBatches
@@ -26,6 +28,7 @@ from nnx.train.problem import Problem
 from nnx.train.record import score
 from nnx.train.run import MODEL, Run
 from nnx.train.saving import describe, save
+from nnx.train.shards import check_optimizer
 
 Way = MiniBatches | FullBatch
 """How an epoch goes: ``begin(run)`` or ``resume(run, …)``, ``epoch(run, number, told, meet)``, ``seen()``, ``remembered()``."""
@@ -42,9 +45,12 @@ class Training:
         course: Course,
         callbacks: Sequence[Callback],
         directory: Path | None,
+        group: Group = ALONE,
     ) -> None:
-        self.model, self.train, self.val, self.course = model, train, val, course
-        self.problem = Problem(model, train, losses.get(course.loss), course.batch_size, course.seed, course.compile)
+        self.model, self.train, self.val, self.course, self.group = model, train, val, course, group
+        self.problem = Problem(
+            model, train, losses.get(course.loss), course.batch_size, course.seed, course.compile, course.shards, group
+        )
         self.device = self.problem.device
         with self.device.use():
             self.ways = [(_way(self.problem, optimizer), epochs) for optimizer, epochs in course.phases]
@@ -65,11 +71,13 @@ class Training:
     # beginning --------------------------------------------------------------------------------------------------------
     def begin(self) -> None:
         """From the first step."""
-        with self.device.use():
-            self.way.begin(self.run)
-        self.good = self.model.state()
-        for callback in self._all():
-            callback.on_start(self.run)
+        with self.group.together():
+            with self.device.use():
+                self.way.begin(self.run)
+            self.good = self.model.state()
+            for callback in self._all():
+                callback.on_start(self.run)
+        self.check_alike()
 
     def resume(self, checkpoint: Checkpoint) -> None:
         """From a checkpoint, whose weights the model has already."""
@@ -87,13 +95,18 @@ class Training:
             callback.on_resume(run, mine["state"] if mine else {})
             if mine:
                 memories.remove(mine)
-        if lost := [one["type"] for one in memories if one["state"]]:
+        if (lost := [one["type"] for one in memories if one["state"]]) and self.group.first:
             raise ConfigError(
                 expected=f"the callbacks that it was trained with: {', '.join(lost)}",
                 got="none" if len(lost) == 1 else "not all of them",
                 where="resume",
                 fix=f"Pass callbacks=[{lost[0]}(...)] with the settings that it had.",
             )
+
+    def check_alike(self) -> None:
+        """``ConfigError`` unless all processes begin alike."""
+        settings = [self.course.config(), identity(self.train), self.val and identity(self.val), self.run.step]
+        check_alike(self.group, self.model, settings)
 
     def _all(self) -> list[Callback]:
         return [*self.watching, *([self.keeper] if self.keeper else [])]
@@ -118,6 +131,7 @@ class Training:
                 callback.on_end(run)
             if run.directory:
                 save(self.model, run.directory / MODEL, notes=self._notes())
+            hand_round(self.group, self.model)
         if run.stopped == "diverged":
             raise _diverged(run, self.way.remedy)
         return run
@@ -135,25 +149,35 @@ class Training:
 
     def _one_epoch(self, wish: Wish) -> None:
         run = self.run
+
+        def meet() -> None:
+            agree(self.group, wish, run)
+            wish.meet()
+
         self.started = time.perf_counter() - self.elapsed
-        values = self.way.epoch(run, self.epoch, self._told, wish.meet)
+        values = self.way.epoch(run, self.epoch, self._told, meet)
         seconds = time.perf_counter() - self.started
         record = {"epoch": self.epoch + 1, "step": run.step, **values, **self._validation()}
         record |= {"learning_rate": run.learning_rate, "examples_per_second": self.way.seen() / seconds}
         run.history.append(record | {"seconds": seconds})
-        endings = [callback.on_epoch(run, run.history[-1]) for callback in self.watching]
+        endings = [bool(callback.on_epoch(run, run.history[-1])) for callback in self.watching]
+        record, ended = run.history[-1], any(endings)
+        if self.group.size > 1:
+            record, ended = self.group.share([record, ended])
+            run.history[-1] = record
+            check_alike(self.group, self.model)
         if not math.isfinite(record["loss"]):
             run.stopped = "diverged"
             self.model.load(self.good)
             return
-        if any(endings):
+        if ended:
             run.stopped = "a callback ended it"
         self.good, self.epoch, self.elapsed = self.model.state(), self.epoch + 1, 0.0
         over = bool(run.stopped) or self.epoch == run.epochs
         if self.keeper and (self.keeper.due(run.step, epoch_ended=True) or (over and self.keeper.wanted)):
             self.keeper.save(self.checkpoint)
         if not run.stopped:
-            wish.meet()
+            meet()
 
     def _told(self) -> None:
         """After each step."""
@@ -165,7 +189,7 @@ class Training:
             self.keeper.save(self.checkpoint)
 
     def _validation(self) -> dict[str, float]:
-        if not self.val:
+        if not self.val or not self.group.first:
             return {}
         return {f"val_{name}": value for name, value in evaluate(self.model, self.val, loss=self.course.loss).items()}
 
@@ -202,6 +226,8 @@ class Training:
 
 
 def _way(problem: Problem, optimizer: Any) -> Way:
+    if problem.shards:
+        check_optimizer(optimizer)
     if isinstance(optimizer, optim.LBFGS):
         return FullBatch(problem, optimizer)
     checks.check_batches(problem.model, problem.train, problem.batch_size)
