@@ -7,6 +7,9 @@ working. The sentence is made of four parts, any of which may be missing::
 """
 
 
+_LONGEST = 500  # characters of a part: a cell of a stranger's table may have many more
+
+
 class NnxError(Exception):
     """The common base. ``where`` is filled in by the innermost layer that the error passes through.
 
@@ -23,13 +26,15 @@ class NnxError(Exception):
         self.what, self.expected, self.got, self.where, self.fix = what, expected, got, where, fix
 
     def __str__(self) -> str:
-        middle = ", ".join(
-            part
-            for part in (self.what, self.expected and f"expected {self.expected}", self.got and f"got {self.got}")
-            if part
-        )
-        place = f"{self.where}: " if self.where else ""
-        return f"{place}{middle}. {self.fix}".rstrip() if self.fix else f"{place}{middle}"
+        what, expected, got, where, fix = map(_cut, (self.what, self.expected, self.got, self.where, self.fix))
+        middle = ", ".join(part for part in (what, expected and f"expected {expected}", got and f"got {got}") if part)
+        place = f"{where}: " if where else ""
+        return f"{place}{middle}. {fix}".rstrip() if fix else f"{place}{middle}"
+
+
+def _cut(part: str) -> str:
+    """A part without its middle, if it is very long."""
+    return part if len(part) <= _LONGEST else f"{part[: _LONGEST - 120]} … {part[-120:]}"
 
 
 class ShapeError(NnxError, ValueError):
