@@ -15,6 +15,10 @@ from nnx.losses import LOSSES
 from nnx.models import ACTIVATIONS
 
 _SIZE = 1 << 20  # bytes of a TOML file
+_DEPTH = 32  # dots of one key: the parser takes the square of their number
+_PART = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')"""
+_DOTTED = re.compile(rf"{_PART}(?:[ \t]*+\.[ \t]*+{_PART})*+")
+_TOML = 'Write lines such as epochs = 30 or model = "mlp:128,64".'
 
 
 class Check(NamedTuple):
@@ -149,7 +153,10 @@ def merged(flags: Mapping[str, Any], file: str | None) -> Settings:
                 did_you_mean(value, check.expected.replace(" or ", ", ").split(", ")) if isinstance(value, str) else ""
             )
             raise ConfigError(
-                expected=check.expected, got=repr(value), where=places[name], fix=near if near[:3] == "Did" else ""
+                expected=check.expected,
+                got=repr(value),
+                where=places[name],
+                fix=near if near[:3] == "Did" else "Correct it.",
             )
     return Settings(**chosen)
 
@@ -158,18 +165,22 @@ def read(path: Path) -> dict[str, tuple[Any, int]]:
     """The value and the line of every key of a TOML file; keys are the flags' names, with dashes or underscores."""
     try:
         if path.stat().st_size > _SIZE:
-            raise ConfigError(expected="a configuration file", got=f"more than {_SIZE} bytes", where=str(path))
+            raise ConfigError(
+                expected="a configuration file", got=f"more than {_SIZE} bytes", where=str(path), fix=_TOML
+            )
         text = path.read_text(encoding="utf-8-sig")
+        if any(dotted.group().count(".") > _DEPTH for dotted in _DOTTED.finditer(text)):
+            raise RecursionError
         table = tomllib.loads(text)
     except OSError as error:
         raise ConfigError(
             f"the file cannot be read ({error.strerror or error})", where=str(path), fix="Give a TOML file."
         ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except ConfigError:
+        raise
+    except (ValueError, RecursionError) as error:  # also a number of more than 4300 digits
         what = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise ConfigError(
-            f"not a TOML file: {what}", where=str(path), fix='Write lines such as epochs = 30 or model = "mlp:128,64".'
-        ) from None
+        raise ConfigError(f"not a TOML file: {what}", where=str(path), fix=_TOML) from None
     found: dict[str, tuple[Any, int]] = {}
     for key, value in table.items():
         if key in APART and isinstance(value, dict):
@@ -187,13 +198,15 @@ def read(path: Path) -> dict[str, tuple[Any, int]]:
 
 def _line(text: str, key: str) -> int:
     """Where a key stands; TOML itself does not tell."""
-    at = re.search(rf"^\s*\[*[\"']?{re.escape(key)}[\"']?\s*[=.\]]", text, re.MULTILINE)
+    at = re.search(rf"^[ \t]*\[*[\"']?{re.escape(key)}[\"']?[ \t]*[=.\]]", text, re.MULTILINE)
     return text.count("\n", 0, at.end()) + 1 if at else 1
 
 
 def _typed(value: Any, kind: Any, where: str) -> Any:
     """The value, if it is of the kind; whole numbers are real ones too, truth values are no numbers."""
     options = get_args(kind) if isinstance(kind, UnionType) else (kind,)
+    if isinstance(value, int) and abs(value) >= 2**63:
+        raise ConfigError(expected="a number below 2^63", got="a larger one", where=where, fix="Correct the line.")
     for option in options:
         if get_origin(option) is list:
             if isinstance(value, list) and all(isinstance(item, str) for item in value):

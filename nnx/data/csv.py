@@ -38,6 +38,8 @@ def rows(path: Path, delimiter: str | None = None) -> Iterator[Row]:
 
     Errors: DataError with the row for text that is not UTF-8, an open quote, a ragged row, an overlong line.
     """
+    if path.suffix.lower() == ".gz":
+        _check_growth(path)
     if delimiter is None:
         delimiter = detect(path)
     elif delimiter not in DELIMITERS:
@@ -96,6 +98,22 @@ def _parse(lines: Iterator[str], delimiter: str, path: Path) -> Iterator[Row]:
         ) from error
 
 
+def _check_growth(path: Path) -> None:
+    """Refuse a bomb before its text is parsed: unpacking alone is many times faster."""
+    stored, read = path.stat().st_size, 0
+    try:
+        with gzip.open(path) as file:
+            while piece := file.read(1 << 20):
+                read += len(piece)
+                plausible(read, stored, str(path), _UNQUESTIONED)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise _damaged_gzip(path, error) from error
+
+
+def _damaged_gzip(path: Path, error: Exception) -> DataError:
+    return DataError(f"damaged gzip file: {error}", where=str(path), fix="Copy it again.")
+
+
 def _lines(path: Path) -> Iterator[str]:
     """Decoded lines, each checked before the parser sees it."""
     zipped, read, number = path.suffix.lower() == ".gz", 0, 0
@@ -111,7 +129,7 @@ def _lines(path: Path) -> Iterator[str]:
                     plausible(read, stored, str(path), _UNQUESTIONED)
                 yield _decode(raw.removeprefix(b"\xef\xbb\xbf") if number == 1 else raw, path, number)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"damaged gzip file: {error}", where=str(path), fix="Copy it again.") from error
+        raise _damaged_gzip(path, error) from error
 
 
 _NOT_TEXT = "Save the file as text, UTF-8 (in a spreadsheet: CSV UTF-8)."

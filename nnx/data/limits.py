@@ -82,6 +82,7 @@ def size(count: int) -> str:
     >>> size(900), size(155_707), size(2**40)
     ('900 B', '152 KiB', '1.0 TiB')
     """
+    count = min(count, 1 << 70)
     if count < 1024:
         return f"{count} B"
     power = min((int(count).bit_length() - 1) // 10, 6)

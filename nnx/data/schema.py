@@ -82,7 +82,7 @@ class Schema:
                     target_index=int(encoding["target_index"]),
                 ),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise DataError(
                 expected="a data schema as nnx saves it",
                 got=f"{type(error).__name__}: {error}",

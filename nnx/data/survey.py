@@ -14,6 +14,7 @@ MISSING = frozenset(("", "nan", "NaN", "NAN", "#N/A", "#NA", "<NA>"))
 MISSING_NUMBER = MISSING | {"NA", "N/A", "n/a", "na", "null", "NULL", "Null", "None", "none", "?", "-", "."}
 MOST = 1000  # distinct values that are remembered: more are no categories
 _BLOCK = 2048
+_WHOLE = re.compile(r"[+-]?\d{1,400}")  # Python reads no whole number of more than 4300 digits
 _DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+")
 
 
@@ -38,7 +39,7 @@ class Seen:
         if len(self.values) <= MOST:
             self.values |= set(islice(distinct, 2 * MOST))
         numbers = {cell for cell in distinct if is_number(cell)}
-        self.whole = self.whole and all(_is_whole(cell) for cell in numbers)
+        self.whole = self.whole and all(is_whole(cell) for cell in numbers)
         if len(numbers) == len(distinct):
             self.numbers += len(cells)
             return
@@ -158,8 +159,8 @@ def _is_infinite(cell: str) -> bool:
         return False
 
 
-def _is_whole(cell: str) -> bool:
-    return cell.lstrip("+-").isdecimal()
+def is_whole(cell: str) -> bool:
+    return _WHOLE.fullmatch(cell) is not None
 
 
 def unknown_category(text: str, known: tuple[str, ...], where: str) -> DataError:

@@ -12,7 +12,7 @@ from nnx.data.csv import Row, first_rows
 from nnx.data.dataset import Dataset
 from nnx.data.limits import claim
 from nnx.data.schema import Column, Encoding, Schema, Task
-from nnx.data.survey import Seen, blocks, is_number, survey, unknown_category
+from nnx.data.survey import Seen, blocks, is_number, is_whole, survey, unknown_category
 from nnx.data.targets import FEW, did_you_mean, in_order, listing, look_up, one_class
 from nnx.errors import ConfigError, DataError
 
@@ -262,7 +262,7 @@ def _fill_target(part: np.ndarray[Any, Any], plan: _Plan, cells: tuple[str, ...]
         return
     assert plan.classes is not None
     numeric = all(name.lstrip("-").isdecimal() for name in plan.classes)
-    names = [_class_name(cell, numeric and cell.lstrip("+-").isdecimal()) for cell in cells]
+    names = [_class_name(cell, numeric and is_whole(cell)) for cell in cells]
     part[:] = look_up(names, plan.classes, lambda i: f"{path}, {block[i].place}, target")
 
 

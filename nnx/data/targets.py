@@ -10,6 +10,7 @@ import numpy as np
 from nnx.data.schema import Schema, Task
 from nnx.errors import ConfigError, DataError, DtypeError, ShapeError
 
+_COMPARED = 80  # characters of a name: comparing takes the square of their number
 FEW = 20  # distinct whole numbers up to which a target is taken for classes
 
 
@@ -39,9 +40,10 @@ def did_you_mean(name: Any, known: Iterable[str]) -> str:
     "Did you mean 'digits'?"
     """
     names = [str(k) for k in known]
-    near = get_close_matches(str(name), names, n=1)
+    near = get_close_matches(str(name)[:_COMPARED], [known[:_COMPARED] for known in names[:1000]], n=1)
     if near:
-        return f"Did you mean {near[0]!r}?"
+        whole = next(known for known in names if known.startswith(near[0]))
+        return f"Did you mean {whole!r}?"
     return f"Known: {listing(names)}." if names else ""
 
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nnx.data.limits import claim
 from nnx.errors import DataError
 from nnx.train import durable
 from nnx.train.weights import packed, unpacked
@@ -139,6 +140,7 @@ def _rendered(about: dict[str, Any]) -> bytes:
 
 
 def _verified(path: Path, about: dict[str, Any]) -> bytes:
+    claim(about["size"], str(path))
     data = _read(path, min(about["size"], _LARGE))
     if len(data) != about["size"]:
         raise _damaged(path, f"{len(data)} bytes of {about['size']}")

@@ -82,6 +82,7 @@ def read_file(path: Path, limit: int) -> bytes:
     """All of a file of at most ``limit`` bytes, which is no link to another. ``OSError`` where it is not so."""
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
     with open(descriptor, "rb") as file:
-        if os.fstat(descriptor).st_size > limit:
+        size = os.fstat(descriptor).st_size
+        if size > limit:
             raise OSError(errno.EFBIG, f"more than {limit} bytes", str(path))
-        return file.read(limit + 1)
+        return file.read(size + 1)  # and not of the limit, which may be what a stranger declares

@@ -16,6 +16,7 @@ from nnx.layers import LAYERS, Module
 from nnx.train.weights import read_arrays, write_arrays
 
 FORMAT = "1"
+_DAMAGED = "The file was edited or damaged: save the model again."
 _LAYERS = {layer.__name__: layer for layer in LAYERS}
 
 
@@ -46,11 +47,13 @@ def load(path: str | os.PathLike[str], *, into: Module | None = None) -> Module:
     try:
         model = build(described, str(path))
         if not isinstance(model, Module):
-            raise DataError(expected="the description of a model", got=repr(model)[:60], where=str(path))
+            raise DataError(expected="the description of a model", got=repr(model)[:60], where=str(path), fix=_DAMAGED)
         _check_arrays(model, arrays, str(path))
         return model.load(arrays)
     except RecursionError:
-        raise DataError(expected="a model", got="one that is nested too deeply", where=str(path)) from None
+        raise DataError(
+            expected="a model", got="one that is nested too deeply", where=str(path), fix=_DAMAGED
+        ) from None
 
 
 def _check_arrays(model: Module, arrays: Mapping[str, Any], where: str) -> None:
@@ -64,7 +67,7 @@ def _check_arrays(model: Module, arrays: Mapping[str, Any], where: str) -> None:
             expected=f"{path} of shape {declared[path]}" if path in declared else f"no array {path}",
             got=f"shape {found[path]}" if path in found else "none",
             where=where,
-            fix="The file was edited or damaged: save the model again.",
+            fix=_DAMAGED,
         )
 
 
@@ -131,13 +134,13 @@ def build(described: Any, where: str = "model", known: list[Any] | None = None) 
         args = build(described["args"], where, known)
         kwargs = described.get("kwargs")
         if not isinstance(kwargs, dict):
-            raise DataError(expected=f"named arguments of {name}", got=repr(kwargs)[:60], where=where)
+            raise DataError(expected=f"named arguments of {name}", got=repr(kwargs)[:60], where=where, fix=_DAMAGED)
         made = _make(_LAYERS[name], args, {key: build(value, where, known) for key, value in kwargs.items()}, where)
         known.append(made)
         return made
     if isinstance(described, dict) and isinstance(described.get("shared"), int):
         if not 0 <= described["shared"] < len(known):
-            raise DataError(expected="a layer that stands earlier", got=repr(described)[:60], where=where)
+            raise DataError(expected="a layer that stands earlier", got=repr(described)[:60], where=where, fix=_DAMAGED)
         return known[described["shared"]]
     raise StateError(
         expected="a model made of nnx's own layers",
@@ -151,4 +154,6 @@ def _make(kind: Any, args: Any, kwargs: dict[str, Any], where: str) -> Any:
     try:
         return kind(*args, **kwargs)
     except (TypeError, ValueError, ArithmeticError, AttributeError, LookupError, NnxError) as error:
-        raise DataError(expected=f"arguments of {kind.__name__}", got=str(error)[:200], where=where) from None
+        raise DataError(
+            expected=f"arguments of {kind.__name__}", got=str(error)[:200], where=where, fix=_DAMAGED
+        ) from None

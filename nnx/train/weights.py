@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from nnx.data.limits import claim
 from nnx.errors import DataError
 
 HEADER_LIMIT = 8 << 20
@@ -72,7 +73,9 @@ def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray[Any,
     source = Path(path)
     try:
         with open(source, "rb") as file:
-            metadata = _header(source, file, source.stat().st_size)
+            size = os.fstat(file.fileno()).st_size
+            metadata = _header(source, file, size)
+        claim(size, str(source))
         data = source.read_bytes()
     except OSError as error:
         raise DataError(expected="a model file", got=f"{source}: {error.strerror}", fix="Check the path.") from None
@@ -103,7 +106,9 @@ def _header(source: Path, file: BinaryIO, size: int) -> dict[str, str]:
         if not 0 <= length <= min(HEADER_LIMIT, size - 8):
             raise _broken(source, f"a header of {length} bytes in a file of {size}")
         header = json.loads(file.read(length), object_pairs_hook=lambda pairs: _unique(pairs, source))
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError):
+    except DataError:
+        raise
+    except (ValueError, RecursionError):  # a number of more than 4300 digits is a ValueError of no other name
         raise _broken(source, "a header that is not JSON") from None
     if not isinstance(header, dict) or len(header) > ARRAY_LIMIT:
         raise _broken(source, "no table of arrays")
