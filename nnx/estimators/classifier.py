@@ -55,7 +55,7 @@ class NNClassifier(ClassifierMixin, Network):  # type: ignore[misc]
         if len(self.classes_) < 2:
             raise DataError(
                 expected="at least two classes",
-                got=f"one class, {self.classes_[0]!r}",
+                got=f"one class, {self.classes_.tolist()[0]!r}",
                 where=type(self).__name__,
                 fix="There is nothing to learn from one: is this the target you mean?",
             )

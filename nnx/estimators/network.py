@@ -1,6 +1,7 @@
 """What both estimators share: parameters that are only stored, a training by ``nnx.fit``, and the network's outputs."""
 
 from collections.abc import Iterable
+from copy import deepcopy
 from typing import Any, Self
 
 import numpy as np
@@ -75,7 +76,7 @@ class Network(BaseEstimator):  # type: ignore[misc]
     # training ---------------------------------------------------------------------------------------------------------
     def _examined(self, X: Any, y: Any, **checks: Any) -> tuple[backends.Backend, Any, Any]:
         """Where X is; X and y on the host, as scikit-learn examines them."""
-        return home_of(X), *validate_data(self, on_host(X), on_host(y), dtype=FLOATS, **checks)
+        return home_of(X), *validate_data(self, on_host(X), on_host(y), dtype=FLOATS, order="C", **checks)
 
     def _trained(self, home: backends.Backend, data: Dataset) -> Self:
         """Build a network for the data, and train it."""
@@ -106,7 +107,7 @@ class Network(BaseEstimator):  # type: ignore[misc]
         """The network for rows and targets like these."""
         inputs, outputs = data.x.shape[1:], data.outputs or 1
         if isinstance(self.model, Module):
-            return self.model.copy()
+            return deepcopy(self.model)  # which draws nothing, as .copy() would
         if callable(self.model):
             made: Module = self.model(inputs, outputs)
             return made
@@ -148,7 +149,11 @@ class Network(BaseEstimator):  # type: ignore[misc]
         return watching
 
     def _tell(self, run: Any, record: Any) -> None:
-        shown = [f"{name} {record[name]:.4g}" for name in ("loss", run.metric, "val_loss", f"val_{run.metric}") if name in record]
+        shown = [
+            f"{name} {record[name]:.4g}"
+            for name in ("loss", run.metric, "val_loss", f"val_{run.metric}")
+            if name in record
+        ]
         print(f"{type(self).__name__} epoch {record['epoch']}/{run.epochs} {' '.join(shown)}")
 
     # using ------------------------------------------------------------------------------------------------------------
@@ -162,7 +167,7 @@ class Network(BaseEstimator):  # type: ignore[misc]
                 f"Expected {self._home}, got {home.spec}."
             )
         if home.name == "numpy":
-            X = validate_data(self, X, dtype=FLOATS, reset=False)
+            X = validate_data(self, X, dtype=FLOATS, order="C", reset=False)
         else:
             check_rows(X, home, where)
             validate_data(self, X, reset=False, skip_check_array=True)

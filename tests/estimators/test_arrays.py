@@ -1,0 +1,107 @@
+"""Arrays of other libraries: what goes in decides where it is computed, and what comes out."""
+
+import inspect
+from copy import copy
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn")
+
+from sklearn.utils.estimator_checks import estimator_checks_generator
+
+import nnx
+from nnx.estimators import NNClassifier, NNRegressor
+
+LIBRARIES = {"numpy": "numpy", "strict": "array_api_strict", "torch": "torch", "cupy": "cupy"}
+"""The libraries that scikit-learn's own checks know, by the names of nnx."""
+
+rng = np.random.default_rng(0)
+X = rng.normal(size=(48, 3)).astype("float32")
+NUMBERS = (X[:, 0] > 0) + 2 * (X[:, 1] > 0)
+SMALL = {"model": "mlp:8", "epochs": 4, "learning_rate": 0.03, "batch_size": 24, "random_state": 0}
+LEAST = {"model": "linear", "epochs": 1, "batch_size": 48}
+
+
+def about(check, library):
+    """Whether a check is about arrays of this library, on a device that every machine has."""
+    settings = check.keywords
+    places = [settings.get("X_ns_and_device"), settings.get("other_ns_and_device")]
+    libraries = [place.xp for place in places if place] or [settings["array_namespace"]]
+    devices = [place.device for place in places if place] or [settings.get("device_name")]
+    return libraries[0] == library and all(map(find_spec, libraries)) and not set(devices) & {"cuda", "xpu", "mps"}
+
+
+@pytest.mark.host_reads
+@pytest.mark.parametrize("kind", [NNClassifier, NNRegressor])
+def test_the_checks_of_arrays(kind, backend, monkeypatch):
+    if backend.name not in LIBRARIES:
+        return  # scikit-learn has none for this library
+    monkeypatch.setenv("SCIPY_ARRAY_API", "1")  # which scikit-learn asks for
+    estimator, library, done = kind(**SMALL), LIBRARIES[backend.name], 0
+    for _, check in estimator_checks_generator(estimator):
+        if check.func.__name__.startswith("check_array_api") and about(check, library):
+            check(estimator)
+            done += 1
+    assert done >= 1
+
+
+@pytest.fixture(scope="module")
+def classifier(backend):
+    return NNClassifier(**SMALL).fit(backend.asarray(X), backend.asarray(NUMBERS))
+
+
+def test_answers_stay_where_the_inputs_are(classifier, backend):
+    x = backend.asarray(X)
+    for method in ("predict", "predict_proba", "predict_log_proba", "decision_function"):
+        out = getattr(classifier, method)(x)
+        assert nnx.backends.of(out).spec == backend.spec, method
+    assert nnx.backends.of(next(iter(classifier.model_.state().values()))).spec == backend.spec
+    assert classifier.score(x, backend.asarray(NUMBERS)) == np.mean(backend.to_numpy(classifier.predict(x)) == NUMBERS)
+
+
+def test_the_answers_are_those_of_numpy(classifier, backend):
+    on_host = NNClassifier(**SMALL).fit(X, NUMBERS)
+    np.testing.assert_allclose(
+        backend.to_numpy(classifier.predict_proba(backend.asarray(X))), on_host.predict_proba(X), rtol=1e-4, atol=1e-5
+    )
+    np.testing.assert_allclose(classifier.predict_proba(X), on_host.predict_proba(X), rtol=1e-4, atol=1e-5)
+
+
+def test_real_targets_and_names(classifier, backend):
+    x = backend.asarray(X)
+    regressor = NNRegressor(**LEAST).fit(x, backend.asarray(X[:, 0]))
+    assert nnx.backends.of(regressor.predict(x)).spec == backend.spec
+    assert tuple(regressor.predict(x).shape) == (48,)
+    named = copy(classifier)
+    named.classes_ = np.asarray(["a", "b", "c", "d"])  # as of labels that were texts
+    np.testing.assert_array_equal(named.predict(x), named.classes_[backend.to_numpy(classifier.predict(x))])
+
+
+def test_another_place_to_train(backend):
+    classifier = NNClassifier(**LEAST, backend=backend.spec).fit(X, NUMBERS)
+    assert nnx.backends.of(next(iter(classifier.model_.state().values()))).spec == backend.spec
+    assert isinstance(classifier.predict_proba(X), np.ndarray)
+
+
+def test_bad_inputs_on_a_device(classifier, backend):
+    bad = X.copy()
+    bad[3, 1] = np.nan
+    with pytest.raises(ValueError, match=r"predict\(\): expected finite numbers in X, got NaN"):
+        classifier.predict(backend.asarray(bad)) if backend.name != "numpy" else refuse(bad)
+    with pytest.raises(ValueError, match="Reshape your data"):
+        classifier.predict(backend.asarray(X[0]))
+    with pytest.raises(ValueError, match="2 features, but NNClassifier is expecting 3"):
+        classifier.predict(backend.asarray(X[:, :2]))
+
+
+def refuse(x):
+    """NumPy's inputs are examined by scikit-learn; this is the same function that the other arrays go through."""
+    from nnx.estimators.arrays import check_rows
+
+    check_rows(x, nnx.backends.get("numpy"), "NNClassifier.predict()")
+
+
+def test_the_parameters_of_both_are_the_same():
+    assert inspect.signature(NNClassifier.__init__) == inspect.signature(NNRegressor.__init__)
