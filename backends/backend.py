@@ -5,7 +5,7 @@ A backend is a record. Its first fields say what it is, the next how arrays get 
 written against the standard alone (``backends/portable/``), which is also the oracle that an override is tested against.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -66,7 +66,7 @@ class Backend:
     refuses: Callable[[str], str] = lambda name: ""
     """Why this device cannot hold a dtype and what would help; empty where it can."""
     describe: Callable[[], dict[str, Any]] = dict
-    """Library version, devices, BLAS, threads, fused."""
+    """Library version, devices, BLAS, threads, fused; ``tf32`` (on, off, …) where the device has it."""
     deviations: tuple[Deviation, ...] = field(default=(), repr=False)
 
     # the hooks
@@ -85,6 +85,14 @@ class Backend:
     each: Callable[..., list[list[Array]]] = portable.each
     memory: Callable[[], AbstractContextManager[Any]] = nullcontext
     """``with memory:``, where ``memory = backend.memory()``: results of ``each`` may lie where dead ones lay."""
+    finite: Callable[[Namespace, Sequence[Array]], Any] = portable.finite
+    """Whether every number of these floating arrays is finite, as one 0-d array on the device."""
+    eager: bool = False
+    """Whether a result is there when the call returns, so that looking at one number costs next to nothing."""
+    exhausted: Callable[[BaseException], bool] = portable.exhausted
+    """Whether an error says that memory ran out, in the words of this library."""
+    room: Callable[[], int | None] = lambda: None
+    """Bytes that can still be had on the device; ``None`` where nobody can say."""
     assemble: Callable[..., Callable[..., list[Array]]] = replay
     jit: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None
     """A compiler of whole functions that the library brings; without one, they are recorded and assembled."""
@@ -126,8 +134,8 @@ class Backend:
         self.wait(*arrays)
 
     def info(self) -> dict[str, Any]:
-        """What ``nnx backends`` prints: version, devices, blas, threads, fused."""
-        return {"name": self.name, "spec": self.spec, **self.describe()}
+        """What ``nnx backends`` prints: version, devices, blas, threads, fused; and whether float32 products are made in TF32."""
+        return {"name": self.name, "spec": self.spec, "tf32": "none", **self.describe()}
 
     def dtype(self, dtype: Any) -> Any:
         """This library's dtype object for a name or for another library's dtype; DtypeError if this device has none."""
@@ -135,7 +143,10 @@ class Backend:
         found, refusal = getattr(self.xp, name, None), self.refuses(name)
         if found is None or refusal:
             raise DtypeError(
-                expected=f"a dtype that {self.name} can hold here", got=name, where=f"backend {self.spec}", fix=refusal
+                expected=f"a dtype that {self.name} can hold here",
+                got=name,
+                where=f"backend {self.spec}",
+                fix=refusal or "float32, float64, int64 and bool are such.",
             )
         return found
 
@@ -146,7 +157,10 @@ class Backend:
             first = first[0]
         if not isinstance(first, _HOST):
             raise _foreign(first, self.spec)
-        host = np.asarray(x)
+        try:
+            host = np.asarray(x)
+        except ValueError:
+            host = np.asarray(x, dtype=object)  # rows of different lengths
         if host.dtype.kind not in "biufc" and host.dtype.type.__module__ != "ml_dtypes":
             raise DtypeError(
                 expected="numbers or booleans",

@@ -85,6 +85,8 @@ def _at(number: int) -> Backend:
         erf=lambda xp, x: cupyx.scipy.special.erf(x),
         each=portable.each_joined,
         fuse=_fuse,
+        exhausted=lambda error: isinstance(error, (MemoryError, cupy.cuda.memory.OutOfMemoryError)),
+        room=lambda: _room(device),
         link=_link,
     )
 
@@ -103,6 +105,15 @@ def _link(rank: int, size: int) -> Callable[[Array, Array, int], None] | None:
     except cupy.cuda.nccl.NcclError:
         return None
     return swap
+
+
+def _room(device: Any) -> int:
+    """What the driver and the pool's limit leave, and what the pool holds in reserve."""
+    with device:
+        pool = cupy.get_default_memory_pool()
+        free, limit = int(cupy.cuda.runtime.memGetInfo()[0]), pool.get_limit()
+        left = min(free, limit - pool.total_bytes()) if limit else free
+        return max(left, 0) + int(pool.free_bytes())
 
 
 _windows = strided.windows_by(cupy.lib.stride_tricks.as_strided)
@@ -177,6 +188,7 @@ def _describe() -> dict[str, Any]:
         "devices": [f"{number} ({name})" for number, name in enumerate(names)],
         "blas": f"cuBLAS, CUDA {runtime.runtimeGetVersion() // 1000}.{runtime.runtimeGetVersion() % 1000 // 10}",
         "threads": None,
+        "tf32": "on" if os.environ.get("CUPY_TF32") == "1" else "off",
         "fused": "on (cupy.fuse)",
     }
 

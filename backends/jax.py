@@ -55,7 +55,7 @@ def _at(device: Any) -> Backend:
         fetch=np.asarray,
         wait=lambda *arrays: jax.block_until_ready(arrays or jax.live_arrays(device.platform)) and None,
         refuses=_refuses,
-        describe=_describe,
+        describe=lambda: _describe(device),
         deviations=_DEVIATIONS,
         scatter_add=_scatter_add,
         put=_put,
@@ -66,7 +66,25 @@ def _at(device: Any) -> Backend:
         fuse=_fuse,
         each=_each,
         jit=jax.jit,
+        exhausted=_exhausted,
+        room=lambda: _room(device),
     )
+
+
+def _exhausted(error: BaseException) -> bool:
+    """XLA raises its own error, with the word of its status in front."""
+    words = ("RESOURCE_EXHAUSTED", "Out of memory", "out of memory")
+    return isinstance(error, MemoryError) or (
+        isinstance(error, jax.errors.JaxRuntimeError) and any(word in str(error) for word in words)
+    )
+
+
+def _room(device: Any) -> int | None:
+    """What the allocator of the device has left; the host's on the CPU."""
+    if device.platform == "cpu":
+        return portable.room()
+    known = device.memory_stats() or {}
+    return known["bytes_limit"] - known["bytes_in_use"] if "bytes_limit" in known else None
 
 
 def _send(host: np.ndarray, device: Any) -> jax.Array:
@@ -153,8 +171,16 @@ def _label(device: Any) -> str:
     return f"{device.platform}:{device.id}" if device.id else str(device.platform)
 
 
-def _describe() -> dict[str, Any]:
+def _tf32(device: Any) -> str:
+    """XLA makes float32 products on a GPU in TF32 unless it is told otherwise; convolutions are told here."""
+    if device.platform not in ("gpu", "cuda"):
+        return "none"
+    return "off" if str(jax.config.jax_default_matmul_precision) in ("highest", "float32") else "products"
+
+
+def _describe(device: Any) -> dict[str, Any]:
     return {
+        "tf32": _tf32(device),
         "version": jax.__version__,
         "devices": [_label(device) for device in jax.local_devices()],
         "blas": "XLA",

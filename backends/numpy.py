@@ -4,7 +4,7 @@ import os
 import threading
 from functools import cache, partial
 from importlib.metadata import version
-from math import prod
+from math import isfinite, prod
 from typing import Any
 
 import array_api_compat.numpy as xp
@@ -24,7 +24,11 @@ def open(device: str) -> Backend:
         return open("")
     if device:
         raise BackendUnavailable(
-            "NumPy has no such device", expected="numpy", got=f"numpy:{device}", fix="For a GPU: --backend cupy."
+            "NumPy has no such device",
+            expected="numpy",
+            got=f"numpy:{device}",
+            where="backend numpy",
+            fix="For a GPU: --backend cupy.",
         )
     return Backend(
         name="numpy",
@@ -54,12 +58,25 @@ def open(device: str) -> Backend:
         each=together.each,
         memory=together.Memory,
         assemble=buffers.assemble,
+        finite=_finite,
+        eager=True,
+        room=portable.room,
     )
 
 
 def of(array: Array) -> Backend:
     """Every NumPy array is on the CPU."""
     return open("")
+
+
+def _finite(xp: Namespace, arrays: Any) -> bool:
+    """By products of BLAS, which read an array once and write nothing; where one is no number, or too large for one, exactly."""
+    with np.errstate(all="ignore"):
+        for array in arrays:
+            flat = array.reshape(-1)
+            if not (flat.dtype.char in "fd" and isfinite(np.dot(flat, flat))) and not portable.finite(np, [flat]):
+                return False
+    return True
 
 
 def _scatter_add(xp: Namespace, index: Array, values: Array, n: int) -> Array:

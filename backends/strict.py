@@ -7,6 +7,7 @@ import array_api_strict as xp
 import numpy as np
 from array_api_strict import _array_object as strict
 
+from nnx.backends import portable
 from nnx.backends.backend import Backend, Deviation
 from nnx.backends.threads import blas_threads
 from nnx.errors import BackendUnavailable, DtypeError
@@ -25,6 +26,7 @@ def open(device: str) -> Backend:
             "array-api-strict has no such device",
             expected=" or ".join(f"strict:{_label(known)}" for known in xp.__array_namespace_info__().devices()),
             got=f"strict:{device}",
+            where="backend strict",
             fix="strict:device1 stands in for a GPU.",
         ) from error
 
@@ -49,6 +51,8 @@ def _at(device: Any) -> Backend:
         fetch=lambda x: np.asarray(xp.asarray(x, device=_CPU)),
         refuses=lambda name: _refuses(name, device),
         threads=blas_threads,
+        eager=True,
+        room=portable.room,
         describe=_describe,
         deviations=_DEVIATIONS,
     )

@@ -52,7 +52,7 @@ def _at(device: torch.device) -> Backend:
         fetch=lambda x: x.detach().cpu().resolve_conj().resolve_neg().numpy(),
         wait=lambda *arrays: _wait(device),
         threads=_threads,
-        describe=_describe,
+        describe=lambda: _describe(device),
         deviations=_DEVIATIONS,
         scatter_add=_scatter_add,
         put=_put,
@@ -63,7 +63,29 @@ def _at(device: torch.device) -> Backend:
         unpool=strided.unpool_in_place,
         erf=lambda xp, x: torch.special.erf(x),
         each=portable.each_joined,
+        eager=device.type == "cpu",
+        exhausted=_exhausted,
+        room=lambda: _room(device),
     )
+
+
+def _exhausted(error: BaseException) -> bool:
+    """On the CPU torch raises a RuntimeError of its allocator, on a GPU a type of its own."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and (
+        "not enough memory" in str(error) or "can't allocate memory" in str(error)
+    )
+
+
+def _room(device: torch.device) -> int | None:
+    """On a GPU, what the driver has and what torch holds in reserve."""
+    if device.type == "cpu":
+        return portable.room()
+    if device.type != "cuda":
+        return None
+    idle = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return int(torch.cuda.mem_get_info(device)[0]) + int(idle)
 
 
 def _send(host: np.ndarray, device: torch.device) -> torch.Tensor:
@@ -202,8 +224,21 @@ def _threads(n: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _describe() -> dict[str, Any]:
+def _tf32(device: torch.device) -> str:
+    """Whether float32 products and convolutions are rounded to 10 bits first; torch's own default is: convolutions alone."""
+    if device.type != "cuda":
+        return "none"
+    known: Any = torch.backends
+    if hasattr(known.cudnn, "conv"):  # since torch 2.9
+        on = [part.fp32_precision == "tf32" for part in (known.cuda.matmul, known.cudnn.conv)]
+    else:
+        on = [known.cuda.matmul.allow_tf32, known.cudnn.allow_tf32]
+    return {(True, True): "on", (True, False): "products", (False, True): "convolutions"}.get(tuple(on), "off")
+
+
+def _describe(device: torch.device) -> dict[str, Any]:
     return {
+        "tf32": _tf32(device),
         "version": torch.__version__,
         "devices": _devices(),
         "blas": "MKL" if torch.backends.mkl.is_available() else "OpenBLAS or another",

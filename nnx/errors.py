@@ -6,6 +6,7 @@ working. The sentence is made of four parts, any of which may be missing::
     layers.0 (Linear): expected x of shape (N, 64), got (32, 63). Pass 64 features, or build nnx.Linear(63, ...).
 """
 
+from typing import Any, Self
 
 _LONGEST = 500  # characters of a part: a cell of a stranger's table may have many more
 
@@ -24,6 +25,12 @@ class NnxError(Exception):
     def __init__(self, what: str = "", *, expected: str = "", got: str = "", where: str = "", fix: str = "") -> None:
         super().__init__(what, expected, got, where, fix)
         self.what, self.expected, self.got, self.where, self.fix = what, expected, got, where, fix
+
+    def at(self, place: str) -> Self:
+        """Itself, with a place where it has none; that of a function, such as nnx.namespace, gives way to a nearer one."""
+        if not self.where or self.where.startswith("nnx."):
+            self.where = place
+        return self
 
     def __str__(self) -> str:
         what, expected, got, where, fix = map(_cut, (self.what, self.expected, self.got, self.where, self.fix))
@@ -74,4 +81,17 @@ class BackendUnavailable(NnxError, RuntimeError):  # noqa: N818  it names the st
 
 
 class DivergedError(NnxError, ArithmeticError):
-    """Training met a loss, a gradient or a weight that is not a number."""
+    """Training met a loss, a gradient, a weight or data that are not finite numbers.
+
+    ``report`` says where it began: kind, where, what, step, epoch, batch, the rows of the data; what diverged.json holds.
+    """
+
+    report: dict[str, Any]
+
+    def __init__(self, what: str = "", **parts: str) -> None:
+        super().__init__(what, **parts)
+        self.report = {}
+
+
+class UnknownAttributeError(NnxError, AttributeError):
+    """An object has no attribute of this name; the message says which is near."""

@@ -3,7 +3,9 @@
 from nnx.backends.portable.convolution import convolve, convolve_to_input, convolve_to_weight, inside, pad
 from nnx.backends.portable.each import each, each_joined
 from nnx.backends.portable.erf import erf
+from nnx.backends.portable.finite import finite
 from nnx.backends.portable.fuse import fuse
+from nnx.backends.portable.memory import exhausted, room
 from nnx.backends.portable.philox import random_words
 from nnx.backends.portable.pool import pool, unpool
 from nnx.backends.portable.put import put
@@ -11,6 +13,6 @@ from nnx.backends.portable.scatter_add import scatter_add
 from nnx.backends.portable.windows import fold, windows
 
 __all__ = [
-    "convolve", "convolve_to_input", "convolve_to_weight", "each", "each_joined", "erf", "fold", "fuse", "inside", "pad", "pool", "put",
-    "random_words", "scatter_add", "unpool", "windows",
+    "convolve", "convolve_to_input", "convolve_to_weight", "each", "each_joined", "erf", "exhausted", "finite", "fold", "fuse", "inside", "pad", "pool",
+    "put", "random_words", "room", "scatter_add", "unpool", "windows",
 ]  # fmt: skip

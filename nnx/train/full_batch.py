@@ -22,8 +22,10 @@ from nnx.layers.training import inference
 from nnx.optim import LBFGS
 from nnx.optim.lbfgs import STUCK
 from nnx.train.batch_statistics import measure_statistics
+from nnx.train.diagnosis import bad, diagnosed_whole
 from nnx.train.problem import Problem
 from nnx.train.run import Run
+from nnx.train.watch import Diverged, quietly
 from nnx.typing import Array
 
 SAME = 1e-4
@@ -41,7 +43,7 @@ class Seen(NamedTuple):
 class FullBatch:
     """One iteration for every epoch; loss and metric are those at its end, in inference, without the penalties."""
 
-    remedy = "Begin with other weights, or look for bad values in the data."
+    touching, between = False, True
 
     def __init__(self, problem: Problem, optimizer: LBFGS) -> None:
         self.problem, self.optimizer = problem, optimizer
@@ -85,12 +87,18 @@ class FullBatch:
         if "grads" not in state:
             state = optimizer.evaluated(objective, state, params)
             self.now = evaluated[-1]
-        if math.isfinite(state["loss"]) and not optimizer.converged(state):
+            if not math.isfinite(state["loss"]) or any(map(bad, state["grads"].values())):
+                with quietly():
+                    raise Diverged(*diagnosed_whole(self.problem, run, run.model))
+        if not optimizer.converged(state):
             params, state = optimizer.step(objective, state, params)
             self.now = next((seen for seen in evaluated if seen.params is params), self.now)
             run.model.load(params)
         run.state, run.step = state, run.step + 1
         self.rows = len(self.problem.train) * len(evaluated)
+
+    def look(self) -> None:
+        """Nothing to look at between two iterations: what the line search accepts is finite."""
 
     def remembered(self) -> dict[str, Any]:
         """What a checkpoint must hold besides the run's state: what the last iteration found."""
@@ -104,6 +112,10 @@ class FullBatch:
         self.done, self.rows, now = (remembered[name] for name in ("done", "rows", "now"))
         if now is not None:
             self.now = Seen({}, now["loss"], now["quality"])
+
+    def so_far(self) -> tuple[int, float | None]:
+        """No rows lie behind within an iteration."""
+        return 0, None
 
     def seen(self) -> int:
         """How many rows the last epoch looked at: all of them, once for each evaluation."""

@@ -1,6 +1,6 @@
 """An epoch of small steps: the rows shuffled and taken batch by batch, an update after each."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
 
@@ -10,14 +10,13 @@ from nnx.optim import Optimizer
 from nnx.train.problem import Problem
 from nnx.train.run import Run
 from nnx.train.sharded import Sharded
-from nnx.train.stepper import stepper
+from nnx.train.stepper import Stepper, stepper
+from nnx.train.watch import Watch
 from nnx.typing import Array
 
 
 class MiniBatches:
     """One step for every ``batch_size`` rows; loss and metric are means over the rows as they were met."""
-
-    remedy = "Lower the learning rate by 10, clip the gradients, or look for bad values in the data."
 
     def __init__(self, problem: Problem, optimizer: Optimizer) -> None:
         self.problem = problem
@@ -27,6 +26,8 @@ class MiniBatches:
         if problem.shards:
             self.step = Sharded(problem.model, problem.loss, problem.shards, problem.group, problem.compile)
         self.done, self.average = 0, _Average(problem.train.task, problem.device)
+        self.watch = Watch(self, problem.device, recorded=isinstance(self.step, Stepper))
+        self.touching, self.between = False, True
 
     def begin(self, run: Run) -> None:
         """The optimizer and its first state."""
@@ -35,21 +36,42 @@ class MiniBatches:
     def epoch(self, run: Run, epoch: int, told: Callable[[], None], meet: Callable[[], None]) -> dict[str, float]:
         """All rows once. After each step the run has the new state, ``told`` is called, and ``meet`` may end it.
 
-        ``done`` is how many batches lie behind: an epoch that a checkpoint has cut goes on with the next.
+        ``done`` is how many batches lie behind: an epoch that a checkpoint has cut goes on with the next. ``Diverged`` is raised
+        where something is no number.
         """
-        problem = self.problem
-        order = batches(len(problem.train), problem.batch_size, seed=problem.seed, epoch=epoch)
-        for rows in islice(order, self.done, None):
-            x, y = problem.rows(rows)
-            step = self.step(run.optimizer, run.state, x, y, problem.seed, run.step)
-            run.state, run.step = step.state, run.step + 1
-            self.average.add(step.loss, step.outputs, y)
-            self.done += 1
+        watch = self.watch
+        watch.enter(run, epoch, touching=self.touching)
+        for rows in self.rest(epoch):
+            watch.before()
+            watch.passed(self.take(run, rows))
             told()
             meet()
+        watch.look()
         values = self.average.values()
-        self.done, self.average = 0, _Average(problem.train.task, problem.device)
+        self.done, self.average = 0, _Average(self.problem.train.task, self.problem.device)
         return values
+
+    def rest(self, epoch: int) -> Iterator[Any]:
+        """The rows of the batches that are left of an epoch."""
+        problem = self.problem
+        order = batches(len(problem.train), problem.batch_size, seed=problem.seed, epoch=epoch)
+        return islice(order, self.done, None)
+
+    def take(self, run: Run, rows: Any) -> Array:
+        """One step with these rows; its loss. ``between`` is false while the run has the step and the epoch not yet."""
+        problem = self.problem
+        x, y = problem.rows(rows)
+        step = self.step(run.optimizer, run.state, x, y, problem.seed, run.step)
+        self.between = False
+        run.state, run.step = step.state, run.step + 1
+        self.average.add(step.loss, step.outputs, y)
+        self.done += 1
+        self.between = True
+        return step.loss
+
+    def total(self) -> Any:
+        """The sum of the losses so far: no number if one was none. A plain zero before the first."""
+        return self.average.sums[0]
 
     def remembered(self) -> dict[str, Any]:
         """What a checkpoint must hold besides the run's state: the sums of the epoch so far."""
@@ -58,7 +80,21 @@ class MiniBatches:
     def resume(self, run: Run, state: dict[str, Any], remembered: dict[str, Any]) -> None:
         """In place of ``begin``: go on from a checkpoint."""
         run.begin(self.optimizer, state, self.steps)
-        self.done, self.average.rows, self.average.sums = (remembered[name] for name in ("done", "rows", "sums"))
+        self.recall(remembered)
+
+    def recall(self, remembered: dict[str, Any]) -> None:
+        """Go back to where this was remembered."""
+        self.done, self.average.rows = remembered["done"], remembered["rows"]
+        self.average.sums = list(remembered["sums"])
+
+    def so_far(self) -> tuple[int, float | None]:
+        """The rows that lie behind in the epoch at hand, and their mean loss."""
+        rows = self.average.rows
+        return rows, float(self.problem.device.to_numpy(self.total())) / rows if rows else None
+
+    def look(self) -> None:
+        """Raise ``Diverged`` if something is no number."""
+        self.watch.look()
 
     def seen(self) -> int:
         """How many rows the last epoch looked at."""

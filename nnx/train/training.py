@@ -8,7 +8,7 @@ from typing import Any
 
 from nnx import backends, losses, optim
 from nnx.data import Dataset
-from nnx.errors import ConfigError, DivergedError
+from nnx.errors import ConfigError
 from nnx.layers import Module
 from nnx.train import checks
 from nnx.train.agreement import agree, check_alike, hand_round
@@ -16,6 +16,7 @@ from nnx.train.callbacks import Callback
 from nnx.train.checkpoint import Checkpoint
 from nnx.train.checkpoints import Checkpoints
 from nnx.train.course import Course
+from nnx.train.diverged import error_of, report, write_report
 from nnx.train.evaluation import METRIC, evaluate
 from nnx.train.fingerprint import fingerprint
 from nnx.train.full_batch import FullBatch
@@ -29,6 +30,7 @@ from nnx.train.record import score
 from nnx.train.run import MODEL, Run
 from nnx.train.saving import describe, save
 from nnx.train.shards import check_optimizer
+from nnx.train.watch import Diverged
 
 Way = MiniBatches | FullBatch
 """How an epoch goes: ``begin(run)`` or ``resume(run, …)``, ``epoch(run, number, told, meet)``, ``seen()``, ``remembered()``."""
@@ -123,17 +125,22 @@ class Training:
             except KeyboardInterrupt:
                 if wish.insisted:
                     raise
-                if self.keeper and wish.signals:  # met between two steps; a bare KeyboardInterrupt may come within one
-                    run.stopped = ""
-                    self.keeper.save(self.checkpoint)
-                run.stopped = wish.word
+                try:
+                    if wish.signals:  # met between two steps; a bare KeyboardInterrupt may come within one
+                        self.way.look()
+                    if self.keeper and wish.signals:
+                        run.stopped = ""
+                        self.keeper.save(self.checkpoint)
+                    run.stopped = wish.word
+                except Diverged as found:
+                    self._diverge(found)
             for callback in self._all():
                 callback.on_end(run)
             if run.directory:
                 save(self.model, run.directory / MODEL, notes=self._notes())
             hand_round(self.group, self.model)
         if run.stopped == "diverged":
-            raise _diverged(run, self.way.remedy)
+            raise error_of(self.report, run)
         return run
 
     def _enter(self) -> None:
@@ -155,7 +162,12 @@ class Training:
             wish.meet()
 
         self.started = time.perf_counter() - self.elapsed
-        values = self.way.epoch(run, self.epoch, self._told, meet)
+        self.way.touching = any(_touches(callback) for callback in self.watching)
+        try:
+            values = self.way.epoch(run, self.epoch, self._told, meet)
+        except Diverged as found:
+            self._diverge(found)
+            return
         seconds = time.perf_counter() - self.started
         record = {"epoch": self.epoch + 1, "step": run.step, **values, **self._validation()}
         record |= {"learning_rate": run.learning_rate, "examples_per_second": self.way.seen() / seconds}
@@ -166,10 +178,6 @@ class Training:
             record, ended = self.group.share([record, ended])
             run.history[-1] = record
             check_alike(self.group, self.model)
-        if not math.isfinite(record["loss"]):
-            run.stopped = "diverged"
-            self.model.load(self.good)
-            return
         if ended:
             run.stopped = "a callback ended it"
         self.good, self.epoch, self.elapsed = self.model.state(), self.epoch + 1, 0.0
@@ -185,8 +193,27 @@ class Training:
             callback.on_step(self.run)
         within = self.way.done < self.run.steps_per_epoch  # else the epoch ends here, and is asked for in a moment
         if self.keeper and within and self.keeper.due(self.run.step, epoch_ended=False):
+            self.way.look()
             self.elapsed = time.perf_counter() - self.started
             self.keeper.save(self.checkpoint)
+
+    def _diverge(self, found: Diverged) -> None:
+        """The state before the step is saved and told; the epoch is a line without numbers, and the weights before it are kept."""
+        run, seconds = self.run, time.perf_counter() - self.started
+        self.elapsed, run.stopped = seconds, ""
+        saved = self.keeper.saved if self.keeper and self.keeper.save(self.checkpoint) else None
+        rows, loss = self.way.so_far()
+        self.report = report(run, found, epoch=self.epoch + 1, batch=self.way.done + 1, loss=loss, checkpoint=saved)
+        if run.directory:
+            write_report(run.directory, self.report)
+        names = ("loss", "accuracy" if self.train.task == "classification" else "mae")
+        values = dict.fromkeys((*names, *self._validation()), math.nan)
+        record = {"epoch": self.epoch + 1, "step": run.step, **values, "learning_rate": run.learning_rate}
+        run.history.append(record | {"examples_per_second": rows / seconds, "seconds": seconds})
+        for callback in self.watching:
+            callback.on_epoch(run, run.history[-1])
+        run.stopped = "diverged"
+        self.model.load(self.good)
 
     def _validation(self) -> dict[str, float]:
         if not self.val or not self.group.first:
@@ -234,12 +261,6 @@ def _way(problem: Problem, optimizer: Any) -> Way:
     return MiniBatches(problem, optimizer)
 
 
-def _diverged(run: Run, remedy: str) -> DivergedError:
-    last = run.history[-1]
-    kept = f"The weights of epoch {last['epoch'] - 1} are kept. " if len(run.history) > 1 else ""
-    return DivergedError(
-        expected="a finite loss",
-        got=f"{last['loss']} in epoch {last['epoch']}",
-        where="fit",
-        fix=f"{kept}{remedy}",
-    )
+def _touches(callback: Callback) -> bool:
+    """Whether it is told of every step and is not one of ours, which leave the weights alone."""
+    return type(callback).on_step is not Callback.on_step and not type(callback).__module__.startswith("nnx.")

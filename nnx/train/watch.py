@@ -1,0 +1,165 @@
+"""Whether a training still computes numbers: looked at so that it costs next to nothing, and found to the step by taking steps again.
+
+A loss that is no number stays in the sum of the epoch's losses, and a gradient that is none reaches the weights. So one flag, of that
+sum and of the weights, tells for all steps since it was last clean. It is looked at every so many steps, for on a GPU a look waits for
+the device; where a result is there at once, the loss is looked at after each. Then the steps since are taken again from what is kept:
+arrays are never changed in place, draws are keyed and batches are determined, so these are the same steps. What is kept are references;
+memory that somebody refers to is not used again.
+"""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nnx import backends
+from nnx.layers.places import Places
+from nnx.train.diagnosis import Began, between, diagnosed, unexplained
+from nnx.train.run import Run
+from nnx.typing import Array
+
+RECORDED, WRITTEN, LATE = 64, 16, 32
+"""Steps between two looks at the weights: where steps are replayed, where each is taken as written, where a look waits for the device."""
+
+SMALL = 256 << 20
+"""Bytes of weights and optimizer state that are kept beside those at work; of larger ones nothing is kept, and each step is looked at."""
+
+
+class Diverged(Exception):  # noqa: N818  it never leaves this package: Training makes the error of it
+    """Something is no finite number any more. The run, the model and the epoch are as they were before the step that began it."""
+
+    def __init__(self, began: Began, rows: Any = None) -> None:
+        super().__init__(began)
+        self.began, self.rows = began, rows
+
+
+class Position(NamedTuple):
+    """All that the next step depends on, by reference."""
+
+    weights: dict[str, Array]
+    state: dict[str, Any]
+    optimizer: Any
+    fixed_rate: float | None
+    rate_factor: float
+    step: int
+    kept: dict[str, Any]
+
+
+class Watch:
+    """Looks at a run's steps. ``way`` takes them: ``rest(epoch)`` the rows of those that are left of the epoch, ``take(run, rows)`` one of them."""
+
+    def __init__(self, way: Any, device: backends.Backend, *, recorded: bool) -> None:
+        self.way, self.device = way, device
+        self.usual = (RECORDED if recorded else WRITTEN) if device.eager else LATE
+        self.left: Any = None
+        """The optimizer's state as the last step left it: another one was put there by somebody else."""
+        self._soon = 0
+
+    def enter(self, run: Run, epoch: int, *, touching: bool) -> None:
+        """An epoch, or what is left of one, begins. ``touching``: whether callbacks that nnx does not know are told of every step."""
+        self.run, self.epoch, self._arrays = run, epoch, list(run.model.state().values())
+        self._base: Position | None = None
+        self._touching = touching
+        size = sum(math.prod(array.shape) for array in _arrays((run.model.state(), run.state)))
+        self.every = self.usual if 4 * size <= SMALL else 1
+        if self.way.problem.group.size > 1:  # all processes must take the same steps again
+            self.every, self._touching = 1, False
+        self.look()
+
+    def before(self) -> None:
+        """Before a step: what a callback has changed since the last one is where steps are taken again from."""
+        if self.run.state is not self.left or (self._touching and self._moved()):
+            self.look()
+
+    def passed(self, loss: Array) -> None:
+        """After a step: raises :class:`Diverged` if it is time to look, and something is no number."""
+        if (self.device.eager and not math.isfinite(self.device.fetch(loss))) or self.run.step >= self._soon:
+            self.look()
+        self.left = self.run.state
+        if self._touching:
+            self._arrays = list(self.run.model.state().values())
+
+    def look(self) -> None:
+        """Look now. The steps up to here are sound afterwards, or :class:`Diverged` is raised."""
+        if not self._clean():
+            raise self._found()
+        self._base = self.position()
+        self._soon, self.left = self.run.step + self.every, self.run.state
+
+    def _moved(self) -> bool:
+        """Whether a callback gave the model other arrays, or may have written into them: asked where a look costs little."""
+        return self.device.eager or any(a is not b for a, b in zip(self.run.model.state().values(), self._arrays))
+
+    def _clean(self) -> bool:
+        floating = [array for array in self.run.model.state().values() if _floats(array)]
+        if total := [array for array in [self.way.total()] if hasattr(array, "dtype")]:
+            floating += total
+        return not floating or bool(self.device.to_numpy(self.device.finite(self.device.xp, floating)))
+
+    # where it is ------------------------------------------------------------------------------------------------------
+    def position(self) -> Position:
+        """Where the run is now."""
+        run = self.run
+        return Position(
+            run.model.state(),
+            run.state,
+            run.optimizer,
+            run.fixed_rate,
+            run.rate_factor,
+            run.step,
+            self.way.remembered(),
+        )
+
+    def restore(self, there: Position) -> None:
+        """Back there."""
+        run = self.run
+        Places(run.model, there.weights).put(there.weights)
+        run.state, run.optimizer, run.step = there.state, there.optimizer, there.step
+        run.fixed_rate, run.rate_factor = there.fixed_rate, there.rate_factor
+        self.way.recall(there.kept)
+
+    def _found(self) -> Diverged:
+        """Take the steps since the last clean look again, one by one; the run is then before the first that fails."""
+        run, way, base = self.run, self.way, self._base
+        weights = run.model.state()
+        if base is None:
+            return Diverged(between(weights, "before the first step" if not run.step else "between two epochs"))
+        last = run.step
+        self.restore(base)
+        with quietly():
+            for rows in way.rest(self.epoch):
+                if run.step == last:
+                    break
+                before = self.position()
+                way.take(run, rows)
+                if not self._clean():
+                    self.restore(before)
+                    return Diverged(diagnosed(way.problem, run, rows), rows)
+        began = between(
+            weights, f"after step {last}" if base.step >= last - 1 else f"between the steps {base.step} and {last}"
+        )
+        return Diverged(began or unexplained(base.step, last))
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Without NumPy's warnings: what they say is known."""
+    with np.errstate(all="ignore"):
+        yield
+
+
+def _floats(array: Array) -> bool:
+    return "float" in str(array.dtype)
+
+
+def _arrays(x: Any) -> Iterator[Array]:
+    if isinstance(x, dict):
+        for value in x.values():
+            yield from _arrays(value)
+    elif isinstance(x, (list, tuple)):
+        for value in x:
+            yield from _arrays(value)
+    elif hasattr(x, "shape"):
+        yield x
