@@ -10,7 +10,7 @@ import numpy as np
 
 from nnx import backends, optim
 from nnx.data import Dataset
-from nnx.errors import DataError
+from nnx.errors import DataError, NnxError
 from nnx.layers import Module
 from nnx.train import checks
 from nnx.train.checkpoint import CHECKPOINTS, Checkpoint, newest
@@ -27,6 +27,8 @@ from nnx.train.saving import build
 from nnx.train.shards import check_shards
 from nnx.train.training import Training
 from nnx.typing import Array
+
+_DAMAGED = "It was edited, or another version wrote it: remove it, and the one before is used."
 
 
 def restored_model(found: Checkpoint, model: Module | None, backend: Any) -> Module:
@@ -104,11 +106,16 @@ def resume(
                 if group.first and (changed := differences(found.state["fingerprint"], fingerprint(training.device))):
                     tell(f"this is not where it began, so it goes on within roundings: {'; '.join(changed)}")
                 training.resume(found)
-            except (KeyError, TypeError, AttributeError, LookupError) as error:
+            except NnxError as error:
+                error.where = error.where or str(place / CHECKPOINTS / found.name)
+                error.fix = error.fix or _DAMAGED
+                raise
+            except (TypeError, AttributeError, LookupError, ValueError, ArithmeticError, RecursionError) as error:
                 raise DataError(
                     expected="a checkpoint of nnx",
                     got=f"{type(error).__name__}: {error}"[:200],
                     where=str(place / CHECKPOINTS / found.name),
+                    fix=_DAMAGED,
                 ) from error
             if training.keeper:
                 training.keeper.forget(damaged)
