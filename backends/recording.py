@@ -29,7 +29,12 @@ class RecordingError(TracingError):
 
 
 class Recording:
-    """The calls noted so far."""
+    """The calls noted so far.
+
+    One that is made to be looked at while it runs (``nnx.parity``) overrides :meth:`seen`, and is ``open``: values may be read.
+    """
+
+    open = False
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
@@ -39,6 +44,10 @@ class Recording:
         """The next value, by number, shape and dtype."""
         self.values += 1
         return Value(self.values - 1, tuple(array.shape), array.dtype)
+
+    def seen(self, name: str, function: Callable[..., Any], args: Any, kwargs: Any, out: Any) -> Any:
+        """Told of every call with its bare arrays before it is noted; gives what it is to have come to."""
+        return out
 
 
 class Recorded:
@@ -71,7 +80,7 @@ class Recorded:
         return f"Recorded({self._array!r})"
 
     def _known(self, what: str) -> Array:
-        if self._recording is not None:
+        if self._recording is not None and not self._recording.open:
             raise RecordingError(
                 f"{what} needs a value that changes from step to step",
                 fix="Compute with arrays, or train with compile=False.",
@@ -146,8 +155,11 @@ class Space(ModuleType):
                 recordings.append(x._recording)
             return x._array
 
-        out = function(*nested(bare, args), **nested(bare, kwargs))
+        plain, named = nested(bare, args), nested(bare, kwargs)
+        out = function(*plain, **named)
         recording = recordings[0] if recordings and name not in BY_SHAPE else None
+        if recording is not None:
+            out = recording.seen(name, function, plain, named, out)
         results: list[Value] = []
 
         def wrap(x: Any) -> Any:

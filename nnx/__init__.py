@@ -63,6 +63,7 @@ from nnx.layers import (
     compile,
     training,
 )  # fmt: skip
+from nnx.parity import parity
 from nnx.train import evaluate, fit, load, lr_find, predict, resume, save
 from nnx.tune import tune
 
@@ -76,6 +77,6 @@ __all__ = [
     "ELU", "GELU", "BatchNorm", "Buffer", "Dropout", "Flatten", "LeakyReLU", "Linear", "Maxout", "MinMaxScale", "PCA",
     "Module", "Parameter", "ReLU", "Sequential", "SiLU", "Sigmoid", "Softmax", "Softplus", "Standardize", "Tanh", "Unstandardize",
     "__version__", "autodiff", "backends", "checkpoint", "compile", "custom_vjp", "data", "doctor", "estimators", "evaluate", "fit", "grad", "gradcheck", "hvp", "init", "jvp", "layers", "load", "losses", "lr_find",
-    "metrics", "namespace", "ops", "optim", "plot", "predict", "random", "regularizers", "resume", "save", "stop_gradient", "training", "tune", "value_and_grad",
+    "metrics", "namespace", "ops", "optim", "parity", "plot", "predict", "random", "regularizers", "resume", "save", "stop_gradient", "training", "tune", "value_and_grad",
     "vjp",
 ]  # fmt: skip

@@ -38,6 +38,7 @@ VERBS = (
     "doctor",
     "lr-find",
     "gradcheck",
+    "parity",
     "plot",
     "tune",
     "backends",
@@ -134,6 +135,7 @@ def _app() -> Any:
     from nnx.cli.evaluate import evaluate
     from nnx.cli.gradcheck import gradcheck
     from nnx.cli.lr_find import lr_find
+    from nnx.cli.parity import parity
     from nnx.cli.plot import plot_run
     from nnx.cli.predict import predict
     from nnx.cli.resume import resume
@@ -162,6 +164,9 @@ def _app() -> Any:
         ),
         "gradcheck": _with_settings(
             gradcheck, leave=("out", "check", "record", "babysit", "checkpoint_every"), **GRADCHECK
+        ),
+        "parity": _with_settings(
+            parity, leave=("backend", "out", "check", "record", "babysit", "checkpoint_every"), **PARITY
         ),
         "plot": _documented(
             plot_run, run=RUN, picture=PICTURE, data=DATA, out=PICTURE_FILE, backend=BACKEND, force=FORCE, **PLOT
@@ -218,6 +223,10 @@ GRADCHECK: dict[str, dict[str, Any]] = {
     },
     "entries": {"help": "Entries of each parameter.", "converter": lambda kind, given: _whole(kind, given)},
     "method": {"help": "centred, one-sided or richardson differences."},
+}
+PARITY: dict[str, dict[str, Any]] = {
+    "backends": {"help": "Two or more, the reference first, with commas: numpy,cupy."},
+    "steps": {"help": "Steps of training to compare.", "converter": lambda kind, given: _whole(kind, given)},
 }
 CHECK = {"help": "quick or full: without or with short trainings."}
 
