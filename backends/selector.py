@@ -113,7 +113,8 @@ def _module(name: str) -> ModuleType:
         raise ConfigError(
             expected=f"one of the backends {', '.join(names())}",
             got=repr(name),
-            fix=f"Did you mean {near[0]!r}?" if near else "",
+            where="backend",
+            fix=f"Did you mean {near[0]!r}?" if near else "Name one of these, perhaps with a device: torch:cpu.",
         )
     library = _LIBRARIES[name]
     try:
@@ -141,6 +142,7 @@ def _finder(array: Any) -> Callable[[Any], Backend]:
     raise MixedArraysError(
         expected="an array of " + ", ".join(names()),
         got=f"a {type(array).__qualname__}",
+        where="nnx.backends.of",
         fix="Use nnx.backends.get(name).asarray(x).",
     )
 

@@ -12,6 +12,7 @@ et al. (1998), and ``glorot`` (with its other name ``xavier``) is 2/(fan_in + fa
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ def fans(shape: tuple[int, ...]) -> tuple[int, int]:
         raise ShapeError(
             expected="a weight with at least two axes (…, in, out)",
             got=f"shape {shape}",
+            where="nnx.init",
             fix="Use nnx.init.zeros(), constant() or normal() for vectors.",
         )
     window = math.prod(shape[:-2])
@@ -246,10 +248,18 @@ def _normal(key: random.Key, shape: tuple[int, ...], std: float, truncated: bool
 
 
 def _not_negative(value: float, name: str) -> None:
-    if not value >= 0 or math.isinf(value):
-        raise ConfigError(expected=f"{name} ≥ 0 and finite", got=repr(value), fix=f"Pass a non-negative {name}.")
+    if not isinstance(value, (int, float)) or not value >= 0 or math.isinf(value):
+        raise ConfigError(
+            expected=f"{name} ≥ 0 and finite", got=repr(value), where="nnx.init", fix=f"Pass a non-negative {name}."
+        )
 
 
 def _one_of(value: str, known: tuple[str, ...], name: str) -> None:
     if value not in known:
-        raise ConfigError(expected=f"{name} one of {', '.join(known)}", got=repr(value), fix="Choose one of those.")
+        near = get_close_matches(str(value), known, n=1)
+        raise ConfigError(
+            expected=f"{name} one of {', '.join(known)}",
+            got=repr(value),
+            where="nnx.init",
+            fix=f"Did you mean {near[0]!r}?" if near else "Choose one of those.",
+        )

@@ -5,6 +5,7 @@ against ``(N, 1)``: that would compare every output with every target. The mean 
 """
 
 from collections.abc import Callable
+from difflib import get_close_matches
 
 from nnx import ops
 from nnx.autodiff import namespace
@@ -39,7 +40,12 @@ def cross_entropy(
     """
     xp = namespace(logits, target, class_weights)
     if logits.ndim != 2:
-        raise ShapeError(expected="logits of shape (N, C)", got=f"{tuple(logits.shape)}", where="cross_entropy")
+        raise ShapeError(
+            expected="logits of shape (N, C)",
+            got=f"{tuple(logits.shape)}",
+            where="cross_entropy",
+            fix="Give one row of scores for each example: the batch axis first, even if it is 1.",
+        )
     n, classes = logits.shape
     soft = target.ndim == 2
     if tuple(target.shape) != ((n, classes) if soft else (n,)):
@@ -57,7 +63,9 @@ def cross_entropy(
             fix="Cast them with astype(int64); for real targets use mse.",
         )
     if not 0 <= label_smoothing < 1:
-        raise ConfigError(expected="0 ≤ label_smoothing < 1", got=repr(label_smoothing), where="cross_entropy")
+        raise ConfigError(
+            expected="0 ≤ label_smoothing < 1", got=repr(label_smoothing), where="cross_entropy", fix="0.1 is usual."
+        )
     if not soft and class_weights is None and not label_smoothing:
         return _reduce(xp, ops.label_cross_entropy(logits, target), reduction, "cross_entropy")
     if soft:
@@ -125,7 +133,7 @@ def huber(prediction: Array, target: Array, *, delta: float = 1.0, reduction: st
     array([0.125, 2.5  ])
     """
     if not delta > 0:
-        raise ConfigError(expected="delta > 0", got=repr(delta), where="huber")
+        raise ConfigError(expected="delta > 0", got=repr(delta), where="huber", fix="1.0 is usual.")
     xp, target = _alike(prediction, target, "huber")
     d = xp.abs(prediction - target)
     inside = xp.minimum(d, xp.full_like(d, delta))
@@ -177,14 +185,26 @@ def get(loss: str | Loss) -> Loss:
     """The loss of this name, or the function itself."""
     if callable(loss):
         return loss
-    if loss not in LOSSES:
+    if not isinstance(loss, str) or loss not in LOSSES:
+        near = get_close_matches(str(loss), LOSSES, n=1)
         raise ConfigError(
-            expected=f"a loss: {', '.join(LOSSES)}", got=repr(loss), fix="Choose one, or pass a function."
+            expected=f"a loss: {', '.join(LOSSES)}",
+            got=repr(loss),
+            where="loss",
+            fix=f"Did you mean {near[0]!r}?" if near else "Choose one, or pass a function.",
         )
     return LOSSES[loss]
 
 
 def _alike(prediction: Array, target: Array, where: str) -> tuple[Namespace, Array]:
+    for array in (prediction, target):
+        if not hasattr(array, "shape"):
+            raise DtypeError(
+                expected="arrays of outputs and targets",
+                got=f"a {type(array).__name__}",
+                where=where,
+                fix='Make one of it: nnx.backends.get("numpy").asarray(x).',
+            )
     if tuple(prediction.shape) != tuple(target.shape):
         raise ShapeError(
             expected=f"targets of the shape of the outputs, {tuple(prediction.shape)}",

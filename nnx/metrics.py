@@ -41,7 +41,12 @@ def top_k_accuracy(scores: Array, labels: Array, k: int = 5) -> Array:
     xp = _namespace(scores, labels)
     labels = _check_scores(xp, scores, labels)
     if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= scores.shape[1]:
-        raise ConfigError(expected=f"k from 1 to the {scores.shape[1]} classes", got=repr(k), where="top_k_accuracy")
+        raise ConfigError(
+            expected=f"k from 1 to the {scores.shape[1]} classes",
+            got=repr(k),
+            where="top_k_accuracy",
+            fix="Ask for fewer.",
+        )
     classes = xp.arange(scores.shape[1], dtype=labels.dtype, device=array_api_compat.device(labels))
     is_label = classes[None, :] == labels[:, None]
     lowest = xp.full_like(scores, -float("inf"))
@@ -137,6 +142,7 @@ def _namespace(*arrays: Array) -> Namespace:
         raise MixedArraysError(
             expected="arrays of one library",
             got=", ".join(type(a).__module__.split(".")[0] + "." + type(a).__name__ for a in arrays),
+            where="nnx.metrics",
             fix="Move both with backend.asarray(x).",
         ) from error
 
@@ -157,23 +163,30 @@ def _check_scores(xp: Namespace, scores: Array, labels: Array) -> Array:
         raise ShapeError(
             expected="scores of shape (N, C) with C ≥ 2, or whole-number labels of shape (N,)",
             got=f"{tuple(scores.shape)} of {scores.dtype}",
+            where="scores",
             fix="For one logit a row compare labels: xp.astype(logits[:, 0] > 0, xp.int64).",
         )
     if not xp.isdtype(scores.dtype, "real floating"):
         raise DtypeError(
-            expected="real scores", got=str(scores.dtype), fix="Convert them with xp.astype(x, xp.float32)."
+            expected="real scores",
+            got=str(scores.dtype),
+            where="scores",
+            fix="Convert them with xp.astype(x, xp.float32).",
         )
     return _check_labels(xp, labels, scores.shape[0])
 
 
 def _check_labels(xp: Namespace, labels: Array, n: int) -> Array:
     if labels.ndim != 1 or labels.shape[0] != n:
-        fix = "Drop the last axis: labels[:, 0]." if tuple(labels.shape) == (n, 1) else ""
-        raise ShapeError(expected=f"labels of shape ({n},)", got=str(tuple(labels.shape)), fix=fix)
+        column = tuple(labels.shape) == (n, 1)
+        fix = "Drop the last axis: labels[:, 0]." if column else "Give one label for each row."
+        raise ShapeError(expected=f"labels of shape ({n},)", got=str(tuple(labels.shape)), where="labels", fix=fix)
     if not xp.isdtype(labels.dtype, "integral"):
-        raise DtypeError(expected="whole-number labels", got=str(labels.dtype), fix="Number the classes 0…C−1.")
+        raise DtypeError(
+            expected="whole-number labels", got=str(labels.dtype), where="labels", fix="Number the classes 0…C−1."
+        )
     if n == 0:
-        raise ShapeError(expected="at least one row", got="none")
+        raise ShapeError(expected="at least one row", got="none", where="labels", fix="Leave empty batches out.")
     return xp.astype(labels, xp.__array_namespace_info__().default_dtypes()["indexing"])
 
 
@@ -183,13 +196,22 @@ def _reals(predictions: Array, targets: Array) -> Namespace:
         raise ShapeError(
             expected=f"predictions of the targets' shape {tuple(targets.shape)}",
             got=str(tuple(predictions.shape)),
+            where="predictions",
             fix="Reshape one: (N,) and (N, 1) would broadcast to (N, N).",
         )
     if predictions.ndim not in (1, 2) or 0 in predictions.shape:
-        raise ShapeError(expected="shape (N,) or (N, k) with at least one row", got=str(tuple(predictions.shape)))
+        raise ShapeError(
+            expected="shape (N,) or (N, k) with at least one row",
+            got=str(tuple(predictions.shape)),
+            where="predictions",
+            fix="Put the rows first.",
+        )
     for array in (predictions, targets):
         if not xp.isdtype(array.dtype, "real floating"):
             raise DtypeError(
-                expected="real numbers", got=str(array.dtype), fix="Convert it with xp.astype(x, xp.float32)."
+                expected="real numbers",
+                got=str(array.dtype),
+                where="predictions",
+                fix="Convert it with xp.astype(x, xp.float32).",
             )
     return xp

@@ -43,7 +43,12 @@ def key(seed: int, purpose: str, path: str = "", step: int = 0) -> Key:
     try:
         parts = (str(operator.index(seed)), purpose, path, str(operator.index(step)))
     except TypeError:
-        raise ConfigError(expected="an integer seed and step", got=f"seed={seed!r}, step={step!r}") from None
+        raise ConfigError(
+            expected="an integer seed and step",
+            got=f"seed={seed!r}, step={step!r}",
+            where="nnx.random.key",
+            fix="Write for example seed=0.",
+        ) from None
     message = b"".join(b"%d:%b" % (len(part), part) for part in map(str.encode, parts))
     digest = int.from_bytes(blake2b(message, digest_size=16, person=b"nnx.random").digest(), "little")
     return Key(digest & (2**64 - 1), digest >> 64)
@@ -102,7 +107,9 @@ def bernoulli(key: Key, p: float, shape: Shape, backend: Any = "numpy") -> Array
     dtype('bool')
     """
     if not 0 <= p <= 1:
-        raise ConfigError(expected="a probability in [0, 1]", got=f"p={p}", where="bernoulli")
+        raise ConfigError(
+            expected="a probability in [0, 1]", got=f"p={p}", where="bernoulli", fix="0.5 is a fair coin."
+        )
     be, count, threshold = backends.get(backend), prod(shape), round(p * 2**32)
     words = be.random_words(key, (count + 1) // 2)
     if isinstance(words, np.ndarray):
@@ -114,6 +121,10 @@ def bernoulli(key: Key, p: float, shape: Shape, backend: Any = "numpy") -> Array
 
 
 def _words(key: Key, shape: Shape) -> np.ndarray:
+    if not all(n >= 0 for n in shape):
+        raise ConfigError(
+            expected="a shape of whole numbers ≥ 0", got=repr(shape), where="nnx.random", fix="Write for example (3,)."
+        )
     words: np.ndarray = backends.get("numpy").random_words(key, prod(shape))
     return words
 

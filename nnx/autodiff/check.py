@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from nnx import backends, random, tree
+from nnx.autodiff.blame import check_function
 from nnx.autodiff.namespace import namespace
 from nnx.autodiff.report import Checked, GradcheckReport
 from nnx.autodiff.tensor import value_of
@@ -98,12 +99,16 @@ def _disagreement(report: GradcheckReport) -> GradientError:
 def _check_options(order: int, method: str, directions: int, entries: int) -> None:
     if method not in STEPS:
         raise ConfigError(
-            expected=f"method to be one of {', '.join(STEPS)}", got=repr(method), fix="Choose one of these."
+            expected=f"method to be one of {', '.join(STEPS)}",
+            got=repr(method),
+            where="gradcheck",
+            fix="Choose one of these.",
         )
     if order < 1 or directions < 0 or entries < 0 or not directions + entries:
         raise ConfigError(
             expected="order ≥ 1, and at least one direction or entry to check",
             got=f"order={order}, directions={directions}, entries={entries}",
+            where="gradcheck",
             fix="Use the defaults, order=1, directions=3, entries=20.",
         )
 
@@ -111,6 +116,7 @@ def _check_options(order: int, method: str, directions: int, entries: int) -> No
 # the function ---------------------------------------------------------------------------------------------------------
 def _as_function_of_paths(f: Callable[..., Any], xs: tuple[Any, ...]) -> tuple[dict[str, Array], Callable[..., Any]]:
     """``f`` as a function of one dictionary, from the path of each parameter to its float64 array."""
+    check_function(f, "gradcheck")
     point: dict[str, Array] = {}
     alone = sum(any(is_array(leaf) or is_module(leaf) for leaf in tree.leaves(x)) for x in xs) == 1
     modules_alone = sum(is_module(x) for x in xs) == 1
@@ -138,7 +144,8 @@ def _as_function_of_paths(f: Callable[..., Any], xs: tuple[Any, ...]) -> tuple[d
     if not point:
         raise DtypeError(
             expected="at least one floating-point array (or Module) to check",
-            got=f"{', '.join(type(x).__name__ for x in xs) or 'no arguments'}",
+            got=f"{', '.join(str(getattr(x, 'dtype', type(x).__name__)) for x in xs) or 'no arguments'}",
+            where="gradcheck",
             fix="Pass the arrays themselves, e.g. nnx.gradcheck(f, np.asarray([1.0, 2.0])).",
         )
     return point, lambda params: f(*(tree.map(lambda make: make(params), argument) for argument in arguments))

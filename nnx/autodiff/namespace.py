@@ -15,6 +15,7 @@ import array_api_compat
 import numpy as np
 
 from nnx.autodiff import standard
+from nnx.autodiff.blame import no_array, refuse, unknown_function
 from nnx.autodiff.composite import COMPOSITE
 from nnx.autodiff.tape import Node
 from nnx.autodiff.tensor import Tensor
@@ -129,7 +130,10 @@ class Namespace(ModuleType):
                     arg = self._admit(arg)
                 values.append(self._below(arg) if nested else arg)
                 nodes.append(None)
-            out = inner(*values, **kwargs) if kwargs else inner(*values)
+            try:
+                out = inner(*values, **kwargs) if kwargs else inner(*values)
+            except Exception as error:
+                refuse(path, values, error)
             if not traced or pullbacks_of is None:
                 return self.wrap(out)
             if isinstance(out, (tuple, list)):
@@ -168,7 +172,10 @@ class Namespace(ModuleType):
             if self._deepest(arrays) is not self:
                 return getattr(self._deepest(arrays), name)(arrays, axis=axis)
             values, nodes = zip(*map(self.split, arrays)) if arrays else ((), ())
-            out = self.array(inner(list(values), axis=axis))
+            try:
+                out = self.array(inner(list(values), axis=axis))
+            except Exception as error:
+                refuse(name, values, error)
             if not any(node is not None for node in nodes):
                 return Tensor(out, None, self)
             kept = [index for index, node in enumerate(nodes) if node is not None]
@@ -188,7 +195,10 @@ class Namespace(ModuleType):
             if composition and any(tensor._node is not None for tensor in tensors):
                 return composition(self, *args, **kwargs)
             lowered = {name: self.lower(value) for name, value in kwargs.items()}
-            return self.wrap(inner(*map(self.lower, args), **lowered))
+            try:
+                return self.wrap(inner(*map(self.lower, args), **lowered))
+            except Exception as error:
+                refuse(path, args, error)
 
         return call
 
@@ -208,6 +218,12 @@ class Namespace(ModuleType):
         if device is not None and device != tensor.device:
             tensor = self.to_device(tensor, device)
         return self.astype(tensor, dtype or tensor.dtype, copy=bool(copy))  # type: ignore[no-any-return]
+
+    def __getattr__(self, name: str) -> Any:
+        """Reached only for what the standard does not have, or this library."""
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise unknown_function(self._bottom.__name__, name, vars(self))
 
     # arrays ----------------------------------------------------------------------------------------------------------
     def array(self, out: Any) -> Array:
@@ -300,6 +316,7 @@ def _mixed(ours: Module, theirs: Module) -> MixedArraysError:
     return MixedArraysError(
         expected=f"arrays of {ours.__name__} only",
         got=f"one of {theirs.__name__} beside them",
+        where="nnx.namespace",
         fix="Move it first: nnx.backends.of(other).asarray(x).",
     )
 
@@ -348,16 +365,23 @@ def namespace(*arrays: Any) -> Module:
             scalar = array_api_compat.array_namespace(x)
             continue
         else:
-            space = _BY_TYPE[kind] = array_api_compat.array_namespace(x)
+            space = _BY_TYPE[kind] = _of(x)
         if found is None:
             found = space
         elif space is not found:
             found = _deeper(found, space)
     if found is None:
         if scalar is None:
-            raise TypeError("expected at least one array to take the namespace from")
+            raise no_array("none")
         return scalar
     return found
+
+
+def _of(x: Any) -> Module:
+    try:
+        return array_api_compat.array_namespace(x)
+    except TypeError:
+        raise no_array(f"a {type(x).__name__}") from None
 
 
 def _deeper(a: Module, b: Module) -> Module:

@@ -10,7 +10,7 @@ import array_api_compat
 import numpy as np
 
 from nnx.autodiff.tape import Node
-from nnx.errors import TracingError
+from nnx.errors import TracingError, UnknownAttributeError
 from nnx.typing import Array
 
 
@@ -98,6 +98,17 @@ class Tensor:
                 fix="Build a new array instead: xp.where(mask, value, x), xp.concat or xp.stack.",
             )
         self._array[bare_key(key)] = self._space.lower(value)
+
+    def __getattr__(self, name: str) -> Any:
+        """Reached only for what the standard's arrays do not have."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise UnknownAttributeError(
+            expected="an attribute that the standard's arrays have",
+            got=f"x.{name}",
+            where="a traced array",
+            fix=f"Use a function of the namespace, such as nnx.namespace(x).{name}(x) where there is one.",
+        )
 
     def __len__(self) -> int:
         if not self.shape:

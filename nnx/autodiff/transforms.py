@@ -15,6 +15,7 @@ from typing import Any
 import array_api_compat
 
 from nnx import tree
+from nnx.autodiff.blame import blaming
 from nnx.autodiff.namespace import Namespace, namespace
 from nnx.autodiff.over import namespace_over
 from nnx.autodiff.tape import Node, backward
@@ -187,7 +188,7 @@ def value_and_grad(
     """
     several = isinstance(argnums, tuple)
 
-    @wraps(f)
+    @blaming("grad", f)
     def run(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
         wanted = _positions(argnums, len(args))
         space = next_level(arrays_in((args, kwargs)))
@@ -277,10 +278,7 @@ def vjp(f: Callable[..., Any], *xs: Any) -> tuple[Any, Callable[[Any], tuple[Any
     >>> pull(np.asarray([1.0, 10.0]))
     (array([ 2., 20.]),)
     """
-    space = next_level(arrays_in(xs))
-    traced = [trace(space, x) for x in xs]
-    with active(space):
-        out = f(*(x for x, _ in traced))
+    out, space, traced = blaming("vjp", f)(_forward)(f, xs)
 
     def pull(cotangent: Any) -> tuple[Any, ...]:
         ys, us = tree.leaves(out), tree.leaves(cotangent)
@@ -288,6 +286,7 @@ def vjp(f: Callable[..., Any], *xs: Any) -> tuple[Any, Callable[[Any], tuple[Any
             raise ShapeError(
                 expected=f"a cotangent like the value: shapes {[tuple(y.shape) for y in ys]}",
                 got=f"{[tuple(u.shape) for u in us]}",
+                where="vjp",
                 fix="Give one array for each output, of its shape.",
             )
         seeds = [(y._node, conjugate(u)) for y, u in zip(ys, us) if type(y) is Tensor and y._space is space and y._node]
@@ -295,6 +294,14 @@ def vjp(f: Callable[..., Any], *xs: Any) -> tuple[Any, Callable[[Any], tuple[Any
         return tuple(collect(space, leaves, gradients) for _, leaves in traced)
 
     return lower(space, out), pull
+
+
+def _forward(f: Callable[..., Any], xs: tuple[Any, ...]) -> tuple[Any, Namespace, list[Any]]:
+    """The value on a new level, the level, and the leaves."""
+    space = next_level(arrays_in(xs))
+    traced = [trace(space, x) for x in xs]
+    with active(space):
+        return f(*(x for x, _ in traced)), space, traced
 
 
 # directional derivatives ----------------------------------------------------------------------------------------------
@@ -316,7 +323,7 @@ def jvp(f: Callable[..., Any], xs: tuple[Any, ...], vs: tuple[Any, ...]) -> tupl
     >>> jvp(lambda x: x * x, (np.asarray(3.0),), (np.asarray(1.0),))
     (array(9.), array(6.))
     """
-    _same_shapes(xs, vs)
+    _same_shapes(xs, vs, "jvp")
     space = next_level(arrays_in((xs, vs)))
     with active(space):
         y, pull = vjp(f, *lift(space, tuple(xs)))
@@ -332,7 +339,7 @@ def hvp(f: Callable[..., Any], x: Any, v: Any) -> Any:
     >>> hvp(lambda x: (x**3) @ (x**0), np.asarray([1.0, 2.0]), np.asarray([1.0, 1.0]))
     array([ 6., 12.])
     """
-    _same_shapes(x if not is_module(x) else x.parameters(), v)
+    _same_shapes(x if not is_module(x) else x.parameters(), v, "hvp")
     space = next_level(arrays_in((x, v)))
     traced, leaves = trace(space, x)
     with active(space):
@@ -340,7 +347,7 @@ def hvp(f: Callable[..., Any], x: Any, v: Any) -> Any:
     return _push(space, gradient, leaves, v)
 
 
-def _same_shapes(xs: Any, vs: Any) -> None:
+def _same_shapes(xs: Any, vs: Any, where: str) -> None:
     points, directions = tree.leaves(xs), tree.leaves(vs)
     if is_module(points[0] if points else None):
         return
@@ -348,6 +355,7 @@ def _same_shapes(xs: Any, vs: Any) -> None:
         raise ShapeError(
             expected=f"directions of the shapes of the arguments, {[tuple(x.shape) for x in points]}",
             got=f"{[tuple(v.shape) for v in directions]}",
+            where=where,
             fix="Give one direction for each array, of its shape.",
         )
 

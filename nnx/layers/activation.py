@@ -1,6 +1,7 @@
 """Activations as layers: each calls the function of the same name in ``nnx.ops``."""
 
 from nnx import ops
+from nnx.layers.checks import number
 from nnx.layers.linear import positive
 from nnx.layers.module import Module
 from nnx.typing import Array
@@ -18,7 +19,7 @@ class LeakyReLU(Module):
     """x where x > 0, else slope · x."""
 
     def __init__(self, slope: float = 0.01) -> None:
-        self.slope = float(slope)
+        self.slope = number("slope", slope, "LeakyReLU")
 
     def forward(self, x: Array) -> Array:
         """x where x > 0, else slope · x."""
@@ -29,7 +30,7 @@ class ELU(Module):
     """x where x > 0, else α (eˣ − 1)."""
 
     def __init__(self, alpha: float = 1.0) -> None:
-        self.alpha = float(alpha)
+        self.alpha = number("alpha", alpha, "ELU")
 
     def forward(self, x: Array) -> Array:
         """x where x > 0, else α (eˣ − 1)."""

@@ -2,7 +2,7 @@
 
 from nnx import backends, ops, random
 from nnx.autodiff.tensor import value_of
-from nnx.errors import ConfigError
+from nnx.layers.checks import probability
 from nnx.layers.module import Module
 from nnx.layers.training import current_pass
 from nnx.typing import Array
@@ -16,14 +16,7 @@ class Dropout(Module):
     """
 
     def __init__(self, p: float = 0.5) -> None:
-        if not 0 <= p < 1:
-            raise ConfigError(
-                expected="a probability 0 ≤ p < 1 of dropping a value",
-                got=repr(p),
-                where="Dropout",
-                fix="0.2 to 0.5 are usual.",
-            )
-        self.p = float(p)
+        self.p = probability(p, "Dropout")
 
     def forward(self, x: Array) -> Array:
         """x∘mask/(1 − p) in training, x otherwise."""

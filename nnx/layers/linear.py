@@ -39,7 +39,10 @@ def positive(name: str, value: int, where: str) -> None:
     """``ConfigError`` unless ``value`` is a whole number of at least 1."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ConfigError(
-            expected=f"{name} a whole number ≥ 1", got=repr(value), where=where, fix=f"Pass the number of {name}."
+            expected=f"{name} a whole number ≥ 1",
+            got=repr(value),
+            where=where,
+            fix=f"Pass the number of {name}, such as 64.",
         )
 
 

@@ -1,6 +1,7 @@
 """Checks of a state before a model takes it: nothing is changed until everything fits."""
 
 import difflib
+from collections.abc import Mapping
 from typing import Any
 
 from nnx import backends
@@ -12,6 +13,13 @@ from nnx.typing import Array
 
 def check_paths(state: dict[str, Array], declared: dict[str, Parameter], model: Any) -> None:
     """``StateError`` unless the paths are those of all arrays, of the trainable parameters, or of the buffers."""
+    if not isinstance(state, Mapping):
+        raise StateError(
+            expected="a dictionary from path to array",
+            got=f"a {type(state).__name__}",
+            where=type(model).__name__,
+            fix="Pass what model.state() gave.",
+        )
     given = set(state)
     if given == set(declared) or given == set(model.parameters()) or given == set(model.buffers()):
         return
@@ -28,6 +36,7 @@ def check_paths(state: dict[str, Array], declared: dict[str, Parameter], model: 
     raise StateError(
         expected=f"the {len(wanted)} paths of {type(model).__name__}",
         got="; ".join(parts),
+        where=type(model).__name__,
         fix="Load a state of the same model: model.state() lists its paths.",
     )
 
@@ -35,6 +44,13 @@ def check_paths(state: dict[str, Array], declared: dict[str, Parameter], model: 
 def placed(value: Any, path: str, slot: tuple[Parameter, list[tuple[Any, str]]], any_dtype: bool) -> Array:
     """The value where the model's own array is, checked for its shape and, unless ``any_dtype``, its dtype."""
     declaration, holders = slot
+    if not hasattr(value, "shape"):
+        raise DtypeError(
+            expected="an array",
+            got=f"a {type(value).__name__}",
+            where=path,
+            fix='Make one of it: nnx.backends.get("numpy").asarray(x).',
+        )
     module, name = holders[0]
     current = module.__dict__.get(name)
     if current is not None and type(value) is not Tensor:

@@ -18,8 +18,8 @@ from typing import Any, Self
 
 from nnx import backends, random
 from nnx.autodiff.transforms import is_array
-from nnx.errors import NnxError, StateError
-from nnx.layers import loading, nest
+from nnx.errors import ConfigError, NnxError, StateError
+from nnx.layers import loading, misuse, nest
 from nnx.layers.observing import current_observer
 from nnx.layers.parameter import Parameter
 from nnx.layers.summary import Summary, summarize
@@ -52,6 +52,8 @@ class Module:
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         self = object.__new__(cls)
+        if kwargs:
+            misuse.check_names(cls, kwargs)
         self.__dict__["_arguments"] = (args, kwargs)
         self.__dict__["_declared"] = {}
         self.__dict__["_frozen"] = frozenset()
@@ -60,7 +62,11 @@ class Module:
     # computing -------------------------------------------------------------------------------------------------------
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the module computes. Written against the standard: ``xp = nnx.namespace(x)``."""
-        raise TypeError(f"{type(self).__name__} must define forward(self, x)")
+        raise ConfigError(
+            f"{type(self).__name__} must define forward(self, x)",
+            where=self._place(),
+            fix="Write def forward(self, x) in its class, and return what it computes.",
+        )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if not self._ready:
@@ -68,8 +74,13 @@ class Module:
         try:
             out = self.forward(*args, **kwargs)
         except NnxError as error:
-            error.where = error.where or self._place()
+            error.at(self._place())
             raise
+        except Exception as error:
+            told = misuse.explained(self, args, kwargs, error)
+            if told is error:
+                raise
+            raise told from None
         observer = current_observer()
         if observer is not None:
             observer(self, args, out)
@@ -93,18 +104,21 @@ class Module:
             raise StateError(
                 expected="a declared array",
                 got=f"a bare array for {type(self).__name__}.{name}",
+                where=self._place(),
                 fix=f"Write self.{name} = nnx.Parameter(array) to train it, or nnx.Buffer(array) to keep it.",
             )
         elif name in declared and value is not None and not isinstance(value, Module):
             raise StateError(
                 expected=f"an array for {type(self).__name__}.{name}",
-                got=f"{type(value).__name__} {value!r}",
+                got=f"{type(value).__name__} {value!r}"[:80],
+                where=self._place(),
                 fix="Make an array of it: backend.asarray(value); or None to do without.",
             )
         elif nest.holds_parameters(value):
             raise StateError(
                 expected="parameters as attributes",
                 got=f"{type(self).__name__}.{name}, a {type(value).__name__} with parameters in it",
+                where=self._place(),
                 fix="Give each a name of its own, or put modules that hold them into the list.",
             )
         else:
@@ -125,7 +139,9 @@ class Module:
         if name in self.__dict__.get("_declared", {}):
             self._fill(0)
             return self.__dict__[name]
-        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+        if name.startswith("__"):  # Python asks for these by itself
+            raise AttributeError(name)
+        raise misuse.unknown_attribute(self, name)
 
     def _children(self) -> Iterator[tuple[str, "Module"]]:
         for name, value in self.__dict__.items():
@@ -297,6 +313,7 @@ class Module:
             raise StateError(
                 expected=f"parameters of {self._place()}: {', '.join(known) or 'none'}",
                 got=", ".join(unknown),
+                where=self._place(),
                 fix="Freeze a part by model.layers[0].freeze('weight'), or the whole by model.freeze().",
             )
         _structure[0] += 1

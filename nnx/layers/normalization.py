@@ -4,6 +4,7 @@ from nnx import init, ops
 from nnx.autodiff import namespace
 from nnx.autodiff.tensor import value_of
 from nnx.errors import ConfigError, DtypeError, ShapeError
+from nnx.layers.checks import small
 from nnx.layers.linear import positive
 from nnx.layers.module import Module
 from nnx.layers.parameter import Buffer, Parameter
@@ -28,11 +29,9 @@ class BatchNorm(Module):
 
     def __init__(self, features: int, *, momentum: float = 0.9, eps: float = 1e-5, affine: bool = True) -> None:
         positive("features", features, "BatchNorm")
-        if not 0 <= momentum <= 1:
+        if not isinstance(momentum, (int, float)) or not 0 <= momentum <= 1:
             raise ConfigError(expected="momentum in [0, 1]", got=repr(momentum), where="BatchNorm", fix="0.9 is usual.")
-        if not eps > 0:
-            raise ConfigError(expected="eps > 0", got=repr(eps), where="BatchNorm", fix="1e-5 is usual.")
-        self.features, self.momentum, self.eps = features, float(momentum), float(eps)
+        self.features, self.momentum, self.eps = features, float(momentum), small(eps, "BatchNorm")
         self.gamma = Parameter((features,), init.ones()) if affine else None
         self.beta = Parameter((features,), init.zeros()) if affine else None
         self.running_mean = Buffer((features,), init.zeros())

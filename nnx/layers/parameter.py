@@ -34,7 +34,15 @@ class Parameter:
         if not isinstance(shape, tuple) or not callable(initializer):
             raise ConfigError(
                 expected="a tuple for the shape and an initializer, or an array",
-                got=f"{kind}({shape!r}, {initializer!r})",
+                got=f"{kind}({shape!r}, {initializer!r})"[:80],
+                where=kind,
+                fix=f"Write for example nnx.{kind}((64, 10), nnx.init.zeros()).",
+            )
+        if not all(isinstance(n, (int, np.integer)) and n >= 0 for n in shape):
+            raise ConfigError(
+                expected="a shape of whole numbers ≥ 0",
+                got=f"{shape!r}",
+                where=kind,
                 fix=f"Write for example nnx.{kind}((64, 10), nnx.init.zeros()).",
             )
         self.shape = tuple(int(n) for n in shape)
@@ -50,9 +58,25 @@ class Parameter:
 
     def draw(self, key: random.Key, dtype: Any = None) -> np.ndarray[Any, Any]:
         """Values on the host."""
-        drawn = self.initializer(key, self.shape)
+        try:
+            drawn = self.initializer(key, self.shape)
+        except TypeError as error:
+            raise ConfigError(
+                expected="an initializer f(key, shape)",
+                got=f"{self.initializer!r}: {error}"[:120],
+                where=type(self).__name__,
+                fix="Make one by calling it: nnx.init.he_normal().",
+            ) from None
         wanted = dtype if dtype and self.dtype.startswith("float") else self.dtype
-        return np.asarray(drawn, dtype=backends.dtype_name(wanted))
+        try:
+            return np.asarray(drawn, dtype=backends.dtype_name(wanted))
+        except TypeError as error:
+            raise ConfigError(
+                expected="a dtype such as float32 or float64",
+                got=repr(wanted),
+                where=type(self).__name__,
+                fix='Write dtype="float32".',
+            ) from error
 
     def checked(self, value: Array, where: str) -> Array:
         """``value``, if it has the declared shape."""

@@ -126,7 +126,12 @@ class MinMaxScale(Preparation):
     def __init__(self, features: int, low: float = -1.0, high: float = 1.0) -> None:
         super().__init__(features)
         if not low < high:
-            raise ConfigError(expected="low < high", got=f"low={low}, high={high}", where="MinMaxScale")
+            raise ConfigError(
+                expected="low < high",
+                got=f"low={low}, high={high}",
+                where="MinMaxScale",
+                fix="Write low=-1.0, high=1.0.",
+            )
         self.low, self.high = float(low), float(high)
         self.minimum = Buffer((features,), init.zeros())
         self.range = Buffer((features,), init.ones())

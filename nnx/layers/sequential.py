@@ -2,6 +2,7 @@
 
 from typing import Any, overload
 
+from nnx.errors import ConfigError
 from nnx.layers.module import Module
 from nnx.typing import Array
 
@@ -18,7 +19,7 @@ class Sequential(Module):
     def __init__(self, *layers: Module) -> None:
         for index, layer in enumerate(layers):
             if not isinstance(layer, Module):
-                raise TypeError(f"Sequential: expected modules, got {type(layer).__name__} at position {index}")
+                raise _no_module(layer, index)
         self.layers = list(layers)
 
     @property
@@ -40,3 +41,15 @@ class Sequential(Module):
     def __getitem__(self, index: slice) -> "Sequential": ...
     def __getitem__(self, index: Any) -> Any:
         return Sequential(*self.layers[index]) if isinstance(index, slice) else self.layers[index]
+
+
+def _no_module(layer: Any, index: int) -> ConfigError:
+    got = f"the class {layer.__name__}" if isinstance(layer, type) else type(layer).__name__
+    fix = "A function becomes a layer in the forward of a Module of its own."
+    if isinstance(layer, type):
+        fix = f"Make one of it: nnx.{layer.__name__}()."
+    elif isinstance(layer, (list, tuple)):
+        fix = "Write nnx.Sequential(*layers), with a star."
+    elif isinstance(layer, str):
+        fix = "Write the layer itself, such as nnx.ReLU()."
+    return ConfigError(expected="modules", got=f"{got} at position {index}", where="Sequential", fix=fix)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from nnx import backends
+from nnx.errors import ConfigError
 from nnx.layers.observing import observing
 from nnx.layers.training import inference
 
@@ -52,6 +53,13 @@ class Summary:
 
 def summarize(model: Any, input_shape: tuple[int, ...], dtype: Any = None) -> Summary:
     """Run the model on zeros of this shape, with the batch axis, and note what each layer gives."""
+    if not isinstance(input_shape, tuple) or not all(isinstance(n, int) for n in input_shape):
+        raise ConfigError(
+            expected="the shape of an input, with the batch axis",
+            got=repr(input_shape)[:60],
+            where="summary",
+            fix="Write for example model.summary((1, 64)).",
+        )
     state = model.state()
     backend = backends.of(next(iter(state.values()))) if state else backends.get("numpy")
     floats = [str(value.dtype).rpartition(".")[2] for value in state.values()]

@@ -7,7 +7,7 @@ that class. Nothing is imported by a dotted name, and an unknown key is an error
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from difflib import get_close_matches
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from nnx.errors import ConfigError
 
@@ -16,6 +16,21 @@ class Configured:
     """The abstract base of frozen dataclasses that are described by plain values."""
 
     name: ClassVar[str]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Itself, if it takes these arguments."""
+        if args or kwargs:
+            takes = [field.name for field in fields(cls) if field.init]  # type: ignore[arg-type]
+            for name in kwargs:
+                if name not in takes:
+                    raise ConfigError(
+                        f"there is no setting {name!r}",
+                        expected=f"one of {', '.join(takes)}",
+                        got=f"{name}={kwargs[name]!r}"[:60],
+                        where=cls.__name__,
+                        fix=_nearest("learning_rate" if name == "lr" else name, takes),
+                    )
+        return object.__new__(cls)
 
     def config(self) -> dict[str, Any]:
         """The type's name and every argument that is set, as numbers, text, lists and dictionaries."""
@@ -45,13 +60,14 @@ def build(kinds: Mapping[str, type[Configured]], config: Any, where: str = "conf
             fix=_nearest(name, kinds),
         )
     kind = kinds[name]
-    known = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]
+    known = {field.name: field for field in fields(kind) if field.init}  # type: ignore[arg-type]
     arguments = {key: value for key, value in config.items() if key != "type"}
     for key in arguments:
         if key not in known:
             raise ConfigError(
                 f"{name} has no setting {key!r}",
                 expected=f"one of {', '.join(known)}",
+                got=f"{key}={arguments[key]!r}"[:60],
                 where=where,
                 fix=_nearest(key, known),
             )

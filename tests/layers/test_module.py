@@ -277,7 +277,7 @@ def test_two_arrays_of_one_path_are_refused():
 def test_an_unknown_attribute_and_a_layer_without_forward():
     with pytest.raises(AttributeError, match=r"Scale has no attribute 'wieght'"):
         _ = Scale(3).wieght
-    with pytest.raises(TypeError, match=r"Holder must define forward\(self, x\)"):
+    with pytest.raises(ConfigError, match=r"Holder must define forward\(self, x\)"):
         Holder(nnx.Parameter(1.0))(np.ones(1))
 
 
@@ -378,7 +378,7 @@ def test_values_given_to_a_declaration(backend):
             ConfigError,
             r"MinMaxScale: expected low < high, got low=1\.0, high=1\.0",
         ),
-        (lambda: nnx.Sequential(nnx.ReLU(), 3), TypeError, r"Sequential: expected modules, got int at position 1"),
+        (lambda: nnx.Sequential(nnx.ReLU(), 3), ConfigError, r"Sequential: expected modules, got int at position 1"),
     ],
 )
 def test_bad_arguments_are_refused_when_the_object_is_made(make, kind, message):

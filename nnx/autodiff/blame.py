@@ -1,0 +1,89 @@
+"""Where an error of a differentiated function belongs, and what an array library's own refusal says in our words."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from difflib import get_close_matches
+from functools import wraps
+from typing import Any, NoReturn
+
+from nnx.errors import ConfigError, DtypeError, MixedArraysError, NnxError, ShapeError, UnknownAttributeError
+
+_MEMORY = re.compile("memory|alloc|exhausted", re.IGNORECASE)
+_ARGUMENTS = re.compile("shape|size|dim|broadcast|type|axis|axes|index|numel|element", re.IGNORECASE)
+
+
+def check_function(f: Any, where: str) -> None:
+    """``ConfigError`` unless f can be called."""
+    if not callable(f):
+        raise ConfigError(
+            expected="a function",
+            got=f"{type(f).__name__}",
+            where=where,
+            fix=f"Write for example nnx.{where}(lambda x: …).",
+        )
+
+
+def blaming(what: str, f: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """A decorator: errors that name no place name ``f``, as in ``grad of loss``."""
+    check_function(f, what)
+
+    def decorate(run: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(f)
+        def blamed(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return run(*args, **kwargs)
+            except NnxError as error:
+                error.at(f"{what} of {getattr(f, '__name__', type(f).__name__)}")
+                raise
+
+        return blamed
+
+    return decorate
+
+
+def refuse(function: str, values: Sequence[Any], error: Exception) -> NoReturn:
+    """Raise what an array library says against the arguments of a function as one of our errors; others as they are."""
+    if isinstance(error, NnxError) or not isinstance(error, (ValueError, TypeError, IndexError, RuntimeError)):
+        raise error
+    if isinstance(error, RuntimeError) and (_MEMORY.search(str(error)) or not _ARGUMENTS.search(str(error))):
+        raise error  # what the machine lacks is no fault of the arguments
+    arrays = [x for x in values if hasattr(x, "shape") and hasattr(x, "dtype")]
+    shapes = ", ".join(str(tuple(x.shape)) for x in arrays) or "no array"
+    dtypes = ", ".join(str(x.dtype) for x in arrays)
+    said = re.sub(r"\s+", " ", str(error)).strip().rstrip(".")[:160]
+    name = "x[…]" if function == "getitem" else function
+    typed = isinstance(error, TypeError) and not re.search("shape|dimension|broadcast", said)
+    if typed:
+        raise DtypeError(
+            f"{name} cannot take these arguments ({said})",
+            expected="arrays of dtypes that go together",
+            got=dtypes or "no array",
+            fix="Cast with xp.astype, and make arrays of lists.",
+        ) from error
+    raise ShapeError(
+        f"{name} cannot take these shapes ({said})",
+        expected="arrays that fit together",
+        got=shapes,
+        fix="Look at x.shape before it; xp.reshape and xp.expand_dims change it.",
+    ) from error
+
+
+def unknown_function(library: str, name: str, known: Iterable[str]) -> UnknownAttributeError:
+    """A function that the standard does not have, or this library."""
+    near = get_close_matches(name, [one for one in known if not one.startswith("_")], n=1)
+    return UnknownAttributeError(
+        expected="a function of the Python Array API standard",
+        got=f"{library}.{name}",
+        where="nnx.namespace(x)",
+        fix=f"Did you mean {near[0]}?" if near else "See https://data-apis.org/array-api for what there is.",
+    )
+
+
+def no_array(got: str) -> MixedArraysError:
+    """Something that no array library made."""
+    return MixedArraysError(
+        expected="an array",
+        got=got,
+        where="nnx.namespace",
+        fix='Make one of it: nnx.backends.get("numpy").asarray(x).',
+    )

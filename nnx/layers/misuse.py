@@ -1,0 +1,74 @@
+"""What a module says when it is called, made or looked at in a way that it has not."""
+
+import inspect
+from difflib import get_close_matches
+from typing import Any
+
+from nnx.autodiff.transforms import is_array
+from nnx.errors import ConfigError, DtypeError, UnknownAttributeError
+
+Module = Any
+"""A module: this file stands below the class."""
+
+
+def explained(module: Module, args: tuple[Any, ...], kwargs: dict[str, Any], error: Exception) -> Exception:
+    """An error from inside ``forward`` as an answer, if the call was at fault; else itself, with a note of the layer."""
+    signature = inspect.signature(module.forward)
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as wrong:
+        return ConfigError(
+            expected=f"a call with {signature}".replace("(self, ", "("),
+            got=str(wrong),
+            where=module._place(),
+            fix="Pass those; what stays the same from call to call is given when the layer is made.",
+        )
+    if args and not is_array(args[0]) and isinstance(args[0], (list, tuple, str, bytes, int, float, dict, type(None))):
+        return DtypeError(
+            expected="an array",
+            got=f"a {type(args[0]).__name__}",
+            where=module._place(),
+            fix='Make one of it: nnx.backends.get("numpy").asarray(x, dtype="float32").',
+        )
+    if not any(note.startswith("nnx: ") for note in getattr(error, "__notes__", ())):
+        shapes = ", ".join(str(tuple(x.shape)) for x in args if is_array(x))
+        error.add_note(
+            f"nnx: in {module._place()}, called with {f'an array of shape {shapes}' if shapes else 'no array'}"
+        )
+    return error
+
+
+def check_names(kind: type, given: dict[str, Any]) -> None:
+    """``ConfigError`` for an argument that the class does not take."""
+    known = inspect.signature(kind.__init__).parameters  # type: ignore[misc]
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values()):
+        return
+    takes = [
+        name for name, parameter in known.items() if name != "self" and parameter.kind is not parameter.VAR_POSITIONAL
+    ]
+    for name in given:
+        if name not in takes:
+            near = get_close_matches(name, takes, n=1)
+            raise ConfigError(
+                f"there is no argument {name!r}",
+                expected=", ".join(takes) or "none",
+                got=f"{name}={given[name]!r}"[:60],
+                where=kind.__name__,
+                fix=f"Did you mean {near[0]}?" if near else f"See help(nnx.{kind.__name__}).",
+            )
+
+
+def unknown_attribute(module: Module, name: str) -> UnknownAttributeError:
+    """What to say of a name that is not there."""
+    known = [one for one in dir(module) if not one.startswith("_")]
+    near = get_close_matches(name, [*module._declared, *known], n=1)
+    return UnknownAttributeError(
+        f"{type(module).__name__} has no attribute {name!r}",
+        expected=f"one of {', '.join([*module._declared, *_own(module)])}" if module._declared or _own(module) else "",
+        where=module._place(),
+        fix=f"Did you mean {near[0]}?" if near else "Assign it in __init__ first.",
+    )
+
+
+def _own(module: Module) -> list[str]:
+    return [name for name in vars(module) if not name.startswith("_") and name not in module._declared]
