@@ -15,13 +15,19 @@ CHOSEN = (
     "wrong custom derivative",
 )
 
+COMPILES = pytest.mark.skip_backends(
+    "jax", reason="compiles every program anew; the checks run in a short training and on a model that is there"
+)
 
+
+@COMPILES
 @pytest.mark.parametrize("make", [deeper, regression])
 def test_healthy_programs_pass(make, backend):
     report = make().examine("quick", backend=backend)
     assert [(verdict.id, verdict.measured) for verdict in report.bad] == []
 
 
+@COMPILES
 @pytest.mark.parametrize("fault", [f for f in FAULTS if f.name in CHOSEN], ids=lambda fault: fault.name)
 def test_faults_are_caught(fault, backend):
     program = fault.programs()[-1][1]
