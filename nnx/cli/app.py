@@ -26,6 +26,7 @@ from nnx.errors import (
     ShapeError,
     StateError,
 )
+from nnx.train.group import Elsewhere, group_of
 
 USAGE = (ConfigError, DataError, ShapeError, DtypeError, StateError, BackendUnavailable)
 
@@ -41,7 +42,9 @@ VERBS = (
     "parity",
     "plot",
     "tune",
+    "export",
     "backends",
+    "completion",
 )
 
 
@@ -55,6 +58,8 @@ def run(argv: Sequence[str] | None = None) -> int:
         return _called(tokens)
     try:
         return _called(tokens)
+    except Elsewhere:
+        return _fail(1, "", own=False)
     except DivergedError as error:
         return _fail(4, str(error))
     except USAGE as error:
@@ -93,8 +98,11 @@ def _called(tokens: list[str]) -> int:
     return answer if isinstance(answer, int) else 0
 
 
-def _fail(code: int, message: str) -> int:
-    print(f"nnx: {one_line(message)}", file=sys.stderr)
+def _fail(code: int, message: str, own: bool = True) -> int:
+    group = group_of(sys.argv)
+    if group.fail(own):
+        print(f"nnx: {'' if group.first else f'process {group.rank}: '}{one_line(message)}", file=sys.stderr)
+    group.end(code)
     return code
 
 
@@ -131,8 +139,10 @@ def _app() -> Any:
     from cyclopts import App
 
     from nnx.cli.backends import backends
+    from nnx.cli.completion import completion
     from nnx.cli.doctor import doctor
     from nnx.cli.evaluate import evaluate
+    from nnx.cli.export import export
     from nnx.cli.gradcheck import gradcheck
     from nnx.cli.lr_find import lr_find
     from nnx.cli.parity import parity
@@ -172,7 +182,9 @@ def _app() -> Any:
             plot_run, run=RUN, picture=PICTURE, data=DATA, out=PICTURE_FILE, backend=BACKEND, force=FORCE, **PLOT
         ),
         "tune": _with_settings(tune, leave=("check", "babysit", "checkpoint_every"), **FLAGS),
+        "export": _documented(export, run=RUN, file=ONNX_FILE, check=CHECKED, force=FORCE),
         "backends": _documented(backends, json=JSON),
+        "completion": _documented(completion, shell={"help": "Whose."}, install=INSTALL),
     }
     for place, (name, verb) in enumerate(verbs.items()):
         app.command(verb, name=name, sort_key=place)
@@ -189,6 +201,8 @@ JSON = {"help": "JSON instead of text.", "negative": ()}
 OUT = {"name": ("--out", "-o"), "help": "The CSV file to write; - is standard output.", "allow_leading_hyphen": True}
 LR_PICTURE = "A name that ends in .png, .svg or .pdf; by default lr-find/NAME-NNN.png, the next free number."
 FORCE = {"help": "Overwrite the file.", "negative": ()}
+ONNX_FILE = {"help": "The file to write, such as model.onnx."}
+CHECKED = {"help": "Compare the file with the model, where onnxruntime is installed."}
 PICTURE = {"help": "Which picture."}
 PICTURE_FILE = {
     "name": ("--out", "-o"),
@@ -228,6 +242,7 @@ PARITY: dict[str, dict[str, Any]] = {
     "backends": {"help": "Two or more, the reference first, with commas: numpy,cupy."},
     "steps": {"help": "Steps of training to compare.", "converter": lambda kind, given: _whole(kind, given)},
 }
+INSTALL = {"help": "Put the script where the shell finds it.", "negative": ()}
 CHECK = {"help": "quick or full: without or with short trainings."}
 
 
@@ -238,6 +253,7 @@ def _with_settings(
     from cyclopts import Group
     from cyclopts import Parameter as Option
 
+    leave = leave if function.__name__ == "train" else (*leave, "distributed", "shards")
     order = Group.create_ordered
     groups = {name: order(name) for name in dict.fromkeys(f.metadata["group"] for f in FIELDS.values())}
     parameters = []
