@@ -49,7 +49,7 @@ def course_of(config: Mapping[str, Any], *, loss: Any = None, optimizer: Any = N
     """
     numbers = {name: config[name] for name in ("epochs", "batch_size", "finish_epochs", "seed")}
     numbers["shards"] = config.get("shards", 0)
-    if not all(type(value) is int for value in numbers.values()):
+    if not all(type(value) is int and abs(value) < 2**63 for value in numbers.values()):
         raise ConfigError(expected="whole numbers", got=repr(numbers), where="the checkpoint's settings")
     return Course(
         loss=_named(config["loss"], loss),

