@@ -16,7 +16,7 @@ from nnx.train.callbacks import Callback
 from nnx.train.checkpoint import Checkpoint
 from nnx.train.checkpoints import Checkpoints
 from nnx.train.course import Course
-from nnx.train.diverged import error_of, report, write_report
+from nnx.train.diverged import DIVERGED, error_of, report, write_report
 from nnx.train.evaluation import METRIC, evaluate
 from nnx.train.fingerprint import fingerprint
 from nnx.train.full_batch import FullBatch
@@ -84,6 +84,8 @@ class Training:
     def resume(self, checkpoint: Checkpoint) -> None:
         """From a checkpoint, whose weights the model has already."""
         run = self.run
+        if run.directory:
+            (run.directory / DIVERGED).unlink(missing_ok=True)
         with self.device.use():
             kept = unflatten(checkpoint.state["training"], self.device, checkpoint.arrays)
             self.epoch, self.phase, self.elapsed = kept["epoch"], kept["phase"], kept["elapsed"]

@@ -71,7 +71,7 @@ class Watch:
     def before(self) -> None:
         """Before a step: what a callback has changed since the last one is where steps are taken again from."""
         if self.run.state is not self.left or (self._touching and self._moved()):
-            self.look()
+            self.look(before=True)
 
     def passed(self, loss: Array) -> None:
         """After a step: raises :class:`Diverged` if it is time to look, and something is no number."""
@@ -81,10 +81,13 @@ class Watch:
         if self._touching:
             self._arrays = list(self.run.model.state().values())
 
-    def look(self) -> None:
-        """Look now. The steps up to here are sound afterwards, or :class:`Diverged` is raised."""
+    def look(self, *, before: bool = False) -> None:
+        """Look now. The steps up to here are sound afterwards, or :class:`Diverged` is raised.
+
+        ``before`` a step: what is not finite then, and does not come of the steps, was put there after the last.
+        """
         if not self._clean():
-            raise self._found()
+            raise self._found(before)
         self._base = self.position()
         self._soon, self.left = self.run.step + self.every, self.run.state
 
@@ -120,7 +123,7 @@ class Watch:
         run.fixed_rate, run.rate_factor = there.fixed_rate, there.rate_factor
         self.way.recall(there.kept)
 
-    def _found(self) -> Diverged:
+    def _found(self, outside: bool) -> Diverged:
         """Take the steps since the last clean look again, one by one; the run is then before the first that fails."""
         run, way, base = self.run, self.way, self._base
         weights = run.model.state()
@@ -137,9 +140,7 @@ class Watch:
                 if not self._clean():
                     self.restore(before)
                     return Diverged(diagnosed(way.problem, run, rows), rows)
-        began = between(
-            weights, f"after step {last}" if base.step >= last - 1 else f"between the steps {base.step} and {last}"
-        )
+        began = between(weights, f"after step {last}") if outside else None
         return Diverged(began or unexplained(base.step, last))
 
 

@@ -1,0 +1,235 @@
+"""Trainings in which something stops being a finite number at a step that is known: what ``tests/trust`` and ``benchmarks/trust`` both do."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import nnx
+from nnx import optim
+from nnx.errors import DivergedError
+from nnx.layers.training import current_pass
+from nnx.train import Callback
+from nnx.train.training import Training
+from nnx.train.watch import Watch
+
+EPOCHS, ROWS, BATCH = 3, 100, 16
+
+
+class Stop(Exception):  # noqa: N818  it is no error
+    """The training ends here."""
+
+
+class StopAt(Callback):
+    """Keeps the state at the end of a step, as a checkpoint would, and ends the training."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_step(self, run: Any) -> None:
+        if run.step == self.step:
+            raise Stop
+
+
+class Poison(Callback):
+    """Puts a number that is none among the weights after a step."""
+
+    def __init__(self, step: int, path: str = "layers.3.weight") -> None:
+        self.step, self.path = step, path
+
+    def on_step(self, run: Any) -> None:
+        if run.step == self.step:
+            weights = run.model.parameters()
+            run.model.load(weights | {self.path: weights[self.path] * float("nan")})
+
+
+class SetRate(Callback):
+    """Sets another learning rate after a step."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_step(self, run: Any) -> None:
+        if run.step == self.step:
+            run.set_rate(0.3)
+
+
+class Damage(Callback):
+    """Writes into the data after a step, as another process may into a file that is mapped."""
+
+    def __init__(self, step: int, x: Any) -> None:
+        self.step, self.x = step, x
+
+    def on_step(self, run: Any) -> None:
+        if run.step == self.step:
+            self.x[17, 2] = np.nan
+
+
+class Emits(nnx.Module):
+    """Gives infinity in one step of training, counted from 1, or always."""
+
+    def __init__(self, at: int | None) -> None:
+        self.at = at
+
+    def forward(self, x: Any) -> Any:
+        this = current_pass()
+        return x / 0.0 if self.at is None or (this is not None and this.step == self.at - 1) else x
+
+
+class Impure(nnx.Module):
+    """Gives infinity in one call, and not again when it is asked again."""
+
+    def __init__(self, at: int) -> None:
+        self.at, self.calls = at, count(1)
+
+    def forward(self, x: Any) -> Any:
+        return x / 0.0 if current_pass() is not None and next(self.calls) == self.at else x
+
+
+class Steep(nnx.Module):
+    """√0 from a step on: its value is finite, its derivative is not."""
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+
+    def forward(self, x: Any) -> Any:
+        this, xp = current_pass(), nnx.namespace(x)
+        return x + xp.sqrt(xp.abs(x) * 0.0) if this is not None and this.step >= self.at - 1 else x
+
+
+class Case(NamedTuple):
+    """How it comes about, and what is to be told of it."""
+
+    kind: str
+    where: str
+    step: int
+    words: tuple[str, ...]
+    model: Callable[[], Any]
+    callbacks: Callable[..., list[Any]] = list
+    optimizer: Callable[[], Any] = lambda: optim.Adam(0.02)
+    loss: Any = None
+    layer: Any = Emits
+
+
+def network() -> nnx.Sequential:
+    """With batch norm and dropout, so that buffers and draws count."""
+    return nnx.Sequential(nnx.Linear(6, 8), nnx.BatchNorm(8), nnx.Dropout(0.2), nnx.Linear(8, 3))
+
+
+def linear(inputs: int = 6) -> nnx.Sequential:
+    """Two layers and a rectifier."""
+    return nnx.Sequential(nnx.Linear(inputs, 8), nnx.ReLU(), nnx.Linear(8, 3))
+
+
+def with_layer(layer: Any) -> nnx.Sequential:
+    """One of one's own between others."""
+    return nnx.Sequential(nnx.Linear(6, 8), nnx.BatchNorm(8), layer, nnx.Dropout(0.2), nnx.Linear(8, 3))
+
+
+def divides(outputs: Any, y: Any) -> Any:
+    """A loss of one's own that divides by zero in step 10."""
+    this = current_pass()
+    value = nnx.losses.cross_entropy(outputs, y)
+    return value / 0.0 if this is not None and this.step == 9 else value
+
+
+CASES: dict[str, Case] = {
+    "weights, by a callback": Case(
+        "outside", "layers.3.weight", 11, ("after step 10", "look at the callbacks"), network, lambda x: [Poison(10)]
+    ),
+    "a layer of one's own": Case(
+        "layer", "layers.2 (Emits)", 12, ("inf in ", "Emits.forward"), lambda: with_layer(Emits(12)), layer=Emits
+    ),
+    "a gradient": Case(
+        "gradient", "layers.1.beta", 9, ("its gradient, though the loss is finite", "sqrt"), lambda: with_layer(Steep(9))
+    ),
+    "a loss of one's own": Case("loss", "loss divides", 10, ("inf of finite outputs",), network, loss=divides),
+    "data": Case("data", "train.x", 0, ("nan in row 17, at 2", "writes into"), network, lambda x: [Damage(8, x)]),
+    "learning rate": Case(
+        "layer", "layers.2 (Linear)", 0, ("Lower the learning rate by 10 (it is 1e+06)",), linear, optimizer=lambda: optim.SGD(1e6)
+    ),
+    "update": Case(
+        "update", "layers.0.weight", 1, ("after the update", "Lower the learning rate"), linear, optimizer=lambda: optim.SGD(1e300)
+    ),
+}  # fmt: skip
+
+
+def data() -> Any:
+    """Rows that can be written into."""
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(ROWS, 6)).astype(np.float32)
+    return nnx.data.load((x, (x[:, 0] > 0).astype(np.int64) + (x[:, 1] > 0)))
+
+
+def _fit(case: Case, backend: Any, directory: Path, more: list[Any]) -> Any:
+    train = data()
+    callbacks = case.callbacks(train.x) if case.callbacks is not list else []
+    with np.errstate(all="ignore"):
+        return nnx.fit(
+            case.model().initialize(0), train, loss=case.loss, optimizer=case.optimizer(), epochs=EPOCHS, batch_size=BATCH,
+            backend=backend, callbacks=[*callbacks, *more], directory=directory,
+        )  # fmt: skip
+
+
+def diverged(case: Case, backend: Any, directory: Path) -> DivergedError:
+    """The error that the case ends with."""
+    try:
+        _fit(case, backend, directory, [])
+    except DivergedError as error:
+        return error
+    raise AssertionError("it did not diverge")
+
+
+def share(rounds: int, steps: int) -> tuple[float, float]:
+    """What looking adds to a tiny step (64-64-64-10, batches of 32), as a share of it, and that step in seconds."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(32 * steps, 64)).astype(np.float32)
+    train = nnx.data.load((x, rng.integers(0, 10, size=len(x))), task="classification")
+    model = nnx.Sequential(nnx.Linear(64, 64), nnx.ReLU(), nnx.Linear(64, 64), nnx.ReLU(), nnx.Linear(64, 10))
+    names = ("before", "passed", "look")
+    looking = {name: getattr(Watch, name) for name in names}
+    best = {True: np.inf, False: np.inf}
+    for turn in range(2 * rounds):
+        looks = turn % 2 == 0
+        for name in names:
+            setattr(Watch, name, looking[name] if looks else lambda *args: None)
+        try:
+            run = nnx.fit(model, train, epochs=1, batch_size=32, optimizer=optim.SGD(0.01))
+        finally:
+            for name in names:
+                setattr(Watch, name, looking[name])
+        best[looks] = min(best[looks], run.history[0]["seconds"] / steps)
+    return best[True] / best[False] - 1.0, best[False]
+
+
+def state_at(case: Case, backend: Any, directory: Path, step: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Weights and other arrays that a checkpoint holds of a run that stopped after so many steps, before any callback was told of the last."""
+    found: list[Any] = []
+    watching = Training._told
+
+    def told(self: Training) -> None:
+        if self.run.step == step:
+            found.append(self.checkpoint())
+            raise Stop
+        watching(self)
+
+    if not step:
+        begin = Training.go
+
+        def go(self: Training) -> Any:
+            found.append(self.checkpoint())
+            raise Stop
+
+        Training.go = go  # type: ignore[method-assign]
+    Training._told = told  # type: ignore[method-assign]
+    try:
+        with suppress(Stop):
+            _fit(case, backend, directory, [])
+    finally:
+        Training._told = watching  # type: ignore[method-assign]
+        if not step:
+            Training.go = begin  # type: ignore[method-assign]
+    return found[0].weights, found[0].arrays
