@@ -71,23 +71,23 @@ class Watch:
     def before(self) -> None:
         """Before a step: what a callback has changed since the last one is where steps are taken again from."""
         if self.run.state is not self.left or (self._touching and self._moved()):
-            self.look(before=True)
+            self.look()
 
     def passed(self, loss: Array) -> None:
         """After a step: raises :class:`Diverged` if it is time to look, and something is no number."""
         if (self.device.eager and not math.isfinite(self.device.fetch(loss))) or self.run.step >= self._soon:
-            self.look()
+            self.look(stepped=True)
         self.left = self.run.state
         if self._touching:
             self._arrays = list(self.run.model.state().values())
 
-    def look(self, *, before: bool = False) -> None:
+    def look(self, *, stepped: bool = False) -> None:
         """Look now. The steps up to here are sound afterwards, or :class:`Diverged` is raised.
 
-        ``before`` a step: what is not finite then, and does not come of the steps, was put there after the last.
+        What is not finite and does not come of the steps was put there after the last, unless that has just been ``stepped``.
         """
         if not self._clean():
-            raise self._found(before)
+            raise self._found(outside=not stepped)
         self._base = self.position()
         self._soon, self.left = self.run.step + self.every, self.run.state
 
@@ -123,7 +123,7 @@ class Watch:
         run.fixed_rate, run.rate_factor = there.fixed_rate, there.rate_factor
         self.way.recall(there.kept)
 
-    def _found(self, outside: bool) -> Diverged:
+    def _found(self, *, outside: bool) -> Diverged:
         """Take the steps since the last clean look again, one by one; the run is then before the first that fails."""
         run, way, base = self.run, self.way, self._base
         weights = run.model.state()
