@@ -59,7 +59,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     try:
         return _called(tokens)
     except Elsewhere:
-        return _fail(1, "", own=False)
+        return _fail(0, "", own=False)
     except DivergedError as error:
         return _fail(4, str(error))
     except USAGE as error:

@@ -120,6 +120,14 @@ class Settings:
     babysit: bool = _setting(
         False, OUTPUT, "Keep a file with the learning rate in the run, to be edited while it trains."
     )
+    distributed: bool = _setting(
+        False,
+        OUTPUT,
+        "Share each step with the processes that mpiexec has started; their number does not change the bits.",
+    )
+    shards: int = _setting(
+        8, OUTPUT, "Parts of a batch that they share and sum in a fixed order: as many processes at most.", _COUNT
+    )
     json: bool = _setting(False, OUTPUT, "One JSON object a line on standard output, and nothing else.")
 
 

@@ -2,16 +2,20 @@
 
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from nnx import backends
 from nnx.cli import build, display, runs, threads
+from nnx.cli.config import Settings
 from nnx.cli.saved import settings_of
 from nnx.cli.train import CODES, curves, described, ending, outcome, rates, stopping
 from nnx.errors import ConfigError, DataError, NnxError
-from nnx.train import Snapshots, Statistics
+from nnx.layers import Module
+from nnx.train import Callback, Run, Snapshots, Statistics
 from nnx.train import resume as go_on
 from nnx.train.checkpoint import CHECKPOINTS
 from nnx.train.checkpoints import say
+from nnx.train.group import join
 
 
 def resume(run: str, /, *, backend: str | None = None, json: bool = False) -> int:
@@ -25,8 +29,10 @@ def resume(run: str, /, *, backend: str | None = None, json: bool = False) -> in
     nnx resume runs/digits-001
 
     nnx resume runs/digits-001 --backend cupy
+
+    mpiexec -n 2 nnx resume runs/digits-001
     """
-    directory = Path(run)
+    group, directory = join(), Path(run)
     settings = settings_of(directory)
     if settings is None:
         raise ConfigError(
@@ -46,6 +52,8 @@ def resume(run: str, /, *, backend: str | None = None, json: bool = False) -> in
     parts = build.data(settings)
     model, loss = build.model(settings, parts.whole), build.loss(settings, parts.whole)
     course, early, copies = build.course(settings, len(parts.train)), stopping(settings), Snapshots()
+    if not group.first:
+        return CODES.get(_gone_on(directory, parts, model, course, settings, []).stopped, 0)
     recording = [Statistics(parts.train), copies] if settings.record else []
     shown = display.choose(settings.json)
     shown.begin(
@@ -53,12 +61,8 @@ def resume(run: str, /, *, backend: str | None = None, json: bool = False) -> in
         [f"data   {described(parts.whole)}", f"run    {directory} goes on, on {settings.backend}"],
     )
     try:
-        with threads.suited(backends.get(settings.backend), model.initialize(settings.seed), settings.batch_size):
-            found = go_on(
-                directory, parts.train, parts.val, model=model, optimizer=course["optimizer"], finish=course["finish"],
-                backend=settings.backend, callbacks=[shown, *recording, *early, *rates(settings, shown)],
-                checkpoint_every=settings.checkpoint_every, tell=say,
-            )  # fmt: skip
+        watching = [shown, *recording, *early, *rates(settings, shown)]
+        found = _gone_on(directory, parts, model, course, settings, watching)
     except NnxError:
         shown.close()
         raise
@@ -67,3 +71,18 @@ def resume(run: str, /, *, backend: str | None = None, json: bool = False) -> in
     note = ", ".join(said for said in (copies.note, curves(found, directory, parts.whole.name.split(".")[0])) if said)
     shown.finish(*ending(settings, parts, found, kept, seconds, directory, note))
     return CODES.get(found.stopped, 0)
+
+
+def _gone_on(
+    directory: Path,
+    parts: build.Parts,
+    model: Module,
+    course: dict[str, Any],
+    settings: Settings,
+    watching: list[Callback],
+) -> Run:
+    with threads.suited(backends.get(settings.backend), model.initialize(settings.seed), settings.batch_size):
+        return go_on(
+            directory, parts.train, parts.val, model=model, optimizer=course["optimizer"], finish=course["finish"],
+            backend=settings.backend, callbacks=watching, checkpoint_every=settings.checkpoint_every, tell=say,
+        )  # fmt: skip

@@ -1,5 +1,6 @@
 """``nnx train``: train a model on data and keep everything in a run directory."""
 
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +16,7 @@ from nnx.layers import Module
 from nnx.train import Babysit, Callback, EarlyStopping, Plateau, Run, Snapshots, Statistics, evaluate, fit
 from nnx.train.babysit import RATE
 from nnx.train.checkpoint import CHECKPOINTS
+from nnx.train.group import ALONE, Group, join, launched
 from nnx.train.run import MODEL
 
 CODES = {"interrupted": 130, "terminated": 143}
@@ -41,10 +43,12 @@ def train(source: str | None = None, /, *, config_file: str | None = None, **fla
     nnx train digits --schedule plateau:factor=0.5,patience=3 --babysit
 
     nnx train --config runs/digits-001/config.toml --backend cupy
+
+    mpiexec -n 4 nnx train digits --distributed
     """
     given = flags if source is None else {"source": source, **flags}
     settings = config.merged(given, config_file)
-    backend = backends.get(settings.backend)
+    group, backend = sharing(settings), backends.get(settings.backend)
     parts = build.data(settings)
     loss = build.loss(settings, parts.whole)
     course = build.course(settings, len(parts.train))
@@ -52,17 +56,22 @@ def train(source: str | None = None, /, *, config_file: str | None = None, **fla
     early = stopping(settings)
     copies = Snapshots()
     recording = [Statistics(parts.train), copies] if settings.record else []
+    how = {"loss": loss, **course, "backend": backend, "seed": settings.seed}
+    if settings.distributed:
+        how["shards"] = settings.shards
+    if not group.first:
+        return follow(group, how, model, parts, settings)
     name = parts.whole.name.split(".")[0] or "run"
     head = f"A run of nnx {version('nnx-array')}. Again: nnx train --config THIS_FILE"
-    directory = runs.create(name, settings.out, config.written(build.located(settings), head))
+    with group.together():
+        directory = runs.create(name, settings.out, config.written(build.located(settings), head))
     shown = display.choose(settings.json)
     shown.begin(*_beginning(settings, parts, model, directory))
     try:
         with threads.suited(backend, model, settings.batch_size):
             run = fit(
-                model, parts.train, parts.val, loss=loss, **course, backend=backend, seed=settings.seed,
-                callbacks=[shown, *recording, *early, *rates(settings, shown)], directory=directory,
-                checkpoint_every=settings.checkpoint_every,
+                model, parts.train, parts.val, **how, callbacks=[shown, *recording, *early, *rates(settings, shown)],
+                directory=directory, checkpoint_every=settings.checkpoint_every,
             )  # fmt: skip
     except NnxError as error:
         shown.close()
@@ -75,6 +84,31 @@ def train(source: str | None = None, /, *, config_file: str | None = None, **fla
     seconds = shown.seconds()
     note = ", ".join(said for said in (copies.note, curves(run, directory, name)) if said)
     shown.finish(*ending(settings, parts, run, kept, seconds, directory, note))
+    return CODES.get(run.stopped, 0)
+
+
+def sharing(settings: Settings) -> Group:
+    """The processes that train together, or this one alone."""
+    if settings.distributed:
+        return join()
+    if started := launched():
+        with suppress(NnxError):
+            join()  # so that one speaks for all
+        raise ConfigError(
+            expected="one process, or --distributed",
+            got=f"{started[1]} processes, of which each would train the whole",
+            where="mpiexec",
+            fix="Add --distributed, or leave mpiexec away.",
+        )
+    return ALONE
+
+
+def follow(group: Group, how: dict[str, Any], model: Module, parts: build.Parts, settings: Settings) -> int:
+    """What all processes but the first do: their part of each step."""
+    with group.together():
+        pass  # the first makes the directory
+    with threads.suited(how["backend"], model, settings.batch_size):
+        run = fit(model, parts.train, parts.val, **how)
     return CODES.get(run.stopped, 0)
 
 
@@ -159,12 +193,20 @@ def _beginning(
         f"data   {described(whole)}",
         f"split  {', '.join(split)}" + (f" ({manner})" if len(split) > 1 and (rows["val"] or rows["test"]) else ""),
         f"model  {settings.model}, {weights:,} parameters, on {settings.backend}",
+        *([f"shared {shared(settings)}"] if settings.distributed else []),
         f"run    {directory}",
         *([f"rate   edit {directory / RATE} to change the learning rate"] if settings.babysit else []),
         *(f"note   {note}" for note in (*whole.notes, *_manner(settings))),
         *(f"check  {remark}" for remark in remarks),
     ]
     return facts, lines
+
+
+def shared(settings: Settings) -> str:
+    """Who does what of a step."""
+    (_, count), rows = launched() or (0, 1), settings.batch_size // settings.shards
+    norm = ", over which batch norm takes its statistics" if settings.batch_norm else ""
+    return f"{settings.shards} shards of about {rows} rows{norm}; {count} process{'es' * (count != 1)}"
 
 
 def _manner(settings: Settings) -> list[str]:

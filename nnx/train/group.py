@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -109,6 +109,9 @@ def launched() -> tuple[int, int] | None:
 def join() -> Group:
     """The processes that ``mpiexec`` has started, or this one alone, for which MPI is not needed.
 
+    >>> join().size
+    1
+
     Errors: ``BackendUnavailable`` where there are several and MPI is missing, or is another than the one that started them.
     """
     if (place := launched()) is None:
@@ -116,3 +119,11 @@ def join() -> Group:
     from nnx.train.mpi import processes
 
     return processes(place)
+
+
+def group_of(arguments: Sequence[str]) -> Group:
+    """The processes that a command line is about: those joined, those it wants to join, else this one alone."""
+    try:
+        return join() if "--distributed" in arguments or join.cache_info().currsize else ALONE
+    except NnxError:
+        return ALONE

@@ -151,4 +151,4 @@ class Processes(Group):
         if not self._alike:
             sys.stdout.flush()
             sys.stderr.flush()
-            self._comm.Abort(code)
+            self._comm.Abort(code or 1)

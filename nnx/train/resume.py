@@ -24,7 +24,7 @@ from nnx.train.lock import locked
 from nnx.train.plain import placed
 from nnx.train.run import Run
 from nnx.train.saving import build
-from nnx.train.shards import check_shards
+from nnx.train.shards import check_sharing
 from nnx.train.training import Training
 from nnx.typing import Array
 
@@ -95,8 +95,7 @@ def resume(
                 checks.check_settings(
                     course.epochs, course.batch_size, train, val, course.optimizer, course.finish, course.finish_epochs
                 )
-                if course.shards or group.size > 1:
-                    check_shards(course.shards or 1, group, course.batch_size)
+                check_sharing(course.shards, group, course.batch_size)
                 restored = restored_model(found, model, backend)
                 given = list(callbacks)
                 if checkpoint_every is None and not any(isinstance(one, Checkpoints) for one in given):

@@ -11,7 +11,8 @@ halves (each process ends with its part of the total, and then they hand the par
 Source: Rabenseifner (2004), Optimization of Collective Reduction Operations, ICCS (recursive halving and doubling); the fixed order is ours.
 """
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -55,6 +56,19 @@ def check_shards(shards: Any, group: Group, batch_size: int) -> None:
         )
 
 
+def check_sharing(shards: int, group: Group, batch_size: int) -> None:
+    """The same for a training that has begun."""
+    if shards:
+        check_shards(shards, group, batch_size)
+    elif group.size > 1:
+        raise ConfigError(
+            expected="one process, for a training that was begun without shards",
+            got=f"{group.size} processes",
+            where="resume",
+            fix="Leave mpiexec away.",
+        )
+
+
 def check_optimizer(optimizer: Any) -> None:
     """``ConfigError`` for what has no steps of batches."""
     if isinstance(optimizer, optim.LBFGS):
@@ -94,12 +108,12 @@ class Tree:
     def __init__(self) -> None:
         self.waiting: list[tuple[int, Array | None]] = []
 
-    def add(self, vector: Array | None) -> None:
+    def add(self, vector: Array | None, join: Callable[[Array, Array], Array] = operator.add) -> None:
         """The next one; None for a shard without rows, which adds nothing."""
         level = 0
         while self.waiting and self.waiting[-1][0] == level:
             left = self.waiting.pop()[1]
-            vector = left if vector is None else left + vector  # the shards with rows come first
+            vector = left if vector is None else join(left, vector)  # the shards with rows come first
             level += 1
         self.waiting.append((level, vector))
 
@@ -112,17 +126,15 @@ class Tree:
 def summed(group: Group, vector: Array, filled: Sequence[bool]) -> Array:
     """The sum over the processes of a flat vector each, up the tree. ``filled``: which processes have rows; the others' vectors do not count.
 
-    The vector may be on the host, or where the group can carry it; it is not changed.
+    The vector may be on the host, or where the group can carry it; there it is overwritten.
     """
     if group.size == 1:
         return vector
     if not group.carries(vector):
         backend = backends.of(vector)
-        return backend.asarray(summed(group, backend.to_numpy(vector), filled))
+        return backend.asarray(summed(group, np.array(backend.to_numpy(vector)), filled))
     xp = backends.of(vector).xp
-    if vector.nbytes < LONG:
-        return _whole(group, xp, xp.asarray(vector, copy=True), filled)
-    return _halved(group, xp, xp.asarray(vector, copy=True), filled)
+    return (_whole if vector.nbytes < LONG else _halved)(group, xp, vector, filled)
 
 
 def _joined(group: Group, level: int, mine: Array, theirs: Array, filled: Sequence[bool]) -> Array:
