@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -248,7 +249,7 @@ def _normal(key: random.Key, shape: tuple[int, ...], std: float, truncated: bool
 
 
 def _not_negative(value: float, name: str) -> None:
-    if not isinstance(value, (int, float)) or not value >= 0 or math.isinf(value):
+    if not isinstance(value, Real) or not value >= 0 or math.isinf(value):
         raise ConfigError(
             expected=f"{name} ≥ 0 and finite", got=repr(value), where="nnx.init", fix=f"Pass a non-negative {name}."
         )

@@ -44,7 +44,12 @@ class Dataset:
     def __post_init__(self) -> None:
         _check_inputs(self)
         if self.task not in ("classification", "regression", None):
-            raise DataError(expected="task 'classification' or 'regression'", got=repr(self.task), where=self.name)
+            raise DataError(
+                expected="task 'classification' or 'regression'",
+                got=repr(self.task),
+                where=self.name,
+                fix="Choose one, or None without targets.",
+            )
         if self.y is None:
             return
         if not isinstance(self.y, np.ndarray):
@@ -107,7 +112,10 @@ class Dataset:
             )
         if index.size and not (index.min() >= 0 and index.max() < len(self)):
             raise DataError(
-                expected=f"row numbers 0…{len(self) - 1}", got=f"{index.min()}…{index.max()}", where=self.name
+                expected=f"row numbers 0…{len(self) - 1}",
+                got=f"{index.min()}…{index.max()}",
+                where=self.name,
+                fix="Count from 0.",
             )
         index = index.astype(np.int64)
         return replace(self, x=self.x[index, ...], y=None if self.y is None else self.y[index, ...])
@@ -149,12 +157,18 @@ def _check_inputs(data: Dataset) -> None:
             fix="Give it data.",
         )
     if data.image_shape is not None and math.prod(data.image_shape) != math.prod(x.shape[1:]):
-        raise ShapeError(expected=f"images of {data.image_shape}", got=f"rows of {x.shape[1:]}", where=data.name)
+        raise ShapeError(
+            expected=f"images of {data.image_shape}",
+            got=f"rows of {x.shape[1:]}",
+            where=data.name,
+            fix="Correct image_shape, (height, width, channels).",
+        )
     if data.feature_names is not None and len(data.feature_names) != math.prod(x.shape[1:]):
         raise ShapeError(
             expected=f"{len(data.feature_names)} features, as many as names",
             got=f"x of shape {x.shape}",
             where=data.name,
+            fix="Give one name for each column of x.",
         )
     place = first_not_finite(x)
     if place is not None:
@@ -192,7 +206,12 @@ def _check_labels(data: Dataset) -> None:
             fix="Pass classes=('0', '1', …) in label order, or use nnx.data.load((x, y)).",
         )
     if len(set(data.classes)) != len(data.classes):
-        raise DataError(expected="different class names", got=repr(data.classes), where=data.name)
+        raise DataError(
+            expected="different class names",
+            got=repr(data.classes)[:80],
+            where=data.name,
+            fix="Rename one, or give both the same label.",
+        )
     wrong = np.flatnonzero((y < 0) | (y >= len(data.classes)))
     if wrong.size:
         row = int(wrong[0])
@@ -223,7 +242,12 @@ def _check_targets(data: Dataset) -> None:
             fix="One target a row is (N, 1): y[:, None].",
         )
     if data.classes is not None:
-        raise DataError(expected="no classes for regression", got=repr(data.classes), where=data.name)
+        raise DataError(
+            expected="no classes for regression",
+            got=repr(data.classes)[:80],
+            where=data.name,
+            fix="Leave classes out, or pass task='classification'.",
+        )
     place = first_not_finite(y)
     if place is not None:
         raise DataError(

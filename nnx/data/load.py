@@ -70,7 +70,12 @@ def load(
     if isinstance(source, tuple):
         _only(given, (), "a pair of arrays")
         if len(source) != 2:
-            raise ConfigError(expected="a pair (x, y)", got=f"{len(source)} things", where="source")
+            raise ConfigError(
+                expected="a pair (x, y)",
+                got=f"{len(source)} things",
+                where="source",
+                fix="Pass inputs and targets: (x, y).",
+            )
         return from_arrays(*source, task=task, schema=schema)
     if not isinstance(source, (str, os.PathLike)):
         raise ConfigError(

@@ -148,6 +148,7 @@ def checked(path: str | os.PathLike[str]) -> Path:
             "unknown kind of picture",
             expected="a name that ends in .png, .svg or .pdf",
             got=repr(str(path)),
+            where="picture",
             fix=f"Name it {file.stem or 'picture'}.png.",
         )
     return file

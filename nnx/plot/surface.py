@@ -45,7 +45,9 @@ def surface(
     """
     style.ready(path)
     if dimensions not in (1, 2):
-        raise ConfigError(expected="dimensions 1 or 2", got=repr(dimensions), where="surface")
+        raise ConfigError(
+            expected="dimensions 1 or 2", got=repr(dimensions), where="surface", fix="2 is a plane, 1 are lines."
+        )
     points = points or (FINE if dimensions == 1 else COARSE)
     if points < 2 or not extent > 0:
         raise ConfigError(expected="2 points or more, and an extent > 0", got=f"{points} and {extent}", where="surface")

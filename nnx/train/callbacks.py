@@ -68,7 +68,9 @@ class EarlyStopping(Callback):
         self, patience: int = 10, *, monitor: str = "val_loss", min_delta: float = 0.0, restore: bool = True
     ) -> None:
         if patience < 1:
-            raise ConfigError(expected="patience ≥ 1 epochs", got=repr(patience), where="EarlyStopping")
+            raise ConfigError(
+                expected="patience ≥ 1 epochs", got=repr(patience), where="EarlyStopping", fix="10 is usual."
+            )
         self.patience, self.monitor, self.min_delta, self.restore = patience, monitor, min_delta, restore
 
     def on_start(self, run: Run) -> None:

@@ -1,14 +1,18 @@
 """What is checked on the host once, before the first step, so that no backend meets it."""
 
+import inspect
+import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nnx import backends, optim
+from nnx import backends, losses, optim
 from nnx.data import Dataset
 from nnx.errors import ConfigError, DataError, ShapeError
 from nnx.layers import Flatten, Module, Preparation, Reshape, Sequential, Unstandardize, training
+from nnx.train.callbacks import Callback
 from nnx.train.checkpoint import CHECKPOINTS
 from nnx.train.evaluation import backend_of, dtype_of, outputs_in_batches
 from nnx.train.run import METRICS, MODEL
@@ -26,7 +30,12 @@ def check_settings(
     """``ConfigError`` unless the numbers make sense and the data are data sets with targets."""
     for name, value in (("epochs", epochs), ("batch_size", batch_size), ("finish_epochs", finish_epochs)):
         if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
-            raise ConfigError(expected=f"{name} a whole number ≥ 1", got=repr(value), where="fit")
+            raise ConfigError(
+                expected=f"{name} a whole number ≥ 1",
+                got=repr(value),
+                where="fit",
+                fix=f"Write for example {name}={64 if name == 'batch_size' else 20}.",
+            )
     for name, data in (("train", train), ("val", val)):
         if data is None and name == "val":
             continue
@@ -38,7 +47,12 @@ def check_settings(
                 fix="Use nnx.data.load((x, y)) for arrays, or nnx.data.load(path).",
             )
         if data.y is None or len(data) == 0:
-            raise DataError(expected=f"{name} with rows and targets", got=repr(data), where="fit")
+            raise DataError(
+                expected=f"{name} with rows and targets",
+                got=repr(data),
+                where="fit",
+                fix="Load inputs together with their targets: nnx.data.load((x, y)).",
+            )
     if val is not None:
         _check_alike(train, val)
     if optimizer is not None and not isinstance(optimizer, (optim.Optimizer, optim.LBFGS)):
@@ -52,6 +66,78 @@ def check_settings(
             where="fit",
             fix="Write finish=nnx.optim.LBFGS(), or call fit again on the same model with another optimizer.",
         )
+
+
+def check_loss(loss: Any, task: str | None) -> None:
+    """``ConfigError`` unless the loss is known, takes outputs and targets, and is one for the task."""
+    function = losses.get(loss)
+    try:
+        inspect.signature(function).bind(None, None)
+    except TypeError as error:
+        raise ConfigError(
+            expected="a loss f(outputs, targets)",
+            got=f"one that takes other arguments: {error}",
+            where="loss",
+            fix="Give the rest by functools.partial.",
+        ) from None
+    except ValueError:  # a function that does not tell
+        return
+    own = next((name for name, known in losses.LOSSES.items() if known is function), None)
+    suits = SUITABLE[task or "regression"]
+    if own is not None and own not in suits:
+        raise ConfigError(
+            expected=f"a loss for {task}: {', '.join(suits)}",
+            got=own,
+            where="loss",
+            fix="Choose one of those, or load the data with another task=.",
+        )
+
+
+SUITABLE = {
+    "classification": ("cross_entropy", "hinge"),
+    "regression": ("mse", "l1", "huber", "binary_cross_entropy"),
+}
+"""The losses for each task."""
+
+
+def check_seed(seed: Any) -> None:
+    """``ConfigError`` unless it is a whole number from 0."""
+    if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool) or seed < 0:
+        raise ConfigError(
+            expected="seed a whole number ≥ 0", got=repr(seed), where="fit", fix="Write for example seed=0."
+        )
+
+
+def checked_directory(directory: Any) -> str | os.PathLike[str]:
+    """The directory of a run, if it is a path."""
+    if not isinstance(directory, (str, os.PathLike)):
+        raise ConfigError(
+            expected="a path",
+            got=repr(directory)[:60],
+            where="directory",
+            fix='Write for example directory="runs/mine".',
+        )
+    return directory
+
+
+def check_callbacks(callbacks: Any) -> None:
+    """``ConfigError`` unless these are callbacks, each made."""
+    if not isinstance(callbacks, Iterable) or isinstance(callbacks, (str, bytes)):
+        raise ConfigError(
+            expected="a list of callbacks",
+            got=type(callbacks).__name__,
+            where="callbacks",
+            fix="Write callbacks=[…], also for one.",
+        )
+    for number, one in enumerate(callbacks if isinstance(callbacks, (list, tuple)) else ()):
+        made = not isinstance(one, type)
+        if not made or not (callable(one) or isinstance(one, (Callback, optim.ReduceOnPlateau))):
+            raise ConfigError(
+                expected="callbacks, or functions f(run, record)",
+                got=f"the class {one.__name__}" if not made else repr(one)[:60],
+                where=f"callbacks[{number}]",
+                fix=f"Make one of it: {one.__name__}()." if not made else "See nnx.train.Callback.",
+            )
 
 
 def _check_alike(train: Dataset, val: Dataset) -> None:
@@ -118,7 +204,15 @@ def _through(layers: list[Module], x: Any) -> Any:
 
 
 def check_outputs(model: Module, train: Dataset) -> None:
-    """The model's outputs fit the targets: as many classes as labels need, or the shape of the targets."""
+    """There is something to train, and its outputs fit the targets: as many classes as labels need, or the targets' shape."""
+    if not model.parameters():
+        frozen = bool(model.parameters(frozen=True))
+        raise ConfigError(
+            expected="parameters to train",
+            got="a model with all of them frozen" if frozen else "a model that has none",
+            where="fit",
+            fix="Call model.unfreeze() first." if frozen else "Add a layer with weights, such as nnx.Linear.",
+        )
     _, out = next(outputs_in_batches(model, train.x[:2], 2))
     n = min(2, len(train))
     y = train.y
@@ -152,4 +246,4 @@ def check_batches(model: Module, train: Dataset, batch_size: int) -> None:
     except ShapeError as error:
         rows = f"{len(train)} rows in batches of {batch_size} leave a batch of one"
         fix = f"Use batch_size={batch_size + 1}." if batch_size > 1 else "Use batch_size=32."
-        raise ConfigError(rows, expected=error.expected, where=error.where, fix=fix) from None
+        raise ConfigError(rows, expected=error.expected, got="one", where=error.where, fix=fix) from None

@@ -7,8 +7,9 @@ import numpy as np
 
 from nnx import backends, losses, metrics
 from nnx.data import Dataset
-from nnx.errors import ConfigError, DataError
+from nnx.errors import ConfigError, DataError, ShapeError
 from nnx.layers import Module
+from nnx.train.given import check_data, check_model
 from nnx.typing import Array
 
 METRIC = {"classification": "accuracy", "regression": "r2"}
@@ -38,13 +39,27 @@ def targets(data: Dataset, rows: Any, backend: backends.Backend, dtype: str | No
 def outputs_in_batches(model: Module, x: Any, batch_size: int) -> Iterator[tuple[slice, Array]]:
     """The model's outputs on rows of host or device inputs, batch by batch, on the device."""
     if not isinstance(batch_size, (int, np.integer)) or isinstance(batch_size, bool) or batch_size < 1:
-        raise ConfigError(expected="batch_size a whole number ≥ 1", got=repr(batch_size))
+        raise ConfigError(
+            expected="batch_size a whole number ≥ 1",
+            got=repr(batch_size),
+            where="batch_size",
+            fix="Write for example batch_size=1024.",
+        )
+    if not x.shape:
+        raise ShapeError(expected="inputs of shape (N, …)", got="()", where="x", fix="One row is x[None, ...].")
     backend, dtype = backend_of(model), dtype_of(model)
     n = x.shape[0]
     for start in range(0, max(n, 1), batch_size):
         rows = slice(start, min(start + batch_size, n))
         with backend.use():
             out = model(backend.asarray(x[rows, ...], dtype=dtype))
+        if not out.shape or out.shape[0] != rows.stop - rows.start:
+            raise ShapeError(
+                expected=f"one row of outputs for each of the {rows.stop - rows.start} inputs",
+                got=f"{tuple(out.shape)} for x of shape {(rows.stop - rows.start, *x.shape[1:])}",
+                where="x",
+                fix="Give inputs of shape (N, …), one row an example: one alone is x[None, ...].",
+            )
         yield rows, out
 
 
@@ -55,6 +70,8 @@ def evaluate(
 
     ``loss`` is cross-entropy for classes and the squared error for real targets unless another is named.
     """
+    check_model(model, "evaluate")
+    check_data(data, "evaluate")
     if data.y is None:
         raise DataError(
             "there are no targets to compare with", where=data.name, fix="Use nnx.predict, or data with their targets."
@@ -63,12 +80,26 @@ def evaluate(
     backend, dtype = backend_of(model), dtype_of(model)
     total, parts = 0.0, []
     for rows, out in outputs_in_batches(model, data.x, batch_size):
+        if rows.start == 0 and data.task == "classification":
+            _check_classes(out, data)
         with backend.use():
             value = loss_of(out, targets(data, rows, backend, dtype))
         total += float(backend.to_numpy(value)) * int(out.shape[0])
         parts.append(backend.to_numpy(out))
     outputs = np.concatenate(parts)
     return {"loss": total / len(data), **measure(outputs, data)}
+
+
+def _check_classes(out: Array, data: Dataset) -> None:
+    """``DataError`` for a label that the model has no output for: it would be wrong without a word."""
+    highest = int(np.max(data.y)) if len(data) else 0  # type: ignore[type-var]
+    if out.ndim == 2 and highest >= out.shape[1]:
+        raise DataError(
+            expected=f"labels 0…{out.shape[1] - 1}, one for each output of the model",
+            got=f"{highest}",
+            where=f"{data.name}, y",
+            fix="Load the data with schema=train.schema, the schema of what it was trained on.",
+        )
 
 
 def measure(outputs: Array, data: Dataset) -> dict[str, float]:
@@ -88,6 +119,7 @@ def predict(model: Module, x: Any, *, batch_size: int = 1024) -> Array:
     >>> predict(nnx.Linear(2, 3), np.zeros((5, 2))).shape
     (5, 3)
     """
+    check_model(model, "predict")
     if isinstance(x, Dataset):
         x = x.x
     home, there = backends.of(x), backend_of(model)

@@ -15,6 +15,7 @@ from nnx.train.callbacks import Callback, MetricsFile, OnEpoch
 from nnx.train.checkpoints import Checkpoints
 from nnx.train.course import Course
 from nnx.train.evaluation import default_loss
+from nnx.train.given import check_model
 from nnx.train.group import ALONE, Group, join
 from nnx.train.lock import locked
 from nnx.train.plateau import Plateau
@@ -71,7 +72,11 @@ def fit(
     together; ``DivergedError`` when the loss of an epoch is no longer a number: the model then has, and the directory
     keeps, the weights of the epoch before.
     """
+    check_model(model, "fit")
     checks.check_settings(epochs, batch_size, train, val, optimizer, finish, finish_epochs)
+    checks.check_loss(loss or default_loss(train.task), train.task)
+    checks.check_seed(seed)
+    checks.check_callbacks(callbacks)
     group = sharing(shards, batch_size)
     checks.prepare(model, train, seed)
     if backend is not None:
@@ -80,7 +85,7 @@ def fit(
         loss or default_loss(train.task), optimizer or optim.Adam(1e-3), int(epochs), int(batch_size), finish, int(finish_epochs),
         seed, compile, shards or 0,
     )  # fmt: skip
-    place = Path(directory) if directory and group.first else None
+    place = Path(checks.checked_directory(directory)) if directory and group.first else None
     with ExitStack() as held:
         with group.together():
             held.enter_context(locked(place))

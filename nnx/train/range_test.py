@@ -14,6 +14,7 @@ from nnx.errors import ConfigError, DivergedError
 from nnx.layers import Module, training
 from nnx.train import checks
 from nnx.train.evaluation import default_loss
+from nnx.train.given import check_model
 from nnx.train.problem import Problem
 from nnx.train.step import train_step
 from nnx.typing import Array
@@ -112,6 +113,7 @@ def lr_find(
     Source: Smith, Cyclical Learning Rates for Training Neural Networks (2017), arXiv:1506.01186, section 3.3. The steepest point
     and the tenth of the lowest are the rules of Gugger and Howard's fastai.
     """
+    check_model(model, "lr_find")
     _check_range(low, high, steps, stop)
     rising = optim.ExponentialDecay(low, factor=(high / low) ** (1 / (steps - 1)), per="step")
     trial = optim.with_learning_rate(optimizer or optim.Adam(), rising)

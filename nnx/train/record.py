@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from nnx.data.targets import did_you_mean
 from nnx.errors import ConfigError
 
 Record = Mapping[str, Any]
@@ -25,10 +26,14 @@ def as_json(record: Record) -> str:
 def score(record: Record, monitor: str) -> float:
     """The monitored value with its sign turned so that smaller is better."""
     if monitor not in record:
+        near = did_you_mean(monitor, record)
         raise ConfigError(
-            expected=f"monitor one of {', '.join(record)}",
+            expected=f"one of {', '.join(record)}",
             got=repr(monitor),
-            fix="Give fit validation data for the val_ values.",
+            where="monitor",
+            fix=near
+            if near[:3] == "Did" and monitor[4:] not in record
+            else "Give fit validation data for the val_ values.",
         )
     value = float(record[monitor])
     if math.isnan(value):

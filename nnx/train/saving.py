@@ -11,8 +11,9 @@ from numbers import Integral, Real
 from typing import Any
 
 from nnx import backends, init
-from nnx.errors import DataError, NnxError, StateError
+from nnx.errors import ConfigError, DataError, NnxError, StateError
 from nnx.layers import LAYERS, Module
+from nnx.train.given import check_model
 from nnx.train.weights import read_arrays, write_arrays
 
 FORMAT = "1"
@@ -26,13 +27,30 @@ def save(model: Module, path: str | os.PathLike[str], *, notes: Mapping[str, Any
     Models of your own classes are saved too; they are loaded by ``nnx.load(path, into=YourModel(...))``. ``notes`` is
     anything JSON can hold, e.g. class names; :func:`read_notes` gives it back.
     """
+    check_model(model, "save")
     arrays = {name: backends.of(array).to_numpy(array) for name, array in model.state().items()}
+    try:
+        text = json.dumps(dict(notes or {}))
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            expected="notes that JSON can hold",
+            got=str(error),
+            where="notes",
+            fix="Write numbers, text, lists and dictionaries of them.",
+        ) from None
     metadata = {
         "format": f"nnx {FORMAT}",
         "model": json.dumps(describe(model)),
-        "notes": json.dumps(dict(notes or {})),
+        "notes": text,
     }
-    write_arrays(path, arrays, metadata)
+    try:
+        write_arrays(path, arrays, metadata)
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError) as error:
+        raise ConfigError(
+            f"the file cannot be written ({error.strerror})",
+            where=str(path),
+            fix="Name a file in a folder that is there.",
+        ) from None
 
 
 def load(path: str | os.PathLike[str], *, into: Module | None = None) -> Module:
@@ -42,6 +60,7 @@ def load(path: str | os.PathLike[str], *, into: Module | None = None) -> Module:
     """
     arrays, metadata = read_arrays(path)
     if into is not None:
+        check_model(into, "load(into=…)")
         return into.load(arrays)
     described = _json(metadata, "model", path)
     try:

@@ -78,7 +78,9 @@ def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray[Any,
         claim(size, str(source))
         data = source.read_bytes()
     except OSError as error:
-        raise DataError(expected="a model file", got=f"{source}: {error.strerror}", fix="Check the path.") from None
+        raise DataError(
+            expected="a model file", got=f"{error.strerror}", where=str(source), fix="Check the path."
+        ) from None
     return _arrays(data, source), metadata
 
 
@@ -94,8 +96,39 @@ def _arrays(data: bytes, source: Path) -> dict[str, np.ndarray[Any, Any]]:
 
     try:
         return dict(load(data))
-    except (SafetensorError, ValueError, KeyError) as error:
+    except KeyError:
+        return _widened(data, source)
+    except (SafetensorError, ValueError) as error:
         raise _broken(source, str(error)) from None
+
+
+def _widened(data: bytes, source: Path) -> dict[str, np.ndarray[Any, Any]]:
+    """The arrays of a file with numbers that NumPy lacks: bfloat16 is the upper half of float32, and comes as that."""
+    from safetensors import deserialize
+
+    arrays = {}
+    for name, told in deserialize(data):
+        kind = told["dtype"]
+        if kind == "BF16":
+            halves = np.frombuffer(told["data"], dtype="<u2").astype("<u4")
+            flat: np.ndarray[Any, Any] = (halves << 16).view("<f4")
+        elif kind in _KINDS:
+            flat = np.frombuffer(told["data"], dtype=_KINDS[kind]).copy()
+        else:
+            raise DataError(
+                expected=f"numbers of a type that NumPy has, or BF16: {', '.join(_KINDS)}",
+                got=f"{kind} for {name}",
+                where=str(source),
+                fix="Convert them to float32 where the file was written.",
+            )
+        arrays[name] = flat.reshape(told["shape"])
+    return arrays
+
+
+_KINDS = {
+    "F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1",
+    "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1", "BOOL": "?", "C64": "<c8",
+}  # fmt: skip
 
 
 def _header(source: Path, file: BinaryIO, size: int) -> dict[str, str]:

@@ -47,7 +47,12 @@ class Plan:
         for name in ("trials", "stages", "jobs"):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ConfigError(expected=f"{name} a whole number ≥ 1", got=repr(value), where=name)
+                raise ConfigError(
+                    expected=f"{name} a whole number ≥ 1",
+                    got=repr(value),
+                    where=name,
+                    fix=f"Write for example {name}=2.",
+                )
         if self.stages > self.trials:
             raise ConfigError(
                 expected="a trial or more for each stage",
