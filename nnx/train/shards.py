@@ -37,7 +37,7 @@ def check_shards(shards: Any, group: Group, batch_size: int) -> None:
     """``ConfigError`` unless the shards are a power of two, as are the processes, and a batch is enough for all."""
     if not isinstance(shards, (int, np.integer)) or isinstance(shards, bool) or shards < 1 or shards & (shards - 1):
         raise ConfigError(expected="shards a power of two", got=repr(shards), where="fit", fix="Use shards=8.")
-    size = group.size
+    shards, size = int(shards), group.size
     if size & (size - 1) or size > shards:
         few = 1 << min(size, shards).bit_length() - 1
         more = f" or shards={1 << (size - 1).bit_length()}" if size > shards and not size & (size - 1) else ""

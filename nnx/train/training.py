@@ -175,10 +175,9 @@ class Training:
         record |= {"learning_rate": run.learning_rate, "examples_per_second": self.way.seen() / seconds}
         run.history.append(record | {"seconds": seconds})
         endings = [bool(callback.on_epoch(run, run.history[-1])) for callback in self.watching]
-        record, ended = run.history[-1], any(endings)
+        ended = any(endings)
         if self.group.size > 1:
-            record, ended = self.group.share([record, ended])
-            run.history[-1] = record
+            run.history[-1], ended = self.group.share([run.history[-1], ended])
             check_alike(self.group, self.model)
         if ended:
             run.stopped = "a callback ended it"
