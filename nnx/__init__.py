@@ -79,7 +79,7 @@ from nnx.layers import (
     training,
 )  # fmt: skip
 from nnx.parity import parity
-from nnx.train import evaluate, fit, load, lr_find, predict, resume, save
+from nnx.train import evaluate, fit, load, load_torch, lr_find, predict, resume, save
 from nnx.tune import tune
 
 __version__ = "0.1.0"
@@ -91,7 +91,7 @@ __all__ = [
     "ConvTranspose2d", "GlobalAvgPool", "MaxPool1d", "MaxPool2d", "Reshape",
     "ELU", "GELU", "BatchNorm", "Buffer", "Dropout", "Flatten", "LeakyReLU", "Linear", "Maxout", "MinMaxScale", "PCA",
     "Module", "Parameter", "ReLU", "Sequential", "SiLU", "Sigmoid", "Softmax", "Softplus", "Standardize", "Tanh", "Unstandardize",
-    "__version__", "autodiff", "backends", "checkpoint", "compile", "custom_vjp", "data", "doctor", "estimators", "evaluate", "export", "fit", "grad", "gradcheck", "hvp", "init", "jvp", "layers", "load", "losses", "lr_find",
+    "__version__", "autodiff", "backends", "checkpoint", "compile", "custom_vjp", "data", "doctor", "estimators", "evaluate", "export", "fit", "grad", "gradcheck", "hvp", "init", "jvp", "layers", "load", "load_torch", "losses", "lr_find",
     "metrics", "namespace", "ops", "optim", "parity", "plot", "predict", "random", "regularizers", "resume", "save", "stop_gradient", "training", "tune", "value_and_grad",
     "vjp",
 ]  # fmt: skip
