@@ -104,6 +104,11 @@ class Settings:
         None, TRAINING, "End after so many epochs without a lower validation loss, and take the best.", _COUNT
     )
     seed: int = _setting(0, TRAINING, "Seed of split, weights, order and dropout.", _SEED)
+    deterministic: bool = _setting(
+        False,
+        TRAINING,
+        "The same bits whatever the machine's settings: one thread and fixed kernels, chosen before NumPy loads.",
+    )
     out: str | None = _setting(None, OUTPUT, "Directory of the run; by default runs/NAME-NNN, the next free number.")
     check: str = _setting(
         "quick",
@@ -148,6 +153,31 @@ def flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
+_EXAMPLES = {
+    "source": "digits", "target": "price", "drop": "id", "categorical": "zip", "inputs": "x", "test": "0.1", "finish": "lbfgs",
+    "loss": "cross_entropy", "l2": "1e-4", "l1": "1e-4", "clip_norm": "1.0", "early_stopping": "10", "out": "runs/mine",
+    "checkpoint_every": "100",
+}  # fmt: skip
+"""What may be written where the default says nothing."""
+
+
+def example(name: str) -> str:
+    """A value that a setting may have.
+
+    >>> example("epochs"), example("clip_norm")
+    ('30', '1.0')
+    """
+    return _EXAMPLES.get(name) or str(FIELDS[name].default).lower()
+
+
+def _line_of(name: str, as_flag: bool) -> str:
+    """The setting as it is written: as a flag, or in a file."""
+    key, value = name.replace("_", "-"), example(name)
+    if as_flag:
+        return f"--{key} {value}"
+    return f'{key} = "{value}"' if str in (KINDS[name], *get_args(KINDS[name])) else f"{key} = {value}"
+
+
 def merged(flags: Mapping[str, Any], file: str | None) -> Settings:
     """The settings of a file, where there is one, and the flags, which win. ``ConfigError`` says which flag or line is wrong."""
     values = {} if file is None else read(Path(file))
@@ -164,7 +194,7 @@ def merged(flags: Mapping[str, Any], file: str | None) -> Settings:
                 expected=check.expected,
                 got=repr(value),
                 where=places[name],
-                fix=near if near[:3] == "Did" else "Correct it.",
+                fix=near if near[:3] == "Did" else f"Write for example {_line_of(name, name in flags)}.",
             )
     return Settings(**chosen)
 

@@ -88,7 +88,7 @@ def parse_schedule(text: str, learning_rate: float) -> Schedule:
             where=where,
             fix="Use --lr.",
         )
-    schedule: Schedule = build(SCHEDULES, {"type": name, start: learning_rate, **settings}, where)
+    schedule: Schedule = _built(SCHEDULES, {"type": name, start: learning_rate, **settings}, where)
     if warmup is None:
         return schedule
     return Warmup(schedule, length=warmup, per=schedule.per, steps_per_epoch=schedule.steps_per_epoch)
@@ -109,7 +109,7 @@ def parse_plateau(text: str) -> ReduceOnPlateau | None:
     settings.pop("warmup", None)
     if "mode" in settings:
         raise ConfigError("the mode follows from what is watched", got=text, where=where, fix="Leave mode away.")
-    plateau: ReduceOnPlateau = build({name: ReduceOnPlateau}, {"type": name, **settings}, where)
+    plateau: ReduceOnPlateau = _built({name: ReduceOnPlateau}, {"type": name, **settings}, where)
     return plateau
 
 
@@ -125,7 +125,7 @@ def parse_lbfgs(text: str) -> LBFGS:
     name, settings = _parse(text, where)
     if "penalties" in settings:
         raise ConfigError("penalties are settings of their own", got=text, where=where, fix="Use --l2.")
-    optimizer: LBFGS = build({"lbfgs": LBFGS}, {"type": name, **settings}, where)
+    optimizer: LBFGS = _built({"lbfgs": LBFGS}, {"type": name, **settings}, where)
     return optimizer
 
 
@@ -151,8 +151,17 @@ def parse_optimizer(text: str, learning_rate: float | Schedule) -> Optimizer:
             where=where,
             fix="Use nnx.optim.LBFGS or parse_lbfgs.",
         )
-    optimizer: Optimizer = build(OPTIMIZERS, {"type": name, "learning_rate": learning_rate, **settings}, where)
+    optimizer: Optimizer = _built(OPTIMIZERS, {"type": name, "learning_rate": learning_rate, **settings}, where)
     return optimizer
+
+
+def _built(kinds: Any, config: dict[str, Any], where: str) -> Any:
+    """What a text describes; an error of a value names the text, as that of a key does."""
+    try:
+        return build(kinds, config, where)
+    except ConfigError as error:
+        error.where = where
+        raise
 
 
 def _parse(text: str, where: str) -> tuple[str, dict[Any, Any]]:
@@ -165,7 +174,7 @@ def _parse(text: str, where: str) -> tuple[str, dict[Any, Any]]:
                 expected="name:key=value,key=value",
                 got=repr(item),
                 where=where,
-                fix="Write for example step:every=20,factor=0.1.",
+                fix=f"Write for example {'sgd:momentum=0.9' if where.startswith('opt') else 'step:every=20,factor=0.1'}.",
             )
         if _value(key) in settings:
             raise ConfigError(f"{key} is given twice", got=repr(rest), where=where, fix="Give it once.")

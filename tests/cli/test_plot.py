@@ -115,7 +115,7 @@ MISTAKES = [
     ("surfaec", "Did you mean 'surface'?"),
     ("paint", "expected curves, activations, gradients, ratios, surface, trajectory, boundary, confusion or weights"),
     ("surface --rows 0", "--rows: expected a whole number ≥ 1, got 0"),
-    ("surface --rows 2.5", '"2.5" is no whole number'),
+    ("surface --rows 2.5", "--rows: expected a whole number, got '2.5'"),
     ("surface --points 1", "--points: expected a whole number ≥ 2"),
     ("surface --dimensions 3", "--dimensions: expected 1 or 2, got 3"),
     ("surface --extent nan", "--extent: expected a number > 0, got nan"),

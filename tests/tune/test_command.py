@@ -149,7 +149,7 @@ def test_a_mistake_in_a_space_is_said_with_its_line(line, said, nnx, tmp_path):
     ("arguments", "said"),
     [
         (("digits", "--val", 0), "--val: nothing is held out to judge by"),
-        (("digits", "--sampler", "grid"), "sampler: expected random or tpe, got 'grid'"),
+        (("digits", "--sampler", "grid"), "--sampler: expected random or tpe, got 'grid'"),
         (("digits", "--stages", "x"), "--stages: expected coarse-to-fine, or a number of stages, got 'x'"),
         (("--worker",), "--storage: a worker must know which search to help with"),
         (("--worker", "--storage", "sqlite:///none.db"), "sqlite:///none.db: expected the file of a search, got none there"),
