@@ -15,7 +15,7 @@ import cupyx
 import cupyx.scipy.special
 import numpy as np
 
-from nnx.backends import portable, strided
+from nnx.backends import deterministic, portable, strided
 from nnx.backends.backend import Backend, Deviation
 from nnx.errors import BackendUnavailable
 from nnx.typing import Array, Namespace
@@ -31,6 +31,7 @@ def open(device: str) -> Backend:
             fix="Run nvidia-smi to see the driver; without a GPU use --backend numpy.",
         )
     count = cupy.cuda.runtime.getDeviceCount()
+    deterministic.check("CUPY_TF32")
     number = int(device) if device.isdecimal() else cupy.cuda.runtime.getDevice() if not device else count
     if number >= count:
         raise BackendUnavailable(
@@ -124,7 +125,7 @@ def _scatter_add(xp: Namespace, index: Array, values: Array, n: int) -> Array:
 
     ``NNX_DETERMINISTIC=1`` asks for the sorted default instead; dtypes without atomic addition take it too.
     """
-    if os.environ.get("NNX_DETERMINISTIC") == "1" or values.dtype.char not in "fd":
+    if deterministic.asked() or values.dtype.char not in "fd":
         return portable.scatter_add(xp, index, values, n)
     out = cupy.zeros((n, *values.shape[1:]), dtype=values.dtype)
     cupyx.scatter_add(out, index, values)

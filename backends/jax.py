@@ -14,7 +14,7 @@ import jax.numpy as xp
 import jax.scipy.special
 import numpy as np
 
-from nnx.backends import portable
+from nnx.backends import deterministic, portable
 from nnx.backends.backend import Backend, Deviation
 from nnx.backends.portable.put import arrays_in
 from nnx.errors import BackendUnavailable, DtypeError
@@ -24,6 +24,7 @@ from nnx.typing import Array, Namespace
 @cache
 def open(device: str) -> Backend:
     """The backend of a JAX device: ``""`` (the default device), ``cpu``, ``gpu``, ``gpu:1``, ``tpu``."""
+    deterministic.check("XLA_FLAGS")
     platform, _, number = device.partition(":")
     try:
         return _at(jax.local_devices(backend=platform or None)[int(number or 0)])

@@ -10,7 +10,7 @@ from typing import Any
 import array_api_compat.numpy as xp
 import numpy as np
 
-from nnx.backends import blocked, buffers, compiled, compiled_pool, portable, strided, together
+from nnx.backends import blocked, buffers, compiled, compiled_pool, deterministic, portable, strided, together
 from nnx.backends.backend import Backend, Deviation
 from nnx.backends.threads import blas_threads
 from nnx.errors import BackendUnavailable
@@ -30,6 +30,7 @@ def open(device: str) -> Backend:
             where="backend numpy",
             fix="For a GPU: --backend cupy.",
         )
+    deterministic.check(*deterministic.BLAS)
     return Backend(
         name="numpy",
         spec="numpy",

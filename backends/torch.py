@@ -9,7 +9,7 @@ import array_api_compat.torch as xp
 import numpy as np
 import torch
 
-from nnx.backends import portable, strided
+from nnx.backends import deterministic, portable, strided
 from nnx.backends.backend import Backend, Deviation
 from nnx.backends.portable.convolution import Pads
 from nnx.backends.portable.windows import Axes
@@ -21,6 +21,8 @@ from nnx.typing import Array, Namespace
 @cache
 def open(device: str) -> Backend:
     """The backend of a torch device: ``""`` (its default device), ``cpu``, ``cuda``, ``cuda:1``, ``mps``."""
+    if deterministic.asked():
+        _repeatable()
     try:
         place = torch.device(device) if device else torch.get_default_device()
         return _at(torch.empty(0, device=place).device)  # "cuda" becomes "cuda:0"
@@ -222,6 +224,18 @@ def _threads(n: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def _repeatable() -> None:
+    """PyTorch's own settings for the same bits: one thread, no sums by atomic additions, no TF32. They hold for all of torch."""
+    deterministic.check("OMP_NUM_THREADS", "CUBLAS_WORKSPACE_CONFIG")
+    torch.use_deterministic_algorithms(True)
+    torch.set_num_threads(1)
+    known: Any = torch.backends
+    if hasattr(known.cudnn, "conv"):  # since torch 2.9
+        known.cuda.matmul.fp32_precision = known.cudnn.conv.fp32_precision = "ieee"
+    else:
+        known.cuda.matmul.allow_tf32 = known.cudnn.allow_tf32 = False
 
 
 def _tf32(device: torch.device) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from nnx import backends
-from nnx.cli import build, display, runs, threads
+from nnx.cli import build, deterministic, display, runs, threads
 from nnx.cli.config import Settings
 from nnx.cli.saved import settings_of
 from nnx.cli.train import CODES, curves, described, ending, outcome, rates, stopping
@@ -48,6 +48,7 @@ def resume(run: str, /, *, backend: str | None = None, json: bool = False) -> in
             where=run,
             fix=f"Train again with nnx train --config {directory / runs.CONFIG}.",
         )
+    deterministic.fixed(settings)
     settings = replace(settings, json=json, backend=backend or settings.backend)
     parts = build.data(settings)
     model, loss = build.model(settings, parts.whole), build.loss(settings, parts.whole)
@@ -58,7 +59,11 @@ def resume(run: str, /, *, backend: str | None = None, json: bool = False) -> in
     shown = display.choose(settings.json)
     shown.begin(
         {"data": parts.whole.name, "directory": run, "resumed": True, "settings": asdict(settings)},
-        [f"data   {described(parts.whole)}", f"run    {directory} goes on, on {settings.backend}"],
+        [
+            f"data   {described(parts.whole)}",
+            f"run    {directory} goes on, on {settings.backend}",
+            *(f"note   {note}" for note in deterministic.notes(settings)),
+        ],
     )
     try:
         watching = [shown, *recording, *early, *rates(settings, shown)]

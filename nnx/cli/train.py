@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nnx import backends
-from nnx.cli import build, config, display, runs, threads
+from nnx.cli import build, config, deterministic, display, runs, threads
 from nnx.cli.config import Settings
 from nnx.cli.doctor import checked
 from nnx.data import Dataset
@@ -48,6 +48,7 @@ def train(source: str | None = None, /, *, config_file: str | None = None, **fla
     """
     given = flags if source is None else {"source": source, **flags}
     settings = config.merged(given, config_file)
+    deterministic.fixed(settings)
     group, backend = sharing(settings), backends.get(settings.backend)
     parts = build.data(settings)
     loss = build.loss(settings, parts.whole)
@@ -196,7 +197,7 @@ def _beginning(
         *([f"shared {shared(settings)}"] if settings.distributed else []),
         f"run    {directory}",
         *([f"rate   edit {directory / RATE} to change the learning rate"] if settings.babysit else []),
-        *(f"note   {note}" for note in (*whole.notes, *_manner(settings))),
+        *(f"note   {note}" for note in (*whole.notes, *deterministic.notes(settings), *_manner(settings))),
         *(f"check  {remark}" for remark in remarks),
     ]
     return facts, lines

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nnx import backends
-from nnx.cli import build, config, hyper, runs, threads
+from nnx.cli import build, config, deterministic, hyper, runs, threads
 from nnx.cli.config import Settings
 from nnx.cli.train import CODES, described
 from nnx.data import Dataset
@@ -87,7 +87,9 @@ def tune(
             )
         return tuning.join(Path(source) if known and source else None, source, how, worker, bool(flags.get("json")))
     given = flags if source is None else {"source": source, **flags}
-    return tuning.new(config.merged(given, config_file), config_file, how)
+    settings = config.merged(given, config_file)
+    deterministic.fixed(settings)
+    return tuning.new(settings, config_file, how)
 
 
 class Program:
@@ -138,6 +140,7 @@ def of_kept(kept: Any) -> Program:
             fix="Run the script that began it once more: it joins the search.",
         )
     program = Program(Settings(**kept["settings"]))
+    deterministic.fixed(program.settings)
     if hyper.fingerprint(program.whole) != kept["data"]:
         raise DataError(
             expected="the data that the search was begun with",

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from nnx import backends
+from nnx.backends import deterministic
 from nnx.backends.threads import SETTINGS
 
-BITS = ("backend", "blas", "kernel", "threads", "versions", "machine")
+BITS = ("backend", "blas", "kernel", "threads", "versions", "machine", "deterministic")
 """What must be the same for the same bits."""
 
 
@@ -28,6 +29,7 @@ def fingerprint(device: backends.Backend) -> dict[str, Any]:
         "kernel": _kernel(),
         "threads": str(info.get("threads", "")),
         "environment": {name: os.environ[name] for name in (*SETTINGS, "OPENBLAS_CORETYPE") if name in os.environ},
+        "deterministic": deterministic.asked(),
         "versions": {device.name: str(info.get("version", "")), **{name: _version(name) for name in packages}},
         "machine": platform.machine(),
         "fused": str(info.get("fused", "")),
@@ -60,7 +62,9 @@ def differences(then: dict[str, Any], now: dict[str, Any]) -> list[str]:
     ['backend numpy → torch:cpu']
     """
     return [
-        f"{name} {_brief(then.get(name))} → {_brief(now.get(name))}" for name in BITS if then.get(name) != now.get(name)
+        f"{name} {_brief(then.get(name))} → {_brief(now.get(name))}"
+        for name in BITS
+        if then.get(name) != now.get(name) and (name in then or now.get(name))
     ]
 
 
