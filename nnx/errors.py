@@ -93,5 +93,9 @@ class DivergedError(NnxError, ArithmeticError):
         self.report = {}
 
 
+class OutOfMemoryError(NnxError, MemoryError):
+    """A step needs more memory than there is; the message says how much, how much is free, and what fits."""
+
+
 class UnknownAttributeError(NnxError, AttributeError):
     """An object has no attribute of this name; the message says which is near."""

@@ -97,6 +97,9 @@ class FullBatch:
         run.state, run.step = state, run.step + 1
         self.rows = len(self.problem.train) * len(evaluated)
 
+    def release(self) -> None:
+        """There is nothing to let go of."""
+
     def look(self) -> None:
         """Nothing to look at between two iterations: what the line search accepts is finite."""
 

@@ -94,6 +94,10 @@ class MiniBatches:
         rows = self.average.rows
         return rows, float(self.problem.device.to_numpy(self.total())) / rows if rows else None
 
+    def release(self) -> None:
+        """Let go of what steps are taken with: nobody takes any more."""
+        self.step = None
+
     def look(self) -> None:
         """Raise ``Diverged`` if something is no number."""
         self.watch.look()

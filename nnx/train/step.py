@@ -35,6 +35,8 @@ def train_step(
 
     with training(seed=seed, step=step):
         (value, outputs), grads = value_and_grad(loss_of, has_aux=True)(model, x, y)
-    params, state = optimizer.update(grads, state, model.parameters())
+        params, state = optimizer.update(
+            grads, state, model.parameters()
+        )  # within: buffers move when all has gone well
     model.load(params)
     return Step(value, outputs, params, state)

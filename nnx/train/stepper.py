@@ -126,7 +126,16 @@ class Stepper:
 class Plan:
     """The gradient of one kind of batch as a compiled function, with what goes in and out of the model."""
 
-    def __init__(self, model: Module, loss: Callable[..., Array], x: Array, y: Array, seed: int, number: int) -> None:
+    def __init__(
+        self,
+        model: Module,
+        loss: Callable[..., Array],
+        x: Array,
+        y: Array,
+        seed: int,
+        number: int,
+        compiler: Any = compiled,
+    ) -> None:
         self.loss, self.trusted, self.backend = loss, False, backends.of(x)
         self.trained = list(model.parameters())
         self.places = Places(model, [*self.trained, *(path for path in model.state() if path not in set(self.trained))])
@@ -138,7 +147,7 @@ class Plan:
             )
         self.draws, self.moved = this.draws, list(this.buffers)
         given = [*self.places.take(), x, y, *(draw.at(seed, number) for draw in self.draws.values())]
-        self._run = compiled(self._pure, given, self.backend, range(2, 2 + len(self.trained)))
+        self._run = compiler(self._pure, given, self.backend, range(2, 2 + len(self.trained)))
 
     def _call(self, model: Module, x: Array, y: Array) -> tuple[Array, Array]:
         outputs = model(x)

@@ -2,13 +2,15 @@
 
 import math
 import time
+import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from nnx import backends, losses, optim
 from nnx.data import Dataset
-from nnx.errors import ConfigError
+from nnx.errors import ConfigError, OutOfMemoryError
 from nnx.layers import Module
 from nnx.train import checks
 from nnx.train.agreement import agree, check_alike, hand_round
@@ -18,6 +20,7 @@ from nnx.train.checkpoints import Checkpoints
 from nnx.train.course import Course
 from nnx.train.diverged import DIVERGED, error_of, report, write_report
 from nnx.train.evaluation import METRIC, evaluate
+from nnx.train.exhausted import explained, frugally, ran_out
 from nnx.train.fingerprint import fingerprint
 from nnx.train.full_batch import FullBatch
 from nnx.train.group import ALONE, Group
@@ -30,6 +33,7 @@ from nnx.train.record import score
 from nnx.train.run import MODEL, Run
 from nnx.train.saving import describe, save
 from nnx.train.shards import check_optimizer
+from nnx.train.stepper import Stepper
 from nnx.train.watch import Diverged
 
 Way = MiniBatches | FullBatch
@@ -136,6 +140,13 @@ class Training:
                     run.stopped = wish.word
                 except Diverged as found:
                     self._diverge(found)
+            except Exception as error:
+                if not ran_out(error, self.problem):
+                    raise
+                traceback.clear_frames(error.__traceback__)  # what they hold is most of what was there
+                run.stopped = "out of memory"
+            if run.stopped == "out of memory":
+                raise self._explained()
             for callback in self._all():
                 callback.on_end(run)
             if run.directory:
@@ -198,6 +209,19 @@ class Training:
             self.elapsed = time.perf_counter() - self.started
             self.keeper.save(self.checkpoint)
 
+    def _explained(self) -> OutOfMemoryError:
+        """What to say where memory ran out, after the state between two steps was saved, if that is where it is."""
+        run, saved = self.run, False
+        run.stopped = ""
+        recorded = isinstance(getattr(self.way, "step", None), Stepper)
+        if self.way.between:
+            self.way.release()
+            with suppress(MemoryError):
+                saved = self.keeper is not None and self.keeper.save(self.checkpoint)
+        return explained(
+            self.problem, run, epoch=self.epoch + 1, batch=self.way.done + 1, saved=saved, recorded=recorded
+        )
+
     def _diverge(self, found: Diverged) -> None:
         """The state before the step is saved and told; the epoch is a line without numbers, and the weights before it are kept."""
         run, seconds = self.run, time.perf_counter() - self.started
@@ -219,7 +243,10 @@ class Training:
     def _validation(self) -> dict[str, float]:
         if not self.val or not self.group.first:
             return {}
-        return {f"val_{name}": value for name, value in evaluate(self.model, self.val, loss=self.course.loss).items()}
+        found = frugally(
+            self.problem, lambda rows: evaluate(self.model, self.val, loss=self.course.loss, batch_size=rows)
+        )
+        return {f"val_{name}": value for name, value in found.items()}
 
     # what is kept -----------------------------------------------------------------------------------------------------
     def checkpoint(self) -> Checkpoint:

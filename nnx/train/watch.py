@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nnx import backends
+from nnx import backends, tree
 from nnx.layers.places import Places
 from nnx.train.diagnosis import Began, between, diagnosed, unexplained
 from nnx.train.run import Run
@@ -62,7 +62,9 @@ class Watch:
         self.run, self.epoch, self._arrays = run, epoch, list(run.model.state().values())
         self._base: Position | None = None
         self._touching = touching
-        size = sum(math.prod(array.shape) for array in _arrays((run.model.state(), run.state)))
+        size = sum(
+            math.prod(array.shape) for array in tree.leaves((run.model.state(), run.state)) if hasattr(array, "shape")
+        )
         self.every = self.usual if 4 * size <= SMALL else 1
         if self.way.problem.group.size > 1:  # all processes must take the same steps again
             self.every, self._touching = 1, False
@@ -153,14 +155,3 @@ def quietly() -> Iterator[None]:
 
 def _floats(array: Array) -> bool:
     return "float" in str(array.dtype)
-
-
-def _arrays(x: Any) -> Iterator[Array]:
-    if isinstance(x, dict):
-        for value in x.values():
-            yield from _arrays(value)
-    elif isinstance(x, (list, tuple)):
-        for value in x:
-            yield from _arrays(value)
-    elif hasattr(x, "shape"):
-        yield x
