@@ -16,8 +16,17 @@ pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_it_is_named_and_the_state_before_it_saved_bit_for_bit(name, backend, tmp_path):
-    case = CASES[name]
+def test_it_is_named_and_the_state_before_it_saved_bit_for_bit(name, tmp_path):
+    named_and_saved(CASES[name], nnx.backends.get("numpy"), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["learning rate", "a loss of one's own"])
+def test_on_every_backend(name, backend, tmp_path):
+    """The other cases are tried there by benchmarks/trust/divergence.py."""
+    named_and_saved(CASES[name], backend, tmp_path)
+
+
+def named_and_saved(case, backend, tmp_path):
     error = diverged(case, backend, tmp_path / "whole")
     about = error.report
     assert (about["kind"], about["where"]) == (case.kind, case.where)
