@@ -6,7 +6,6 @@ Exit codes: 0 done, 1 error, 2 wrong usage, configuration or data, 3 a check of 
 
 import inspect
 import os
-import re
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -15,7 +14,8 @@ from inspect import Parameter, Signature
 from typing import Annotated, Any, get_args
 
 from nnx.cli import deterministic, display
-from nnx.cli.config import FIELDS, KINDS, flag
+from nnx.cli.config import FIELDS, KINDS
+from nnx.cli.misuse import misused, one_line, shown
 from nnx.errors import (
     BackendUnavailable,
     ConfigError,
@@ -23,6 +23,7 @@ from nnx.errors import (
     DivergedError,
     DtypeError,
     NnxError,
+    OutOfMemoryError,
     ShapeError,
     StateError,
 )
@@ -65,12 +66,14 @@ def run(argv: Sequence[str] | None = None) -> int:
     except DivergedError as error:
         return _fail(4, str(error))
     except USAGE as error:
-        return _fail(2, as_flags(str(error)))
+        return _fail(2, shown(error))
     except BrokenPipeError:
         display.silence(sys.stdout)
         return 141
     except KeyboardInterrupt:
         return _fail(130, "interrupted")
+    except OutOfMemoryError as error:
+        return _fail(1, shown(error))
     except MemoryError:
         return _fail(1, "out of memory. Use a smaller --batch-size or --model, or free memory.")
     except OSError as error:
@@ -90,7 +93,7 @@ def _called(tokens: list[str]) -> int:
     try:
         command, bound, *_ = _app().parse_args(tokens, exit_on_error=False, print_error=False)
     except cyclopts.CycloptsError as error:
-        raise _misused(error, tokens) from error
+        raise misused(error, tokens, VERBS) from error
     with warnings.catch_warnings():
         warnings.simplefilter(
             "ignore", RuntimeWarning
@@ -106,34 +109,6 @@ def _fail(code: int, message: str, own: bool = True) -> int:
         print(f"nnx: {'' if group.first else f'process {group.rank}: '}{one_line(message)}", file=sys.stderr)
     group.end(code)
     return code
-
-
-def one_line(text: str) -> str:
-    """A text on one line, without characters that would command a terminal.
-
-    >>> one_line("a\\n  b \\x1b[31m")
-    'a b \\\\x1b[31m'
-    """
-    flat = re.sub(r"\s*\n\s*", " ", text.strip())
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in flat)
-
-
-def as_flags(text: str) -> str:
-    """Advice for Python, as a flag: the same names with dashes.
-
-    >>> as_flags("Pass header=False, or drop=['id'], batch_size=63 or task='regression'. It takes no target=.")
-    'Pass --no-header, or --drop id, --batch-size 63 or --task regression. It takes no --target.'
-    """
-
-    def flagged(found: re.Match[str]) -> str:
-        name, value = found[1], found[2]
-        if name not in FIELDS:
-            return found[0]
-        if value in ("True", "False"):
-            return flag(name) if value == "True" else flag(name).replace("--", "--no-", 1)
-        return f"{flag(name)} {value.strip('[]').strip(chr(39))}".strip()
-
-    return re.sub(r"\b([a-z_0-9]+)=(\[?'[^']*'\]?|True\b|False\b|\d[\d.e+-]*(?<!\.)|(?=[ ,.]))", flagged, text)
 
 
 # The app --------------------------------------------------------------------------------------------------------------
@@ -302,15 +277,6 @@ def _help(text: str) -> str:
     paragraphs = [" ".join(paragraph.split()) for paragraph in prose.strip().split("\n\n")]
     lines = [f"  {line.strip()}" for line in examples.splitlines() if line.strip()]
     return "\n\n".join([*paragraphs, "\n".join(["For example", *lines])])
-
-
-def _misused(error: Any, tokens: list[str]) -> ConfigError:
-    """What the parser says, as one of our errors."""
-    verb = next((token for token in tokens if token in VERBS), "")
-    what, _, advice = one_line(str(error)).rstrip(".").partition(". ")
-    what = re.sub(r"^Unused Tokens: \[(.*)\]$", r"unexpected \1", what)
-    advice = f"{advice}{'' if advice.endswith('?') or not advice else '.'} See nnx {verb} --help.".strip()
-    return ConfigError(what, fix=advice.replace("  ", " "))
 
 
 def _whole(kind: Any, given: Sequence[Any]) -> int:
