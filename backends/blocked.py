@@ -1,13 +1,13 @@
 """Convolution on NumPy, a few images at a time: the windows of one block stay in the cache, and no others ever exist."""
 
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Callable, Iterator
+from functools import lru_cache, partial
 from math import prod
 from typing import Any
 
 import numpy as np
 
-from nnx.backends import portable, strided
+from nnx.backends import compiled_windows, portable, strided
 from nnx.backends.portable.convolution import Pads
 from nnx.backends.portable.windows import Axes, extent, places
 from nnx.typing import Array, Namespace
@@ -24,14 +24,16 @@ def convolve(
         return _convolve_groups(xp, x, weight, bias, stride, pads, dilation, groups)
     kernel, outputs = weight.shape[:-2], weight.shape[-1]
     matrix = weight.reshape(-1, outputs)
-    y = np.empty((len(x), *_extent(x, kernel, stride, pads, dilation), outputs), x.dtype)
-    row = None if bias is None else np.tile(bias, prod(y.shape[2:-1]))
+    y = np.empty((len(x), *_extent(x.shape[1:-1], kernel, stride, pads, dilation), outputs), x.dtype)
+    row = None if bias is None else np.empty((*y.shape[2:-1], outputs), bias.dtype)
+    if row is not None:
+        row[...] = bias
     for place, windows in _blocks(x, kernel, stride, pads, dilation):
         part = y[place].reshape(-1, outputs)
         np.matmul(windows, matrix, out=part)
         if row is not None:  # over whole rows of the image: NumPy's loop over the last axis is then long
-            lines = part.reshape(-1, len(row))
-            lines += row
+            lines = part.reshape(-1, row.size)
+            lines += row.reshape(-1)
     return y
 
 
@@ -75,44 +77,55 @@ def convolve_to_input(
     return out[portable.inside(spatial, pads)]
 
 
-def _extent(x: Array, kernel: Axes, stride: Axes, pads: Pads, dilation: Axes) -> Axes:
-    padded = tuple(n + before + after for n, (before, after) in zip(x.shape[1:-1], pads, strict=True))
+@lru_cache(256)
+def _extent(spatial: Axes, kernel: Axes, stride: Axes, pads: Pads, dilation: Axes) -> Axes:
+    padded = tuple(n + before + after for n, (before, after) in zip(spatial, pads, strict=True))
     return extent(padded, kernel, stride, dilation)
 
 
 def _blocks(x: Array, kernel: Axes, stride: Axes, pads: Pads, dilation: Axes) -> Iterator[tuple[Any, Array]]:
     """Places of the output, some images or some rows of one, each with its windows as a matrix that is used at once."""
-    out, channels = _extent(x, kernel, stride, pads, dilation), x.shape[-1]
-    width = prod(kernel) * channels
+    out = _extent(x.shape[1:-1], kernel, stride, pads, dilation)
+    line, width = prod(out[1:]), prod(kernel) * x.shape[-1]
     images = BLOCK // max(1, prod(out) * width * x.itemsize)
-    rows = out[0] if images else max(1, BLOCK // (prod(out[1:]) * width * x.itemsize))
+    rows = out[0] if images else max(1, BLOCK // (line * width * x.itemsize))
     images = max(1, min(images, len(x)))
-    padded = np.zeros((images, *(n + sum(ends) for n, ends in zip(x.shape[1:-1], pads)), channels), x.dtype)
-    middle = padded[portable.inside(x.shape[1:-1], pads)]
     short = strided.run_length(x, kernel, dilation) < strided.SHORT
-    room = np.empty(images * rows * prod(out[1:]) * width, x.dtype)
-    strips: list[tuple[int, int, Array, Any]] = []
-    for row in range(0, out[0], rows):
-        shape = (images, min(rows, out[0] - row), *out[1:])
-        source = padded[:, row * stride[0] :]
-        view = places(shape[1:], kernel, stride, dilation) if short else _view(source, shape, kernel, stride, dilation)
-        strips.append((row, shape[1], source, view))
+    fill = compiled_windows.gatherer(x, short, kernel, stride, pads, dilation, out[-1])
+    fill = fill or _filler(x, images, short, out, kernel, stride, pads, dilation)
+    room = np.empty(images * rows * line * width, x.dtype)
     for at in range(0, len(x), images):
         n = min(images, len(x) - at)
-        middle[:n] = x[at : at + n]
-        for row, m, source, view in strips:
-            count = n * m * prod(out[1:])
-            filled = room[: count * width]
-            if short:
-                columns = filled.reshape(width, n, m, *out[1:])
-                for k, slot in enumerate(view):
-                    for c in range(channels):
-                        columns[k * channels + c] = source[(slice(n), *slot[1:-1], c)]
-                windows = columns.reshape(width, count).T
-            else:
-                windows = filled.reshape(count, width)
-                np.copyto(filled.reshape(n, m, *out[1:], *kernel, channels), view[:n])
-            yield (slice(at, at + n), slice(row, row + m)), windows
+        for row in range(0, out[0], rows):
+            m = min(rows, out[0] - row)
+            filled = room[: n * m * line * width].reshape((width, -1) if short else (-1, width))
+            fill(filled, at, n, row, m)
+            yield (slice(at, at + n), slice(row, row + m)), filled.T if short else filled
+
+
+def _filler(
+    x: Array, images: int, short: bool, out: Axes, kernel: Axes, stride: Axes, pads: Pads, dilation: Axes
+) -> Callable[[Array, int, int, int, int], None]:
+    """``fill(matrix, at, n, row, m)``: the windows of some images and some rows of the output, one in each row of the matrix; in each
+    column if there are few neighbours in memory to take at once.
+    """
+    channels = x.shape[-1]
+    padded = np.zeros((images, *(n + sum(ends) for n, ends in zip(x.shape[1:-1], pads)), channels), x.dtype)
+    middle = padded[portable.inside(x.shape[1:-1], pads)]
+
+    def fill(matrix: Array, at: int, n: int, row: int, m: int) -> None:
+        if row == 0:
+            middle[:n] = x[at : at + n]
+        source, shape = padded[:n, row * stride[0] :], (n, m, *out[1:])
+        if short:
+            columns = matrix.reshape(-1, *shape)
+            for k, slot in enumerate(places(shape[1:], kernel, stride, dilation)):
+                for c in range(channels):
+                    columns[k * channels + c] = source[(*slot[:-1], c)]
+        else:
+            np.copyto(matrix.reshape(*shape, *kernel, channels), _view(source, shape, kernel, stride, dilation))
+
+    return fill
 
 
 def _view(x: Array, shape: tuple[int, ...], kernel: Axes, stride: Axes, dilation: Axes) -> Array:

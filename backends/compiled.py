@@ -125,7 +125,7 @@ class _Loop:
     ) -> None:
         self.outputs, self.several = outputs, several
         self._kernel = _kernel(element, arrays, outputs, several, long)
-        self._guard = _guard() if long else None
+        self._guard = all_cores() if long else None
         self._number = dtype.type
         self._is_array = arrays
 
@@ -172,10 +172,24 @@ def _kernel(element: Any, is_array: list[bool], outputs: int, several: bool, lon
     return njit(scope[name], parallel=long, cache=element.py_func.__closure__ is None)
 
 
+class Worth:
+    """Whether a loop of its own is compiled for an array: at once where it is large, after :data:`CALLS` calls where it is small."""
+
+    def __init__(self) -> None:
+        self._calls = 0
+
+    def __call__(self, size: int) -> bool:
+        if self._calls < CALLS:
+            self._calls = CALLS if size >= COMPILE_FROM else self._calls + 1
+        return self._calls >= CALLS
+
+
 def njit(function: Callable[..., Any], *, parallel: bool, cache: bool = True) -> Callable[..., Any]:
     """``function`` compiled at its first call; with ``cache`` kept on the disk, where there is a place that may be written."""
     import numba
 
+    if parallel:  # numba's cache does not tell such a loop from a serial one: its name must
+        function.__qualname__ += "_on_all_cores"
     options = {"parallel": parallel, "error_model": "numpy"}
     compiled: Callable[..., Any]
     try:
@@ -201,7 +215,7 @@ def _functions() -> ModuleType:
 
 
 @cache
-def _guard() -> AbstractContextManager[Any]:
+def all_cores() -> AbstractContextManager[Any]:
     """Choose the thread pool for parallel loops, unless the user or an earlier loop has; what to hold around them.
 
     OpenMP's pool would spin against that of BLAS, and slow a training step by 4 to 10 times. TBB's does not, and may

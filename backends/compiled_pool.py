@@ -1,6 +1,7 @@
-"""Pool and unpool of large NumPy arrays over two axes, each one pass compiled by numba. numba is imported at first use."""
+"""Pool and unpool of NumPy arrays over two axes, each one pass compiled by numba. numba is imported at first use."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -10,36 +11,43 @@ from nnx.backends import compiled, strided
 from nnx.backends.portable.windows import Axes, extent
 from nnx.typing import Array, Namespace
 
-POOL_FROM = 30_000
-"""Elements of the input from which the compiled loop is used; below, compiling it would cost more than it saves."""
+PARALLEL_FROM = 60_000
+"""Elements of the input from which the images are shared among the cores."""
+
+worth = compiled.Worth()
 
 
 def pool(xp: Namespace, x: Array, kernel: Axes, stride: Axes, dilation: Axes) -> tuple[Array, Array]:
     """The ``pool`` hook of NumPy where numba is installed: the portable one's values and places."""
-    if not _worth(x.size) or x.dtype.char not in "fd" or len(kernel) > 2 or max(kernel) > 15:
+    if x.dtype.char not in "fd" or len(kernel) > 2 or max(kernel) > 15 or not worth(x.size):
         return strided.pool_in_place(xp, x, kernel, stride, dilation)
     out = extent(tuple(x.shape[1:-1]), kernel, stride, dilation)
     y, place = np.empty((len(x), *out, x.shape[-1]), x.dtype), np.empty((len(x), *out, x.shape[-1]), np.uint8)
-    with compiled._guard():
-        _loops()[0](_plane(x), _plane(y), _plane(place), *_pair(kernel), *_pair(stride), *_pair(dilation))
+    with _together(x.size) as loops:
+        loops[0](_plane(x), _plane(y), _plane(place), *_pair(kernel), *_pair(stride), *_pair(dilation))
     return y, place
 
 
 def unpool(xp: Namespace, g: Array, place: Array, spatial: Axes, kernel: Axes, stride: Axes, dilation: Axes) -> Array:
     """The ``unpool`` hook of NumPy where numba is installed."""
-    if not _worth(4 * g.size) or g.dtype.char not in "fd" or place.dtype != np.uint8:
+    if g.dtype.char not in "fd" or place.dtype != np.uint8 or not worth(4 * g.size):
         return strided.unpool_in_place(xp, g, place, spatial, kernel, stride, dilation)
     apart = all(d * (k - 1) < s for k, s, d in zip(kernel, stride, dilation, strict=True))
     covered = apart and all(n * k == length for n, k, length in zip(g.shape[1:-1], kernel, spatial, strict=True))
     out = (np.empty if covered else np.zeros)((len(g), *spatial, g.shape[-1]), g.dtype)
-    with compiled._guard():
-        _loops()[1](_plane(g), _plane(place), _plane(out), *_pair(kernel), *_pair(stride), *_pair(dilation), apart)
+    with _together(4 * g.size) as loops:
+        loops[1](_plane(g), _plane(place), _plane(out), *_pair(kernel), *_pair(stride), *_pair(dilation), apart)
     return out
 
 
-def _worth(size: int) -> bool:
-    """Whether the compiled loop is quicker, the time to compile it counted where that is still to be done."""
-    return size >= POOL_FROM or (size >= 2_000 and _loops.cache_info().currsize > 0)
+@contextmanager
+def _together(size: int) -> Iterator[tuple[Callable[..., Any], Callable[..., Any]]]:
+    """Both loops, on one core or on all."""
+    if size < PARALLEL_FROM:
+        yield _loops(parallel=False)
+        return
+    with compiled.all_cores():
+        yield _loops(parallel=True)
 
 
 def _plane(x: Array) -> Array:
@@ -52,7 +60,7 @@ def _pair(sizes: Axes) -> Axes:
 
 
 @cache
-def _loops() -> tuple[Callable[..., Any], Callable[..., Any]]:
+def _loops(parallel: bool) -> tuple[Callable[..., Any], Callable[..., Any]]:
     import numba
 
     def pool(x, y, place, kh, kw, sh, sw, dh, dw):  # type: ignore[no-untyped-def]
@@ -85,4 +93,4 @@ def _loops() -> tuple[Callable[..., Any], Callable[..., Any]]:
                             for c in range(channels):
                                 part[c] += value[c] if at[c] == k else zero
 
-    return compiled.njit(pool, parallel=True), compiled.njit(unpool, parallel=True)
+    return compiled.njit(pool, parallel=parallel), compiled.njit(unpool, parallel=parallel)

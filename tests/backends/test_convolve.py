@@ -59,6 +59,35 @@ def test_convolution_and_its_adjoints(be, tables, name):
             np.testing.assert_allclose(np.sum(to_input * dx), along_x, rtol=0, atol=1e-11 * (1 + np.abs(g).sum()))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("block", [600, 500_000])
+def test_windows_gathered_by_a_compiled_loop_have_the_same_bits(monkeypatch, block, dtype):
+    pytest.importorskip("numba", reason="numba is not installed")
+    from nnx.backends import blocked, compiled_windows
+
+    be, gathered = backends.get("numpy"), []
+    monkeypatch.setattr(blocked, "BLOCK", block)
+    loops = compiled_windows._loops()
+    monkeypatch.setattr(
+        compiled_windows, "_loops", lambda: [lambda *given, loop=loop: gathered.append(loop(*given)) for loop in loops]
+    )
+    for name in CASES:
+        x, w, b, how = arrays(name)
+        x, w, b = (a.astype(dtype) for a in (x, w, b))
+        found = {}
+        for compiled in (False, True):
+            monkeypatch.setattr(compiled_windows, "worth", lambda size, compiled=compiled: compiled)
+            before = len(gathered)
+            y = be.convolve(be.xp, x, w, b, *how)
+            found[compiled] = [
+                y, be.convolve_to_weight(be.xp, x, y, w.shape[:-2], *how),
+                be.convolve_to_input(be.xp, y, w, x.shape[1:-1], *how),
+            ]  # fmt: skip
+            assert (len(gathered) > before) == (compiled and name not in ("groups", "three axes", "empty batch")), name
+        for ours, theirs in zip(found[True], found[False], strict=True):
+            np.testing.assert_array_equal(ours, theirs, err_msg=name)
+
+
 @pytest.mark.parametrize("block", [1, 600, 5000])
 def test_blocks_of_any_size_give_the_same(monkeypatch, block):
     from nnx.backends import blocked
@@ -125,6 +154,16 @@ def test_pool_and_unpool_of_nothing(be):
 @pytest.mark.parametrize("name", POOLS)
 def test_large_arrays_on_numpy(name, dtype):
     compare_pools(backends.get("numpy"), name, 150, 16, dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_small_pools_after_many_calls(monkeypatch, dtype):
+    pytest.importorskip("numba", reason="numba is not installed")
+    from nnx.backends import compiled_pool
+
+    monkeypatch.setattr(compiled_pool, "worth", lambda size: True)
+    for name in POOLS:
+        compare_pools(backends.get("numpy"), name, 2, 3, dtype)
 
 
 def compare_pools(be, name, batch, channels, dtype):
