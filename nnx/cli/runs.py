@@ -20,6 +20,7 @@ def create(name: str, out: str | None, config: str) -> Path:
 
     Errors: ``ConfigError`` when ``out`` already has a run in it or cannot be written.
     """
+    directory: Path | None = None
     try:
         directory = _numbered(name) if out is None else _named(Path(out))
         with open(directory / CONFIG, "x", encoding="utf-8") as file:
@@ -37,6 +38,8 @@ def create(name: str, out: str | None, config: str) -> Path:
             "a setting is not text that can be written as UTF-8", where="SOURCE", fix="Rename the file."
         ) from None
     except OSError as error:
+        if directory is not None:
+            discard(directory)
         raise ConfigError(
             f"the run cannot be written there ({error.strerror or error})",
             where=str(out or error.filename or "runs"),
@@ -54,16 +57,21 @@ def _named(directory: Path) -> Path:
 
 def _numbered(name: str) -> Path:
     stem = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "run"
-    runs = Path("runs")
-    runs.mkdir(exist_ok=True)
-    taken = [int(found[1]) for entry in os.listdir(runs) if (found := re.fullmatch(re.escape(stem) + r"-(\d+)", entry))]
-    number = max(taken, default=0) + 1
+    runs, taken = Path("runs"), [0]
+    with suppress(FileNotFoundError):
+        found = (re.fullmatch(re.escape(stem) + r"-(\d+)", entry) for entry in os.listdir(runs))
+        taken += [int(one[1]) for one in found if one]
+    number = max(taken) + 1
     while True:
         try:
-            (runs / f"{stem}-{number:03d}").mkdir()
+            (runs / f"{stem}-{number:03d}").mkdir(parents=True)
             return runs / f"{stem}-{number:03d}"
         except FileExistsError:
+            if runs.exists() and not runs.is_dir():
+                raise
             number += 1
+        except FileNotFoundError:  # a run that never began has taken runs/ away just now
+            continue
 
 
 def discard(directory: Path) -> None:

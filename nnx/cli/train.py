@@ -168,6 +168,8 @@ def curves(run: Run, directory: Path, name: str) -> str:
         plot.curves(run.history, directory / runs.CURVES, title=name)
     except plot.PlotUnavailable as error:
         return f"no {runs.CURVES}. {error.fix}"
+    except OSError as error:
+        return f"no {runs.CURVES} ({error.strerror or error})"
     return ""
 
 

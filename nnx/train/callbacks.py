@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from nnx.errors import ConfigError
+from nnx.train.log import Log
 from nnx.train.record import Record, as_json, score
 from nnx.train.run import Run
 from nnx.train.weights import write_whole
@@ -91,16 +92,23 @@ class EarlyStopping(Callback):
 
 
 class MetricsFile(Callback):
-    """Every record as one line of JSON in ``metrics.jsonl``, before the next epoch begins; null for NaN and infinity."""
+    """Every record as one line of JSON in ``metrics.jsonl``, before the next epoch begins; null for NaN and infinity.
 
-    def __init__(self, directory: str | os.PathLike[str]) -> None:
+    On a full disk the lines wait (see :class:`nnx.train.log.Log`).
+    """
+
+    def __init__(self, directory: str | os.PathLike[str], *, tell: Callable[[str], None] | None = None) -> None:
         self.path = Path(directory) / "metrics.jsonl"
+        self._log = Log(self.path, tell)
 
     def on_epoch(self, run: Run, record: Record) -> bool | None:
         """Append the record."""
-        with open(self.path, "a", encoding="utf-8") as file:
-            file.write(as_json(record) + "\n")
+        self._log.append(as_json(record))
         return None
+
+    def on_end(self, run: Run) -> None:
+        """Write what has had to wait."""
+        self._log.close()
 
     def on_resume(self, run: Run, remembered: dict[str, Any]) -> None:
         """The epochs after the checkpoint come again: their lines go."""

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -12,12 +11,8 @@ from nnx.errors import ConfigError, DataError
 from nnx.train import durable
 from nnx.train.callbacks import Callback
 from nnx.train.checkpoint import CHECKPOINTS, Checkpoint, listed, read_manifest, write_checkpoint
+from nnx.train.log import say as say
 from nnx.train.run import Run
-
-
-def say(line: str) -> None:
-    """One line on standard error."""
-    print(f"nnx: {line}", file=sys.stderr, flush=True)
 
 
 class Checkpoints(Callback):

@@ -80,7 +80,10 @@ class Snapshots(Callback):
     def on_end(self, run: Run) -> None:
         """Write them beside the run."""
         if run.directory is not None and len(self.kept) > 1:
-            write_snapshots(run.directory / SNAPSHOTS, self.kept)
+            try:
+                write_snapshots(run.directory / SNAPSHOTS, self.kept)
+            except OSError as error:
+                self.note = f"no {SNAPSHOTS} ({error.strerror or error})"
 
 
 def _bytes(array: Array) -> int:

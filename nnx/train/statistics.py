@@ -13,6 +13,7 @@ from nnx.data import Dataset
 from nnx.errors import ConfigError, DataError
 from nnx.train.callbacks import Callback
 from nnx.train.evaluation import backend_of, dtype_of
+from nnx.train.log import Log
 from nnx.train.record import Record
 from nnx.train.run import STATISTICS, Run
 from nnx.train.signals import signals, together
@@ -49,6 +50,7 @@ class Statistics(Callback):
     def on_start(self, run: Run) -> None:
         """Begin anew."""
         self.records, self._figures, self._at = [], [], 0
+        self._log: Log | None = None
         self._rows: Array | None = None
         self._before = run.model.parameters()
         if self.train is not None:
@@ -105,9 +107,14 @@ class Statistics(Callback):
             }
         self.records.append(line)
         if run.directory is not None:
-            with open(run.directory / STATISTICS, "a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
+            self._log = self._log or Log(run.directory / STATISTICS)
+            self._log.append(json.dumps(line))
         return None
+
+    def on_end(self, run: Run) -> None:
+        """Write what has had to wait."""
+        if self._log:
+            self._log.close()
 
 
 def _norm(x: Array) -> Array:

@@ -10,9 +10,9 @@ from typing import Any
 
 from nnx import backends, losses, optim
 from nnx.data import Dataset
-from nnx.errors import ConfigError, OutOfMemoryError
+from nnx.errors import ConfigError, NnxError, OutOfMemoryError
 from nnx.layers import Module
-from nnx.train import checks
+from nnx.train import checks, durable
 from nnx.train.agreement import agree, check_alike, hand_round
 from nnx.train.callbacks import Callback
 from nnx.train.checkpoint import Checkpoint
@@ -26,6 +26,7 @@ from nnx.train.full_batch import FullBatch
 from nnx.train.group import ALONE, Group
 from nnx.train.identity import identity
 from nnx.train.interrupt import Wish, interruptible
+from nnx.train.memory import nbytes, spoken
 from nnx.train.mini_batches import MiniBatches
 from nnx.train.plain import flatten, unflatten
 from nnx.train.problem import Problem
@@ -77,6 +78,7 @@ class Training:
     # beginning --------------------------------------------------------------------------------------------------------
     def begin(self) -> None:
         """From the first step."""
+        self._need_space()
         with self.group.together():
             with self.device.use():
                 self.way.begin(self.run)
@@ -150,11 +152,43 @@ class Training:
             for callback in self._all():
                 callback.on_end(run)
             if run.directory:
-                save(self.model, run.directory / MODEL, notes=self._notes())
+                self._save_model(run.directory)
             hand_round(self.group, self.model)
         if run.stopped == "diverged":
             raise error_of(self.report, run)
         return run
+
+    def _save_model(self, directory: Path) -> None:
+        try:
+            save(self.model, directory / MODEL, notes=self._notes())
+        except OSError as error:
+            saved = self.keeper.saved if self.keeper else None
+            raise NnxError(
+                f"the model cannot be written ({error.strerror or error})",
+                where=str(directory / MODEL),
+                fix=f"Free {spoken(2 * self._size())} there; then "
+                + (
+                    f"go on with nnx.resume: the last checkpoint is {saved}."
+                    if saved
+                    else "nnx.save(model, path), or train again."
+                ),
+            ) from None
+
+    def _size(self) -> int:
+        return sum(map(nbytes, self.model.state().values()))
+
+    def _need_space(self) -> None:
+        """``ConfigError`` where the disk has no room for the model that is to be written: better now than at the end."""
+        if self.run.directory is None:
+            return
+        try:
+            durable.need_space(self.run.directory, self._size())
+        except OSError as error:
+            raise ConfigError(
+                f"the disk is full: for the model {error.strerror}",
+                where=str(self.run.directory),
+                fix="Free some space, or choose a directory elsewhere.",
+            ) from None
 
     def _enter(self) -> None:
         """The next phase begins when its first epoch does."""
