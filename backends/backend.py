@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nnx.backends import portable
+from nnx.backends import exchange, portable
 from nnx.backends.program import replay
 from nnx.errors import DtypeError, MixedArraysError, NnxError, TracingError
 from nnx.typing import Array, Namespace
@@ -105,12 +105,15 @@ class Backend:
     def asarray(self, x: Any, dtype: Any = None) -> Array:
         """The values of ``x`` as an array on this device; copied, sent or cast only when needed.
 
-        ``x`` is a host array, a Python scalar or a nested list of them, or an array of this library on any device.
+        ``x`` is a host array, a Python scalar or a nested list of them, or an array of this library on any device; or one of
+        any other library that knows DLPack, on the CPU (it is then a host array) or on this very device. That is the way out,
+        too: ``backends.get("torch").asarray(x)``.
         Without ``dtype`` the values keep the dtype that NumPy sees, so float64 data and lists of floats are float64
         (where the device has no float64 this raises: ask for ``dtype="float32"``). ``dtype`` is a name or any library's dtype object. As in
-        ``numpy.asarray``, the result may share memory with ``x``.
+        ``numpy.asarray``, the result may share memory with ``x``, and does wherever nothing needs a copy: on NumPy always, on PyTorch
+        unless the memory is read-only, on JAX and array-api-strict never from the host, for their arrays do not change.
 
-        MixedArraysError: ``x`` belongs to another array library. DtypeError: text or object arrays, or a dtype that
+        MixedArraysError: ``x`` belongs to another array library, on another device or without DLPack. DtypeError: text or object arrays, or a dtype that
         this device cannot hold. TracingError: ``x`` is a traced array.
 
         >>> from nnx import backends
@@ -118,9 +121,13 @@ class Backend:
         array([1., 2.], dtype=float32)
         """
         wanted = None if dtype is None else self.dtype(dtype)
-        if isinstance(x, np.ndarray) or not self.owns(x):
-            return self.send(self._host(x, None if dtype is None else dtype_name(dtype)))
-        x = x if self.resides(x) else self.move(x)
+        if not isinstance(x, np.ndarray) and self.owns(x):
+            x = x if self.resides(x) else self.move(x)
+        elif (there := None if isinstance(x, _HOST) else exchange.device_of(x)) is None or there[0] in exchange.CPU:
+            host = x if there is None else self._view(x)
+            return self.send(self._host(host, None if dtype is None else dtype_name(dtype)))
+        else:
+            x = self._neighbour(x)
         return x if wanted is None or x.dtype == wanted else self.xp.astype(x, wanted)
 
     def to_numpy(self, x: Any) -> np.ndarray:
@@ -149,6 +156,21 @@ class Backend:
                 fix=refusal or "float32, float64, int64 and bool are such.",
             )
         return found
+
+    def _view(self, x: Any) -> np.ndarray:
+        """The memory of another library's array on the CPU."""
+        try:
+            return exchange.host_view(x)
+        except BufferError as error:
+            raise _foreign(x, self.spec, f", which DLPack cannot hand over ({error})") from error
+
+    def _neighbour(self, x: Any) -> Array:
+        """An array of another library on this device, in the same memory."""
+        if not exchange.same_device(x, self.send(np.zeros(1, dtype=np.float32))):
+            raise _foreign(x, self.spec, " on another device")
+        self.dtype(dtype_name(x.dtype))
+        with self.use():
+            return self.xp.from_dlpack(x)
 
     def _host(self, x: Any, dtype: str | None = None) -> np.ndarray:
         """A host array, a scalar or a list as a host array of numbers."""
@@ -184,7 +206,7 @@ def dtype_name(dtype: Any) -> str:
     return str(dtype).rpartition(".")[2]
 
 
-def _foreign(x: Any, spec: str) -> NnxError:
+def _foreign(x: Any, spec: str, why: str = "") -> NnxError:
     """What to raise about an array that is not of this library, nor of the host."""
     where = f"backend {spec}"
     kind = f"{type(x).__module__}.{type(x).__qualname__}"
@@ -197,7 +219,7 @@ def _foreign(x: Any, spec: str) -> NnxError:
         )
     return MixedArraysError(
         expected=f"a host array, a list, a scalar or an array of {spec.partition(':')[0]}",
-        got=f"a {kind}",
+        got=f"a {kind}{why}",
         where=where,
         fix="Bring it to the host first: nnx.backends.of(x).to_numpy(x).",
     )

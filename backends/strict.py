@@ -39,6 +39,7 @@ def of(array: Array) -> Backend:
 @cache
 def _at(device: Any) -> Backend:
     _defer_to_tensors()
+    _stay_on_their_device()
     return Backend(
         name="strict",
         spec="strict" if device == _CPU else f"strict:{_label(device)}",
@@ -95,6 +96,22 @@ def _defer_to_tensors() -> None:
     strict.Array._check_type_device = relaxed
 
 
+def _stay_on_their_device() -> None:
+    """Let DLPack know of devices that are not the CPU: it is told "CPU" of all, and would take values off a stand-in for a GPU."""
+    told = strict.Array.__dlpack_device__
+    if hasattr(told, "__wrapped__"):
+        return
+
+    def truly(self: Any) -> tuple[Any, int]:
+        return told(self) if self.device == _CPU else (_EXTENSION, 0)
+
+    truly.__wrapped__ = told  # type: ignore[attr-defined]
+    strict.Array.__dlpack_device__ = truly
+
+
+_EXTENSION = 12  # DLPack's name for devices that it has no name for
+
+
 def _describe() -> dict[str, Any]:
     return {
         "version": xp.__version__,
@@ -109,6 +126,11 @@ _DEVIATIONS = (
     Deviation(
         "operators raise beside a foreign type instead of deferring to it",
         "relaxed here for traced arrays alone",
+        "https://github.com/data-apis/array-api-strict",
+    ),
+    Deviation(
+        "DLPack is told that arrays on any device are on the CPU",
+        "corrected here, or values would leave a stand-in for a GPU unseen",
         "https://github.com/data-apis/array-api-strict",
     ),
     Deviation("on no_x64 argsort, searchsorted and integer sums raise", "scatter_add does not run there (2.6.1)"),

@@ -199,7 +199,7 @@ def test_host_arrays_are_sent_to_the_model(backend):
 
 def test_arrays_of_a_foreign_library_are_refused(backend):
     model = mlp().to(backend)
-    other = backends.get("strict") if backend.name != "strict" else generic()
+    other = backends.get("strict:device1") if backend.name != "strict" else generic()
     state = {path: other.asarray(array) for path, array in host(model.state()).items()}
     with pytest.raises(MixedArraysError, match=r"expected a host array, .* got a "):
         model.load(state)
