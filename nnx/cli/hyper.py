@@ -12,6 +12,7 @@ from nnx import models, optim
 from nnx.cli import build
 from nnx.cli.config import DATA, FIELDS, KINDS, OUTPUT, Settings
 from nnx.data import Dataset
+from nnx.data.stream import in_blocks
 from nnx.data.targets import did_you_mean
 from nnx.errors import ConfigError, NnxError
 from nnx.optim.registry import OPTIMIZERS
@@ -213,5 +214,6 @@ def fingerprint(data: Dataset) -> str:
     for array in (data.x, data.y):
         if array is not None:
             found.update(repr((array.shape, str(array.dtype))).encode())
-            found.update(array.tobytes())
+            for block in in_blocks(array):
+                found.update(block.tobytes())
     return found.hexdigest()[:16]

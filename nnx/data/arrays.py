@@ -9,6 +9,7 @@ import numpy as np
 from nnx.data.dataset import Dataset
 from nnx.data.limits import claim
 from nnx.data.schema import Schema
+from nnx.data.stream import Streamed
 from nnx.data.targets import targets
 from nnx.errors import DataError, DtypeError, ShapeError
 
@@ -43,9 +44,12 @@ def from_arrays(
     return data if schema is None else fitted(data, schema)
 
 
-def inputs(x: Any, where: str) -> tuple[np.ndarray[Any, Any], tuple[str, ...]]:
+_ROUNDED = "x holds whole numbers above 2^24: float32 rounds them"
+
+
+def inputs(x: Any, where: str) -> tuple[Any, tuple[str, ...]]:
     """x as native float32 or float64, and a note if that cost digits."""
-    x = _host(x, "x", where)
+    x = x if isinstance(x, Streamed) else _host(x, "x", where)
     if x.dtype.kind not in "fbiu" or x.dtype.itemsize > 8:
         raise DtypeError(
             expected="real numbers in x",
@@ -53,12 +57,18 @@ def inputs(x: Any, where: str) -> tuple[np.ndarray[Any, Any], tuple[str, ...]]:
             where=where,
             fix="Turn texts into numbers first (a CSV file does it by itself); use float32 or float64.",
         )
+    if isinstance(x, Streamed):
+        wide = x.dtype.kind in "iu" and x.dtype.itemsize > 2
+        notes = (_ROUNDED,) if wide and any(_large(block) for block in x.blocks()) else ()
+        return (x if x.dtype.kind == "f" and x.dtype.itemsize >= 4 else x.astype(np.float32)), notes
     if x.dtype.kind == "f" and x.dtype.itemsize >= 4:
         return x.astype(x.dtype.newbyteorder("="), copy=False), ()
     claim(4 * x.size, where)
-    large = x.dtype.kind in "iu" and x.size and max(int(x.max()), -int(x.min())) > 2**24
-    notes = ("x holds whole numbers above 2^24: float32 rounds them",) if large else ()
-    return x.astype(np.float32), notes
+    return x.astype(np.float32), (_ROUNDED,) if _large(x) else ()
+
+
+def _large(x: np.ndarray[Any, Any]) -> bool:
+    return x.dtype.kind in "iu" and x.size > 0 and max(int(x.max()), -int(x.min())) > 2**24
 
 
 def fitted(data: Dataset, schema: Schema) -> Dataset:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from nnx.data.schema import Encoding, Schema, Task
+from nnx.data.stream import Streamed, rows_at
 from nnx.errors import DataError, DtypeError, ShapeError
 
 _BLOCK = 1 << 20  # elements looked at together: a memory-mapped file is never drawn into memory whole
@@ -15,6 +16,8 @@ _BLOCK = 1 << 20  # elements looked at together: a memory-mapped file is never d
 @dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
     """Rows of input ``x`` and their targets ``y`` on the host, with what is known about them.
+
+    ``x`` is a NumPy array, or what stands for one that is larger than memory (``nnx.data.stream.Streamed``).
 
     Shapes: x (N, …) real; y (N,) int64 labels 0…C−1 for classification, (N, k) real for regression, None if unknown.
     ``image_shape`` (H, W, C) says that the flat rows of x are images; ``as_images()`` gives them that shape.
@@ -30,7 +33,7 @@ class Dataset:
     (4, 2, array([1, 1]))
     """
 
-    x: np.ndarray[Any, Any]
+    x: Any
     y: np.ndarray[Any, Any] | None
     task: Task | None = "classification"
     classes: tuple[str, ...] | None = None
@@ -118,7 +121,7 @@ class Dataset:
                 fix="Count from 0.",
             )
         index = index.astype(np.int64)
-        return replace(self, x=self.x[index, ...], y=None if self.y is None else self.y[index, ...])
+        return replace(self, x=rows_at(self.x, index), y=None if self.y is None else self.y[index, ...])
 
     def as_images(self) -> "Dataset":
         """The same rows as images (N, H, W, C), for layers that want that shape."""
@@ -134,7 +137,7 @@ class Dataset:
 
 def _check_inputs(data: Dataset) -> None:
     x = data.x
-    if not isinstance(x, np.ndarray):
+    if not isinstance(x, (np.ndarray, Streamed)):
         raise DtypeError(
             expected="x as a NumPy array", got=type(x).__name__, where=data.name, fix="Use nnx.data.load((x, y))."
         )
@@ -170,7 +173,9 @@ def _check_inputs(data: Dataset) -> None:
             where=data.name,
             fix="Give one name for each column of x.",
         )
-    place = first_not_finite(x)
+    place = None if isinstance(x, Streamed) and x.finite else first_not_finite(x)
+    if isinstance(x, Streamed):
+        x.finite = place is None
     if place is not None:
         raise DataError(
             expected="finite inputs",
@@ -258,7 +263,7 @@ def _check_targets(data: Dataset) -> None:
         )
 
 
-def first_not_finite(values: np.ndarray[Any, Any]) -> tuple[int, ...] | None:
+def first_not_finite(values: Any) -> tuple[int, ...] | None:
     """The index of the first NaN or infinity, or None; read in blocks of rows.
 
     >>> import numpy as np

@@ -13,8 +13,9 @@ import numpy as np
 
 from nnx.data.arrays import from_arrays
 from nnx.data.dataset import Dataset
-from nnx.data.limits import claim, plausible, read_bytes
+from nnx.data.limits import claim, plausible, read_bytes, streams
 from nnx.data.schema import Schema
+from nnx.data.stream import FileRows, Streamed
 from nnx.errors import DataError, ShapeError
 
 TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -22,7 +23,7 @@ NAME = re.compile(r"[-.]idx\d?(-ubyte)?(\.gz)?$", re.IGNORECASE)
 _DEFLATE = 1032  # times that gzip can shrink at most: a header that declares more is lying
 
 
-def read_idx(path: Path, *, task: str = "auto", schema: Schema | None = None) -> Dataset:
+def read_idx(path: Path, *, task: str = "auto", schema: Schema | None = None, stream: bool | None = None) -> Dataset:
     """An images file with its labels file beside it (``images`` → ``labels``, ``idx3`` → ``idx1``), or a folder of them.
 
     x is flat, (N, H W) float32, and ``as_images()`` gives (N, H, W, 1). A folder gives its training part; name the
@@ -35,7 +36,7 @@ def read_idx(path: Path, *, task: str = "auto", schema: Schema | None = None) ->
         folder, path = path, _in_folder(path)
         tests = [test for test in sorted(folder.glob("t10k-images*")) if NAME.search(test.name)]
         notes = tuple(f"the training part; the test part is {test}" for test in tests[:1])
-    x = idx_array(path)
+    x = idx_array(path, stream)
     labels = _labels_beside(path)
     if labels is None and schema is None:
         raise DataError(
@@ -52,13 +53,13 @@ def read_idx(path: Path, *, task: str = "auto", schema: Schema | None = None) ->
             fix="Take both files of one pair.",
         )
     image_shape = (*x.shape[1:3], x.shape[3] if x.ndim == 4 else 1) if x.ndim in (3, 4) else None
-    rows = x.reshape(x.shape[0], -1)
+    rows = x.reshape(x.shape[0], math.prod(x.shape[1:]))
     data = from_arrays(rows, y, task=task, schema=schema, name=path.name, image_shape=image_shape)
     return replace(data, notes=notes + data.notes)
 
 
-def idx_array(path: Path) -> np.ndarray[Any, Any]:
-    """One IDX file as an array. Its length must be exactly what its header declares.
+def idx_array(path: Path, stream: bool | None = False) -> Any:
+    """One IDX file as an array, or its rows as they lie there. Its length must be exactly what its header declares.
 
     Header: two zero bytes, the type, the number of dimensions d, then d sizes of 4 bytes, big-endian.
     """
@@ -72,6 +73,8 @@ def idx_array(path: Path) -> np.ndarray[Any, Any]:
                 raise _damaged(where, f"{shape} of {dtype.name} declares {declared} bytes, the file has {stored}")
             if zipped:
                 plausible(declared, stored, where)
+            elif declared == stored - file.tell() and streams(4 * math.prod(shape), stream):
+                return Streamed(FileRows(path, file.tell(), shape, dtype))
             claim(declared, where)
             data, held = read_bytes(file, declared)
             if held != declared:

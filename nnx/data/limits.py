@@ -56,6 +56,16 @@ def claim(needed: int, where: str) -> None:
         )
 
 
+def fits(needed: int) -> bool:
+    """Whether ``needed`` bytes are at most half of the memory that is free."""
+    return needed <= available_bytes() // 2
+
+
+def streams(needed: int, stream: bool | None) -> bool:
+    """Whether an array is read when it is needed, row by row: as was asked for, or where it would not fit into half of the free memory."""
+    return not fits(needed) if stream is None else stream
+
+
 def plausible(declared: int, stored: int, where: str, small: int = _SMALL) -> None:
     """Refuse compressed data that would grow to more than ``small`` bytes and more than measured data ever does."""
     if declared > small and declared > _RATIO * max(1, stored):

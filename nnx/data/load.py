@@ -6,19 +6,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from nnx.data.arrays import fitted, from_arrays
 from nnx.data.dataset import Dataset
 from nnx.data.digits import digits
 from nnx.data.idx import NAME as IDX_NAME
 from nnx.data.idx import read_idx
+from nnx.data.npy import read_npy
 from nnx.data.npz import read_npz
 from nnx.data.schema import Schema
+from nnx.data.stream import ArrayRows, Streamed
 from nnx.data.table import Name, read_csv
 from nnx.data.targets import check_task, did_you_mean
 from nnx.errors import ConfigError, DataError
 
 TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
-FORMS = "'digits', a .csv or .tsv file (also .gz), an .npz file, an IDX images file or a folder with MNIST's files"
+FORMS = (
+    "'digits', a .csv or .tsv file (also .gz), an .npz or .npy file, an IDX images file or a folder with MNIST's files"
+)
 
 
 def load(
@@ -32,6 +38,7 @@ def load(
     delimiter: str | None = None,
     drop: Sequence[Name] = (),
     categorical: Sequence[Name] = (),
+    stream: bool | None = None,
 ) -> Dataset:
     """The data set that ``source`` names, holds or is.
 
@@ -41,15 +48,20 @@ def load(
     ``"digits"``        the bundled handwritten digits
     ``….csv``, ``.tsv``  a table, also ``.gz``; ``target`` is a column (default: last)  target, header, delimiter, drop,
                                                                                       categorical
-    ``….npz``           arrays x and y (or X, Y), perhaps classes                     target, inputs: keys
-    ``…-idx3-ubyte``    MNIST's images, labels beside them, also ``.gz``; or a folder
-    ``(x, y)``          arrays on the host
+    ``….npz``           arrays x and y (or X, Y), perhaps classes                     target, inputs: keys; stream
+    ``….npy``           inputs; the targets in another (``x.npy`` finds ``y.npy``)    target: that file; stream
+    ``…-idx3-ubyte``    MNIST's images, labels beside them, also ``.gz``; or a folder   stream
+    ``(x, y)``          arrays on the host, also memory maps                          stream
     a Dataset           itself
     ==================  ============================================================  ================================
 
     ``task`` is "auto", "classification" or "regression"; what was decided stands in ``notes``. ``schema`` (the
     ``schema`` of the training data) encodes other data for that model: same columns, categories and classes; targets
     may be absent.
+
+    Inputs that would take more than half of the free memory stay in their file, and rows are read when they are needed, if they lie there
+    one after another: NPY, NPZ written by ``numpy.savez``, IDX. ``stream=True`` asks for that, ``stream=False`` refuses it. Tables and
+    compressed files do not stream: save them as NPY once.
 
     Errors: ConfigError for an unknown source or option, DataError, DtypeError or ShapeError for what is in it.
 
@@ -61,14 +73,14 @@ def load(
     check_task(task)
     options = {
         "target": target, "inputs": inputs, "header": header, "delimiter": delimiter,
-        "drop": drop or None, "categorical": categorical or None,
+        "drop": drop or None, "categorical": categorical or None, "stream": stream,
     }  # fmt: skip
     given = {name: value for name, value in options.items() if value is not None}
     if isinstance(source, Dataset):
         _only(given, (), "a Dataset")
         return source if schema is None else _under(source, schema)
     if isinstance(source, tuple):
-        _only(given, (), "a pair of arrays")
+        _only(given, ("stream",), "a pair of arrays")
         if len(source) != 2:
             raise ConfigError(
                 expected="a pair (x, y)",
@@ -76,6 +88,8 @@ def load(
                 where="source",
                 fix="Pass inputs and targets: (x, y).",
             )
+        if stream and isinstance(source[0], np.ndarray):
+            source = (Streamed(ArrayRows(source[0])), source[1])
         return from_arrays(*source, task=task, schema=schema)
     if not isinstance(source, (str, os.PathLike)):
         raise ConfigError(
@@ -99,11 +113,14 @@ def _read(path: Path, given: dict[str, Any], task: str, schema: Schema | None) -
         raise DataError("neither a file nor a folder", where=str(path), fix=f"Give {FORMS}.")
     try:
         if path.is_dir() or IDX_NAME.search(name):
-            _only(given, (), "IDX files")
-            return read_idx(path, task=task, schema=schema)
+            _only(given, ("stream",), "IDX files")
+            return read_idx(path, task=task, schema=schema, **given)
         if name.endswith(".npz"):
-            _only(given, ("target", "inputs"), "an NPZ file")
+            _only(given, ("target", "inputs", "stream"), "an NPZ file")
             return read_npz(path, task=task, schema=schema, **given)
+        if name.endswith(".npy"):
+            _only(given, ("target", "stream"), "an NPY file")
+            return read_npy(path, task=task, schema=schema, **given)
         if name.endswith(TABLES):
             _only(given, ("target", "header", "delimiter", "drop", "categorical"), "a table")
             return read_csv(path, task=task, schema=schema, **given)

@@ -1,6 +1,6 @@
 """The user's data as the doctor takes them: on the host, with nothing refused that a check is to find."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -8,6 +8,7 @@ import numpy as np
 from nnx import backends
 from nnx.autodiff.transforms import is_array
 from nnx.data import Dataset
+from nnx.data.stream import Streamed
 from nnx.errors import ConfigError, DataError, DtypeError, ShapeError
 
 
@@ -44,8 +45,14 @@ class Rows:
         return Rows(self.x[index], self.y[index], self.task, self.classes, self.feature_names, self.name)
 
 
+_FEWEST, _BYTES = (
+    1024,
+    64 << 20,
+)  # rows of data larger than memory that are looked at: evenly spaced, as many as make 64 MiB
+
+
 def rows_of(data: Any, name: str) -> Rows:
-    """Rows from a ``Dataset`` or from a pair (x, y) of arrays of any library, host or device.
+    """Rows from a ``Dataset`` (of data larger than memory some, evenly spaced) or from a pair (x, y) of arrays of any library, host or device.
 
     Errors: ``ConfigError`` for anything else, ``DtypeError`` for what is not numbers, ``ShapeError`` or ``DataError`` when x
     and y are not rows that belong together.
@@ -54,6 +61,10 @@ def rows_of(data: Any, name: str) -> Rows:
         if data.y is None:
             raise DataError(f"{name} has no targets", where="doctor", fix="Give data with their targets.")
         classes = None if data.classes is None else len(data.classes)
+        if isinstance(data.x, Streamed):
+            most = max(_FEWEST, _BYTES // max(1, data.x.nbytes // len(data)))
+            data = data.take(np.linspace(0, len(data) - 1, min(most, len(data))).astype(np.int64))
+            data = replace(data, x=np.asarray(data.x))
         return Rows(data.x, data.y, str(data.task), classes, data.feature_names, name)
     if not (isinstance(data, (tuple, list)) and len(data) == 2 and all(map(is_array, data))):
         raise ConfigError(

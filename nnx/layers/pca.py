@@ -9,7 +9,7 @@ from nnx.autodiff import namespace
 from nnx.errors import ConfigError
 from nnx.layers.linear import positive
 from nnx.layers.parameter import Buffer
-from nnx.layers.preparation import Preparation
+from nnx.layers.preparation import Parts, Preparation
 from nnx.typing import Array
 
 
@@ -48,12 +48,15 @@ class PCA(Preparation):
         self.directions = Buffer((features, k), init.identity())
         self.variances = Buffer((k,), init.ones())
 
-    def measure(self, x: np.ndarray[Any, Any]) -> dict[str, Any]:
-        """μ, V and λ, from the singular values of the centred inputs."""
-        mean = x.mean(axis=0)
-        _, s, vt = np.linalg.svd(_at_least_square(x - mean), full_matrices=False)
+    def measure(self, parts: Parts) -> dict[str, Any]:
+        """μ, V and λ, from the singular values of the centred inputs; those of more than one part from their triangular factor."""
+        mean, _, _, n = parts.moments()
+        factor: Array = np.zeros((0, self.features))
+        for part in parts:
+            factor = part - mean if len(part) == n else np.linalg.qr(np.concatenate([factor, part - mean]), mode="r")
+        _, s, vt = np.linalg.svd(_at_least_square(factor), full_matrices=False)
         v = vt.T * np.sign(vt[np.arange(len(vt)), np.abs(vt).argmax(axis=1)])
-        variances = s**2 / max(len(x) - 1, 1)
+        variances = s**2 / max(n - 1, 1)
         return {"mean": mean, "directions": v[:, : self.components], "variances": variances[: self.components]}
 
     def prepare(self, x: Array) -> Array:

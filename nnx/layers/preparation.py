@@ -1,5 +1,6 @@
 """Layers that prepare the input: fitted on the training data, then saved, moved and exported with the model."""
 
+from collections.abc import Iterator
 from typing import Any, Self
 
 import numpy as np
@@ -7,11 +8,57 @@ import numpy as np
 from nnx import backends, init
 from nnx.autodiff import namespace
 from nnx.autodiff.tensor import value_of
+from nnx.data.stream import Streamed, in_blocks
 from nnx.errors import ConfigError, DataError, DtypeError, ShapeError, StateError
 from nnx.layers.linear import positive
 from nnx.layers.module import Module
 from nnx.layers.parameter import Buffer
 from nnx.typing import Array
+
+
+class Parts:
+    """Training inputs as tables (n, features) of float64, about two million values at a time, so that they may be larger than memory.
+
+    Errors, while they are gone through: ``DataError`` for a value that is not finite.
+    """
+
+    def __init__(self, x: Any, where: str) -> None:
+        self.x, self.where = x, where
+
+    def __iter__(self) -> Iterator[np.ndarray[Any, Any]]:
+        start = 0
+        for block in in_blocks(self.x):
+            part = np.asarray(block, dtype=np.float64)
+            if not np.isfinite(part).all():
+                at = tuple(int(i) for i in np.argwhere(~np.isfinite(part))[0])
+                raise DataError(
+                    expected="finite inputs",
+                    got=f"{part[at]} in row {start + at[0]}, column {at[-1]}",
+                    where=self.where,
+                    fix="Drop the row or fill it with the median of its column.",
+                )
+            start += len(part)
+            yield part.reshape(-1, part.shape[-1])
+
+    def moments(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[Any, Any], int]:
+        """Mean, biased standard deviation and largest absolute value of each column, and the number of rows.
+
+        Source: Chan, Golub, LeVeque (1979), Updating formulae and a pairwise algorithm for computing sample variances.
+        """
+        parts = iter(self)
+        means, spreads, largest, n = _moments(next(parts))
+        for part in parts:
+            mean, spread, high, m = _moments(part)
+            apart, total = mean - means, n + m
+            spreads = np.sqrt((n * spreads**2 + m * spread**2 + apart**2 * (n * m / total)) / total)
+            means, largest, n = means + apart * (m / total), np.maximum(largest, high), total
+        return means, spreads, largest, n
+
+
+def _moments(
+    part: np.ndarray[Any, Any],
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[Any, Any], int]:
+    return part.mean(axis=0), part.std(axis=0), np.abs(part).max(axis=0), len(part)
 
 
 class Preparation(Module):
@@ -40,7 +87,7 @@ class Preparation(Module):
 
     def fit(self, x: Array) -> Self:
         """Set the buffers from training inputs x (N, features); of images (N, H, W, features) every place counts alike."""
-        host = np.asarray(_host(x), dtype=np.float64)
+        host = x if isinstance(x, Streamed) else np.asarray(_host(x))
         if host.ndim < 2 or host.shape[-1] != self.features or not host.size:
             raise ShapeError(
                 expected=f"training inputs of shape (N, {self.features})",
@@ -48,23 +95,15 @@ class Preparation(Module):
                 where=self._place(),
                 fix="Fit on the training split, one row for each example.",
             )
-        if not np.isfinite(host).all():
-            at = tuple(int(i) for i in np.argwhere(~np.isfinite(host))[0])
-            raise DataError(
-                expected="finite inputs",
-                got=f"{host[at]} in row {at[0]}, column {at[-1]}",
-                where=self._place(),
-                fix="Drop the row or fill it with the median of its column.",
-            )
-        state = {**self.measure(host.reshape(-1, self.features)), "fitted": np.asarray(1.0)}
+        state = {**self.measure(Parts(host, self._place())), "fitted": np.asarray(1.0)}
         dtypes = {name: getattr(self, name).dtype for name in state}
         return self.load(
             {name: np.asarray(value, dtype=backends.dtype_name(dtypes[name])) for name, value in state.items()}
         )
 
-    def measure(self, x: np.ndarray[Any, Any]) -> dict[str, Any]:
+    def measure(self, parts: "Parts") -> dict[str, Any]:
         """The buffers for these inputs."""
-        raise TypeError(f"{type(self).__name__} must define measure(x)")
+        raise TypeError(f"{type(self).__name__} must define measure(parts)")
 
     def forward(self, x: Array) -> Array:
         """The prepared inputs."""
@@ -110,10 +149,10 @@ class Standardize(Preparation):
         self.mean = Buffer((features,), init.zeros())
         self.scale = Buffer((features,), init.ones())
 
-    def measure(self, x: np.ndarray[Any, Any]) -> dict[str, Any]:
+    def measure(self, parts: Parts) -> dict[str, Any]:
         """μ and σ."""
-        scale = x.std(axis=0)
-        return {"mean": x.mean(axis=0), "scale": np.where(scale > 1e-12 * np.abs(x).max(axis=0), scale, 1.0)}
+        mean, scale, largest, _ = parts.moments()
+        return {"mean": mean, "scale": np.where(scale > 1e-12 * largest, scale, 1.0)}
 
     def prepare(self, x: Array) -> Array:
         """(x − μ)/σ."""
@@ -136,9 +175,11 @@ class MinMaxScale(Preparation):
         self.minimum = Buffer((features,), init.zeros())
         self.range = Buffer((features,), init.ones())
 
-    def measure(self, x: np.ndarray[Any, Any]) -> dict[str, Any]:
+    def measure(self, parts: Parts) -> dict[str, Any]:
         """The smallest value of each feature, and its range."""
-        minimum, width = x.min(axis=0), np.ptp(x, axis=0)
+        ranges = [(part.min(axis=0), part.max(axis=0)) for part in parts]
+        minimum = np.min([low for low, _ in ranges], axis=0)
+        width = np.max([high for _, high in ranges], axis=0) - minimum
         return {"minimum": minimum, "range": np.where(width > 0, width, 1.0)}
 
     def prepare(self, x: Array) -> Array:

@@ -6,7 +6,7 @@ import numpy as np
 
 from nnx import init
 from nnx.layers.parameter import Buffer
-from nnx.layers.preparation import Preparation
+from nnx.layers.preparation import Parts, Preparation
 from nnx.typing import Array
 
 
@@ -26,10 +26,10 @@ class Unstandardize(Preparation):
         self.mean = Buffer((features,), init.zeros())
         self.scale = Buffer((features,), init.ones())
 
-    def measure(self, x: np.ndarray[Any, Any]) -> dict[str, Any]:
+    def measure(self, parts: Parts) -> dict[str, Any]:
         """μ and σ."""
-        scale = x.std(axis=0)
-        return {"mean": x.mean(axis=0), "scale": np.where(scale > 1e-12 * np.abs(x).max(axis=0), scale, 1.0)}
+        mean, scale, largest, _ = parts.moments()
+        return {"mean": mean, "scale": np.where(scale > 1e-12 * largest, scale, 1.0)}
 
     def prepare(self, x: Array) -> Array:
         """x σ + μ."""

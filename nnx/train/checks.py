@@ -10,6 +10,7 @@ import numpy as np
 
 from nnx import backends, losses, optim
 from nnx.data import Dataset
+from nnx.data.stream import Streamed
 from nnx.errors import ConfigError, DataError, ShapeError
 from nnx.layers import Flatten, Module, Preparation, Reshape, Sequential, Unstandardize, training
 from nnx.train.callbacks import Callback
@@ -200,7 +201,22 @@ def _through(layers: list[Module], x: Any) -> Any:
     if not layers:
         return x
     chain = Sequential(*layers)
+    if isinstance(x, Streamed):
+        return Streamed(_Passed(chain, x))
     return np.concatenate([backends.of(out).to_numpy(out) for _, out in outputs_in_batches(chain, x, 4096)])
+
+
+class _Passed:
+    """Rows behind some layers, read and computed when they are asked for."""
+
+    def __init__(self, chain: Sequential, x: Streamed) -> None:
+        self.chain, self.x = chain, x
+        first = self.rows(0, 1)
+        self.shape, self.dtype = (len(x), *first.shape[1:]), first.dtype
+
+    def rows(self, start: int, stop: int) -> np.ndarray[Any, Any]:
+        """The rows start ≤ i < stop."""
+        return np.asarray(_through(list(self.chain.layers), self.x[start:stop]))
 
 
 def check_outputs(model: Module, train: Dataset) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 
 from nnx import backends, losses, metrics
 from nnx.data import Dataset
+from nnx.data.stream import Streamed
 from nnx.errors import ConfigError, DataError, ShapeError
 from nnx.layers import Module
 from nnx.train.given import check_data, check_model
@@ -122,10 +123,10 @@ def predict(model: Module, x: Any, *, batch_size: int = 1024) -> Array:
     check_model(model, "predict")
     if isinstance(x, Dataset):
         x = x.x
-    home, there = backends.of(x), backend_of(model)
+    home, there = backends.get("numpy") if isinstance(x, Streamed) else backends.of(x), backend_of(model)
     if home.name == there.name:
         return home.xp.concat([out for _, out in outputs_in_batches(model, x, batch_size)], axis=0)
-    host = home.to_numpy(x)
+    host = x if isinstance(x, Streamed) else home.to_numpy(x)
     parts = [there.to_numpy(out) for _, out in outputs_in_batches(model, host, batch_size)]
     return home.asarray(np.concatenate(parts))
 

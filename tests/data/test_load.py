@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from nnx.data import limits, load
+from nnx.data.stream import Streamed
 from nnx.errors import ConfigError, DataError, DtypeError, ShapeError
 
 IMAGES = np.arange(3 * 4 * 5).reshape(3, 4, 5).astype("u1")
@@ -329,10 +330,11 @@ def test_no_memory_is_taken_for_what_is_refused(write, monkeypatch, name, conten
 def test_what_does_not_fit_into_memory_is_refused_before_it_is_made(write, monkeypatch):
     monkeypatch.setattr(limits, "available_bytes", lambda: 1 << 20)
     uncompressed = write("a.npz", x=np.zeros((1000, 100)), y=np.zeros(1000))
+    assert isinstance(load(uncompressed).x, Streamed)
     with pytest.raises(
         DataError, match=r"array x: .*half of the free memory, 512 KiB, got 781 KiB declared. Cut the file"
     ):
-        load(uncompressed)
+        load(uncompressed, stream=False)
     wide = write("b.csv", "a,y\n" + "".join(f"c{i % 400},{i % 2}\n" for i in range(1000)))
     with pytest.raises(DataError, match=r"b.csv: expected data that fits .*got 1.5 MiB"):
         load(wide)
