@@ -16,8 +16,9 @@ from nnx.train.snapshots import Snapshot, Snapshots, read_snapshots
 from nnx.train.statistics import Statistics, read_statistics
 from nnx.train.step import train_step
 from nnx.train.torch_state import load_torch
+from nnx.train.trackers import MLflow, TensorBoard, WandB
 
 __all__ = [
-    "Babysit", "Callback", "Checkpoint", "Checkpoints", "EarlyStopping", "MetricsFile", "Plateau", "RangeTest", "Run", "Signal", "Snapshot", "Snapshots", "Statistics", "evaluate", "fit",
+    "Babysit", "Callback", "Checkpoint", "Checkpoints", "EarlyStopping", "MLflow", "MetricsFile", "Plateau", "RangeTest", "Run", "Signal", "Snapshot", "Snapshots", "Statistics", "TensorBoard", "WandB", "evaluate", "fit",
     "load", "load_torch", "lr_find", "predict", "read_checkpoint", "read_notes", "read_snapshots", "read_statistics", "resume", "save", "signals", "train_step",
 ]  # fmt: skip
