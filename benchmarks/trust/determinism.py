@@ -27,7 +27,7 @@ TRAIN = ("train", "digits", "--epochs", "2", "--check", "off", "--no-record", "-
 def rows(seconds: float | None, place: Path) -> list[Row]:
     """All of it takes about a minute on two cores."""
     short = seconds is not None
-    chosen = ["numpy"] if short else [name for name in backends.available()]
+    chosen = ["numpy"] if short else list(backends.available())
     commands = COMMANDS[:1] if short else COMMANDS
     return [
         processes(chosen),

@@ -38,7 +38,7 @@ def parity(
     >>> import nnx
     >>> digits = nnx.data.load("digits")
     >>> model = nnx.Sequential(nnx.Linear(64, 8), nnx.Tanh(), nnx.Linear(8, 10)).initialize(seed=0)
-    >>> nnx.parity(model, digits, backends=["numpy", "numpy"], steps=1).agrees
+    >>> parity(model, digits, backends=["numpy", "numpy"], steps=1).agrees
     True
     """
     chosen = _backends(backends)
