@@ -5,6 +5,7 @@ mpiexec -n 2 python -P tests/support/distributed.py trainings PLACE
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -31,11 +32,14 @@ def rank() -> int:
     return (launched() or (0, 1))[0]
 
 
-def mpiexec(processes: int, job: str, place: Path, **options: Any) -> subprocess.CompletedProcess[str]:
-    """A job of this file, in so many processes."""
-    command = [beside_python(), "-n", str(processes), sys.executable, "-P", __file__, job, str(place)]
+def mpiexec(
+    processes: int, job: str, place: Path, timeout: float = 120, **settings: Any
+) -> subprocess.CompletedProcess[str]:
+    """A job of this file, with settings of its own, in so many processes."""
+    program = [sys.executable, "-P", __file__, job, str(place), json.dumps(settings)]
     return subprocess.run(
-        command, capture_output=True, text=True, timeout=120, check=False, env=quiet(), stdin=subprocess.DEVNULL, **options
+        [beside_python(), "-n", str(processes), *program], capture_output=True, text=True, timeout=timeout, check=False,
+        env=quiet(), stdin=subprocess.DEVNULL,
     )  # fmt: skip
 
 
@@ -71,13 +75,14 @@ class Meddle(Callback):
             run.model.load({path: 2.0 * w for path, w in run.model.parameters().items()})
 
 
-def at_call(number: int, act: Callable[[], Any]) -> Callable[..., Any]:
-    """A loss that does something when the last process takes its ``number``-th one."""
-    calls, last = [0], (launched() or (0, 1))[1] - 1
+def at_call(number: int, act: Callable[[], Any], who: int | None = None) -> Callable[..., Any]:
+    """A loss that does something when a process, the last one, takes its ``number``-th one."""
+    calls = [0]
+    who = (launched() or (0, 1))[1] - 1 if who is None else who
 
     def loss(outputs: Any, y: Any) -> Any:
         calls[0] += 1
-        if calls[0] == number and rank() == last:
+        if calls[0] == number and rank() == who:
             act()
         return nnx.losses.cross_entropy(outputs, y)
 
@@ -122,9 +127,9 @@ def cases() -> dict[str, Callable[[Path], Any]]:
     }
 
 
-def asked_to_end(place: Path) -> Any:
-    """^C reaches the last process alone."""
-    loss = at_call(9, lambda: signal.raise_signal(signal.SIGINT))
+def asked_to_end(place: Path, at: int = 9, who: int | None = None) -> Any:
+    """^C reaches one process alone."""
+    loss = at_call(at, lambda: signal.raise_signal(signal.SIGINT), who)
     train, val = trust.data()
     return nnx.fit(trust.network("plain"), train, val, loss=loss, epochs=5, batch_size=16, shards=SHARDS)
 
@@ -164,9 +169,32 @@ def trainings(place: Path) -> dict[str, Any]:
     return answers
 
 
-def killed(place: Path) -> None:
-    """The last process dies in its 21st shard."""
-    loss = at_call(21, lambda: os.kill(os.getpid(), signal.SIGKILL))
+def many(place: Path, count: int) -> dict[str, Any]:
+    """So many trainings of all kinds, by chance the same everywhere."""
+    return {name: told(trust.trained(case, "numpy", shards=SHARDS))["sha"] for name, case in by_chance(count).items()}
+
+
+def by_chance(count: int) -> dict[str, trust.Case]:
+    """So many of all kinds of trainings."""
+    known = [(name, case) for name, case in trust.all_cases().items() if "lbfgs" not in name]
+    random.Random(0).shuffle(known)
+    return dict(known[:count])
+
+
+def asked(place: Path, times: list[list[int]]) -> dict[str, Any]:
+    """Signals at these calls of these processes, one training each: where all have ended."""
+    runs = [asked_to_end(place, at, who) for at, who in times]
+    return {"ends": [[run.stopped, run.step, trust.sha(run.model)] for run in runs]}
+
+
+def again(place: Path) -> dict[str, Any]:
+    """A run that was cut, to its end."""
+    return {"sha": trust.sha(resumed(place).model)}
+
+
+def killed(place: Path, at: int = 21, who: int | None = None) -> None:
+    """A process dies in its 21st shard."""
+    loss = at_call(at, lambda: os.kill(os.getpid(), signal.SIGKILL), who)
     course(place / "run", loss)
 
 
@@ -195,7 +223,15 @@ def mistaken(place: Path) -> None:
 
 def main() -> None:
     job, place = sys.argv[1], Path(sys.argv[2])
-    answer = {"trainings": trainings, "killed": killed, "mistaken": mistaken}[job](place)
+    jobs = {
+        "trainings": trainings,
+        "killed": killed,
+        "mistaken": mistaken,
+        "many": many,
+        "asked": asked,
+        "again": again,
+    }
+    answer = jobs[job](place, **json.loads(sys.argv[3]))
     (place / f"{rank()}.json").write_text(json.dumps(answer))
 
 
