@@ -20,11 +20,13 @@ def report(
     run: Run, found: Diverged, *, epoch: int, batch: int, loss: float | None, checkpoint: Path | None
 ) -> dict[str, Any]:
     """What began it and where, as plain values. ``run`` is as it was before the step; steps, epochs and batches count from 1."""
-    began = found.began
+    began, kept = found.began, epoch - 1
+    if batch > run.steps_per_epoch:  # between two epochs
+        epoch, batch = epoch + 1, 1
     return {
         "kind": began.kind, "where": began.where, "what": began.what, "fix": began.fix, "step": run.step + 1, "epoch": epoch, "batch": batch,
         "bad_rows": list(began.rows), "batch_rows": [] if found.rows is None else np.asarray(found.rows).tolist(),
-        "learning_rate": run.learning_rate, "loss_before": loss,
+        "learning_rate": run.learning_rate, "loss_before": loss, "kept_epoch": kept,
         "checkpoint": checkpoint and os.path.relpath(checkpoint, run.directory or "."),
     }  # fmt: skip
 
@@ -43,7 +45,11 @@ def error_of(about: dict[str, Any], run: Run) -> DivergedError:
         "update": "finite weights", "statistics": "finite statistics",
     }.get(kind, "a finite loss")  # fmt: skip
     when = "" if kind in ("weights", "outside") else f"step {about['step']}, batch {about['batch']} of "
-    kept = f"The weights of epoch {epoch - 1} are kept" if epoch > 1 else "The weights are those it began with"
+    kept = (
+        f"The weights of epoch {about['kept_epoch']} are kept"
+        if about["kept_epoch"]
+        else "The weights are those it began with"
+    )
     if about["checkpoint"] and run.directory:
         kept += f", the state before it in {run.directory / about['checkpoint']}"
     error = DivergedError(

@@ -1,5 +1,7 @@
 """Trainings in which something stops being a finite number at a step that is known: what ``tests/trust`` and ``benchmarks/trust`` both do."""
 
+import json
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
@@ -13,6 +15,7 @@ from nnx import optim
 from nnx.errors import DivergedError
 from nnx.layers.training import current_pass
 from nnx.train import Callback
+from nnx.train.checkpoint import read_checkpoint
 from nnx.train.training import Training
 from nnx.train.watch import Watch
 
@@ -111,7 +114,6 @@ class Case(NamedTuple):
     callbacks: Callable[..., list[Any]] = list
     optimizer: Callable[[], Any] = lambda: optim.Adam(0.02)
     loss: Any = None
-    layer: Any = Emits
 
 
 def network() -> nnx.Sequential:
@@ -129,25 +131,45 @@ def with_layer(layer: Any) -> nnx.Sequential:
     return nnx.Sequential(nnx.Linear(6, 8), nnx.BatchNorm(8), layer, nnx.Dropout(0.2), nnx.Linear(8, 3))
 
 
-def divides(outputs: Any, y: Any) -> Any:
-    """A loss of one's own that divides by zero in step 10."""
-    this = current_pass()
-    value = nnx.losses.cross_entropy(outputs, y)
-    return value / 0.0 if this is not None and this.step == 9 else value
+def dividing(at: int) -> Callable[..., Any]:
+    """A loss of one's own that divides by zero in one step, counted from 1."""
+
+    def divides(outputs: Any, y: Any) -> Any:
+        this = current_pass()
+        value = nnx.losses.cross_entropy(outputs, y)
+        return value / 0.0 if this is not None and this.step == at - 1 else value
+
+    return divides
+
+
+def row_met(step: int) -> int:
+    """The first step from this one on, counted from 1, that takes row 17."""
+    order = [rows for epoch in range(EPOCHS) for rows in nnx.data.batches(ROWS, BATCH, seed=0, epoch=epoch)]
+    return next(number for number, rows in enumerate(order, start=1) if number >= step and 17 in rows)
+
+
+def at(step: int) -> dict[str, Case]:
+    """What can be made to happen in a step, counted from 1: a later one for data, where the row comes in its turn."""
+    return {
+        "weights, by a callback": Case(
+            "outside", "layers.3.weight", step, (f"after step {step - 1}", "look at the callbacks"), network,
+            lambda x: [Poison(step - 1)],
+        ),
+        "a layer of one's own": Case(
+            "layer", "layers.2 (Emits)", step, ("inf in ", "Emits.forward"), lambda: with_layer(Emits(step))
+        ),
+        "a gradient": Case(
+            "gradient", "layers.1.beta", step, ("its gradient, though the loss is finite", "sqrt"), lambda: with_layer(Steep(step))
+        ),
+        "a loss of one's own": Case("loss", "loss divides", step, ("inf of finite outputs",), network, loss=dividing(step)),
+        "data": Case(
+            "data", "train.x", row_met(step), ("nan in row 17, at 2", "writes into"), network, lambda x: [Damage(step - 1, x)]
+        ),
+    }  # fmt: skip
 
 
 CASES: dict[str, Case] = {
-    "weights, by a callback": Case(
-        "outside", "layers.3.weight", 11, ("after step 10", "look at the callbacks"), network, lambda x: [Poison(10)]
-    ),
-    "a layer of one's own": Case(
-        "layer", "layers.2 (Emits)", 12, ("inf in ", "Emits.forward"), lambda: with_layer(Emits(12)), layer=Emits
-    ),
-    "a gradient": Case(
-        "gradient", "layers.1.beta", 9, ("its gradient, though the loss is finite", "sqrt"), lambda: with_layer(Steep(9))
-    ),
-    "a loss of one's own": Case("loss", "loss divides", 10, ("inf of finite outputs",), network, loss=divides),
-    "data": Case("data", "train.x", 0, ("nan in row 17, at 2", "writes into"), network, lambda x: [Damage(8, x)]),
+    **at(12),
     "learning rate": Case(
         "layer", "layers.2 (Linear)", 0, ("Lower the learning rate by 10 (it is 1e+06)",), linear, optimizer=lambda: optim.SGD(1e6)
     ),
@@ -183,26 +205,61 @@ def diverged(case: Case, backend: Any, directory: Path) -> DivergedError:
     raise AssertionError("it did not diverge")
 
 
-def share(rounds: int, steps: int) -> tuple[float, float]:
-    """What looking adds to a tiny step (64-64-64-10, batches of 32), as a share of it, and that step in seconds."""
-    rng = np.random.default_rng(0)
+def wrong(case: Case, backend: Any, place: Path) -> str:
+    """What is not as promised: named with its step, batch and epoch, the state before it saved, bit for bit. Empty if all is."""
+    error = diverged(case, backend, place / "whole")
+    about, step = error.report, error.report["step"]
+    if (about["kind"], about["where"], step) != (case.kind, case.where, case.step or step):
+        return f"another cause: {error}"
+    if (about["epoch"], about["batch"]) != (1 + (step - 1) // 7, 1 + (step - 1) % 7):
+        return f"another batch: {error}"
+    if about != json.loads((place / "whole" / "diverged.json").read_text()):
+        return "another diverged.json"
+    if lacking := [word for word in (case.where, *case.words) if word not in str(error)]:
+        return f"{lacking} not in {error}"
+    saved = read_checkpoint(place / "whole" / about["checkpoint"])
+    weights, arrays = state_at(case, backend, place / "cut", step - 1)
+    for kept, right in ((saved.weights, weights), (saved.arrays, arrays)):
+        if {path: array.tobytes() for path, array in kept.items()} != {path: a.tobytes() for path, a in right.items()}:
+            return "another state before it"
+    if saved.step != step - 1 or not all(np.isfinite(array).all() for array in saved.weights.values()):
+        return "a state that is not that before it"
+    return ""
+
+
+def cost(rounds: int) -> tuple[float, float]:
+    """Seconds that looking takes in a tiny step (64-64-64-10, batches of 32) on NumPy, and those of the step with all that is around it."""
+    rng, steps = np.random.default_rng(0), 256
     x = rng.normal(size=(32 * steps, 64)).astype(np.float32)
     train = nnx.data.load((x, rng.integers(0, 10, size=len(x))), task="classification")
     model = nnx.Sequential(nnx.Linear(64, 64), nnx.ReLU(), nnx.Linear(64, 64), nnx.ReLU(), nnx.Linear(64, 10))
-    names = ("before", "passed", "look")
-    looking = {name: getattr(Watch, name) for name in names}
-    best = {True: np.inf, False: np.inf}
-    for turn in range(2 * rounds):
-        looks = turn % 2 == 0
-        for name in names:
-            setattr(Watch, name, looking[name] if looks else lambda *args: None)
-        try:
-            run = nnx.fit(model, train, epochs=1, batch_size=32, optimizer=optim.SGD(0.01))
-        finally:
-            for name in names:
-                setattr(Watch, name, looking[name])
-        best[looks] = min(best[looks], run.history[0]["seconds"] / steps)
-    return best[True] / best[False] - 1.0, best[False]
+    held: list[Any] = []
+    passed = Watch.passed
+
+    def hold(self: Watch, loss: Any) -> None:
+        held[:] = [self, loss]
+        passed(self, loss)
+
+    Watch.passed = hold  # type: ignore[method-assign]
+    try:
+        run = nnx.fit(model, train, epochs=1, batch_size=32, optimizer=optim.SGD(0.01))
+    finally:
+        Watch.passed = passed  # type: ignore[method-assign]
+    watch, loss = held
+    rows = np.arange(32)
+    looking = stepping = np.inf
+    for _ in range(rounds):
+        started = time.perf_counter()
+        for _ in range(10 * steps):
+            watch.before()
+            watch.passed(loss)
+            run.step += 1
+        looking = min(looking, (time.perf_counter() - started) / (10 * steps))
+        started = time.perf_counter()
+        for _ in range(steps):
+            watch.way.take(run, rows)
+        stepping = min(stepping, (time.perf_counter() - started) / steps)
+    return looking, stepping
 
 
 def state_at(case: Case, backend: Any, directory: Path, step: int) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -1,11 +1,24 @@
 """What is no finite number ends a training within one step; it says where that began, and saves the state before."""
 
-import json
 import math
 
 import numpy as np
 import pytest
-from support.divergence import CASES, Impure, Poison, SetRate, StopAt, data, diverged, linear, network, share, state_at
+from support.divergence import (
+    CASES,
+    Emits,
+    Impure,
+    Poison,
+    SetRate,
+    StopAt,
+    cost,
+    data,
+    diverged,
+    linear,
+    network,
+    state_at,
+    wrong,
+)
 
 import nnx
 from nnx.errors import DivergedError
@@ -17,30 +30,12 @@ pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 
 @pytest.mark.parametrize("name", CASES)
 def test_it_is_named_and_the_state_before_it_saved_bit_for_bit(name, tmp_path):
-    named_and_saved(CASES[name], nnx.backends.get("numpy"), tmp_path)
+    assert wrong(CASES[name], nnx.backends.get("numpy"), tmp_path) == ""
 
 
-@pytest.mark.parametrize("name", ["learning rate", "a loss of one's own"])
-def test_on_every_backend(name, backend, tmp_path):
+def test_on_every_backend(backend, tmp_path):
     """The other cases are tried there by benchmarks/trust/divergence.py."""
-    named_and_saved(CASES[name], backend, tmp_path)
-
-
-def named_and_saved(case, backend, tmp_path):
-    error = diverged(case, backend, tmp_path / "whole")
-    about = error.report
-    assert (about["kind"], about["where"]) == (case.kind, case.where)
-    step = about["step"]
-    assert step == (case.step or step)
-    assert (about["epoch"], about["batch"]) == (1 + (step - 1) // 7, 1 + (step - 1) % 7)
-    assert about == json.loads((tmp_path / "whole" / "diverged.json").read_text())
-    assert all(word in str(error) for word in (case.where, *case.words))
-    saved = read_checkpoint(tmp_path / "whole" / about["checkpoint"])
-    weights, arrays = state_at(case, backend, tmp_path / "cut", step - 1)
-    assert saved.step == step - 1
-    for kept, right in ((saved.weights, weights), (saved.arrays, arrays)):
-        assert {path: array.tobytes() for path, array in kept.items()} == {p: a.tobytes() for p, a in right.items()}
-    assert all(np.isfinite(array).all() for array in saved.weights.values())
+    assert wrong(CASES["learning rate"], backend, tmp_path) == ""
 
 
 def test_rows_of_the_batch_and_of_the_damage_are_named(tmp_path):
@@ -130,7 +125,7 @@ def test_an_interrupted_training_is_looked_at_before_it_is_saved(tmp_path):
 
 def test_lbfgs_names_the_layer_and_the_rows(tmp_path):
     train = data()
-    model = nnx.Sequential(nnx.Linear(6, 8), CASES["a layer of one's own"].layer(at=None), nnx.Linear(8, 3))
+    model = nnx.Sequential(nnx.Linear(6, 8), Emits(None), nnx.Linear(8, 3))
     with pytest.raises(
         DivergedError, match=r"layers.1 \(Emits\): expected a finite loss, got inf in .* of its|in its output"
     ) as caught:
@@ -166,4 +161,5 @@ def test_a_watch_that_does_not_look_would_be_seen(monkeypatch, tmp_path):
 
 def test_it_costs_little():
     """Under 1 % is measured by benchmarks/trust/divergence.py; here, that nothing large has crept in."""
-    assert share(2, steps=200)[0] < 0.25
+    looking, stepping = cost(rounds=2)
+    assert looking < 0.05 * stepping
