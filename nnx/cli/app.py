@@ -66,7 +66,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     except DivergedError as error:
         return _fail(4, str(error))
     except USAGE as error:
-        return _fail(2, shown(error))
+        return _fail(2, shown(error, tokens[0] if tokens else ""))
     except BrokenPipeError:
         display.silence(sys.stdout)
         return 141

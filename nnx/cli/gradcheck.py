@@ -8,6 +8,7 @@ from nnx import backends, losses, random
 from nnx.autodiff.check import STEPS
 from nnx.autodiff.check import gradcheck as check
 from nnx.cli import build, config, threads
+from nnx.data.targets import did_you_mean
 from nnx.errors import ConfigError
 from nnx.layers import training
 from nnx.train.checks import check_outputs, prepare
@@ -42,10 +43,17 @@ def gradcheck(
     """
     settings = config.merged(flags if source is None else {"source": source, **flags}, config_file)
     if method not in STEPS:
-        raise ConfigError(expected=f"one of {', '.join(STEPS)}", got=repr(method), where="--method")
+        raise ConfigError(
+            expected=f"one of {', '.join(STEPS)}", got=repr(method), where="--method", fix=did_you_mean(method, STEPS)
+        )
     for name, value, least in (("--rows", rows, 2), ("--entries", entries, 1)):
         if value < least:
-            raise ConfigError(expected=f"a whole number ≥ {least}", got=str(value), where=name)
+            raise ConfigError(
+                expected=f"a whole number ≥ {least}",
+                got=str(value),
+                where=name,
+                fix=f"Write for example {name} {max(2, least * 2)}.",
+            )
     backend = backends.get(settings.backend)
     parts = build.data(settings)
     loss = losses.get(build.loss(settings, parts.whole))

@@ -10,7 +10,7 @@ from nnx.errors import ConfigError, NnxError
 
 OWN = (
     "trials", "jobs", "sampler", "pruner", "stages", "monitor", "heartbeat", "storage", "study", "rows", "points", "extent",
-    "dimensions", "entries", "method", "backends", "steps",
+    "dimensions", "entries", "method", "steps",
 )  # fmt: skip
 """Flags of single verbs."""
 
@@ -25,15 +25,19 @@ def one_line(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in flat)
 
 
-def shown(error: NnxError) -> str:
+def shown(error: NnxError, verb: str = "") -> str:
     """An error of the library as the command tells it: its place as a flag, too.
 
     >>> shown(ConfigError(expected="batch_size a whole number ≥ 1", got="0", where="model", fix="Pass batch_size=64."))
     '--model: expected --batch-size a whole number ≥ 1, got 0. Pass --batch-size 64.'
     """
     where = error.where
-    if where in FIELDS or where in OWN:
-        error.where = "SOURCE" if where == "source" else flag(where)
+    if where == "source":
+        error.where = "DATA" if verb in ("evaluate", "predict", "plot") else "SOURCE"
+    elif where == "picture":
+        error.where = "--out"
+    elif where in FIELDS or where in OWN:
+        error.where = flag(where)
     elif found := re.fullmatch(r"(optimizer|schedule) '(.*)'", where):
         error.where = f"--{found[1]} {found[2]}"
     text = re.sub(
@@ -93,6 +97,10 @@ def misused(error: Any, tokens: Sequence[str], verbs: Sequence[str]) -> ConfigEr
         wanted = {float: "a number", int: "a whole number"}.get(
             _plain(error.target_type) or _plain(getattr(argument, "hint", None))
         )
+        choices = getattr(error.target_type, "__args__", ())
+        if choices and all(isinstance(one, str) for one in choices):
+            wanted, name = ", ".join(choices), name or argument.name
+            return ConfigError(expected=wanted, got=repr(token.value), where=name, fix=_near(token.value, choices, see))
         if wanted:
             return ConfigError(expected=wanted, got=repr(token.value), where=name, fix=_example(name, see))
     what, _, advice = one_line(str(error)).rstrip(".").partition(". ")

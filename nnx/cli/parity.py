@@ -49,7 +49,9 @@ def parity(
             fix="Write for example --backends numpy,torch.",
         )
     if steps < 1:
-        raise ConfigError(expected="a whole number ≥ 1", got=str(steps), where="--steps")
+        raise ConfigError(
+            expected="a whole number ≥ 1", got=str(steps), where="--steps", fix="Write for example --steps 10."
+        )
     directory = Path(source) if source is not None and (Path(source) / runs.CONFIG).is_file() else None
     settings = _settings(source, directory, config_file, flags)
     parts = build.data(settings)

@@ -110,7 +110,9 @@ def _picture(name: str) -> Picture:
     if name not in PICTURES:
         known = ", ".join(list(PICTURES)[:-1]) + " or weights"
         near = did_you_mean(name, PICTURES)
-        raise ConfigError(expected=known, got=repr(name), where="PICTURE", fix=near if near[:3] == "Did" else "")
+        raise ConfigError(
+            expected=known, got=repr(name), where="PICTURE", fix=near if near[:3] == "Did" else "See nnx plot --help."
+        )
     return PICTURES[name]
 
 
@@ -121,13 +123,22 @@ def _check(picture: str, about: Picture, options: dict[str, Any], data: str | No
             raise ConfigError(f"{picture} takes no --{name}", where=f"--{name}", fix=f"It takes {takes}.")
         least = {"rows": 1, "points": 2, "dimensions": 1, "seed": 0}.get(name)
         if least is not None and value < least:
-            raise ConfigError(expected=f"a whole number ≥ {least}", got=repr(value), where=f"--{name}")
+            raise ConfigError(
+                expected=f"a whole number ≥ {least}",
+                got=repr(value),
+                where=f"--{name}",
+                fix=f"Write for example --{name} {max(1, 20 * least)}.",
+            )
     if data is not None and not about.rows:
         raise ConfigError(f"{picture} is drawn from the run alone", where="DATA", fix="Leave DATA away.")
     if not 0 < options.get("extent", 1.0) < float("inf"):
-        raise ConfigError(expected="a number > 0", got=repr(options["extent"]), where="--extent")
+        raise ConfigError(
+            expected="a number > 0", got=repr(options["extent"]), where="--extent", fix="Write for example --extent 1."
+        )
     if options.get("dimensions", 1) > 2:
-        raise ConfigError(expected="1 or 2", got=repr(options["dimensions"]), where="--dimensions")
+        raise ConfigError(
+            expected="1 or 2", got=repr(options["dimensions"]), where="--dimensions", fix="2 is a plane, 1 are lines."
+        )
     if options.get("solid") and options.get("dimensions") == 1:
         raise ConfigError("a line is not solid", where="--solid", fix="Leave --dimensions 1 away.")
 

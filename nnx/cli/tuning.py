@@ -142,7 +142,12 @@ def stages(text: str) -> int | str:
     if text == "coarse-to-fine":
         return text
     if not text.isdecimal() or int(text) < 1:
-        raise ConfigError(expected="coarse-to-fine, or a number of stages", got=repr(text), where="--stages")
+        raise ConfigError(
+            expected="coarse-to-fine, or a number of stages",
+            got=repr(text),
+            where="--stages",
+            fix="Write for example --stages 2.",
+        )
     return int(text)
 
 

@@ -35,7 +35,7 @@ def examine(subject: Subject, depth: str, only: tuple[str, ...] = ()) -> Report:
     """Run the stages on a subject: all of them, or without the short trainings if ``depth`` is "quick"."""
     if depth not in DEPTHS:
         raise ConfigError(
-            expected=f"check {' or '.join(DEPTHS)}", got=repr(depth), where="doctor", fix='Write check="quick".'
+            expected=f"check {' or '.join(DEPTHS)}", got=repr(depth), where="check", fix="Write check='quick'."
         )
     if not isinstance(only, tuple) or any(name not in CHECKS for name in only):
         raise ConfigError(

@@ -120,5 +120,5 @@ def test_another_shell_is_refused_by_name(nnx):
     assert done.code == 2
     assert (
         done.err
-        == 'nnx: Invalid value "tcsh" for SHELL. Choose from: "bash", "zsh", "fish". See nnx completion --help.\n'
+        == "nnx: SHELL: expected bash, zsh, fish, got 'tcsh'. See nnx completion --help.\n"
     )

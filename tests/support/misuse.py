@@ -1,5 +1,6 @@
 """What the table of malformed uses is made of: a row, what its use is given, and whether an answer says all it should."""
 
+import contextlib
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -58,7 +59,11 @@ class Given:
 
     def model(self) -> nnx.Module:
         """One layer for the data, on the backend."""
-        return nnx.Linear(3, 2).initialize(seed=0).to(self.backend)
+        return self.on(nnx.Linear(3, 2))
+
+    def on(self, model: nnx.Module) -> nnx.Module:
+        """A model with its arrays on the backend."""
+        return model.initialize(seed=0).to(self.backend)
 
     def fit(self, **options: Any) -> Any:
         """A training that would be over at once."""
@@ -70,6 +75,31 @@ class Given:
         path = self.place / name
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         return path
+
+    def npz(self, **arrays: Any) -> Path:
+        """An NPZ file of these arrays."""
+        np.savez(self.place / "d.npz", **arrays)
+        return self.place / "d.npz"
+
+    def pets(self) -> Path:
+        """A table whose last column says what is to be told."""
+        rows = (f"{i * 0.5},{('red', 'blue')[i % 2]},{('cat', 'dog')[i % 2]}\n" for i in range(50))
+        return self.file("pets.csv", "size,colour,species\n" + "".join(rows))
+
+    def cut(self) -> Path:
+        """The directory of a training that was cut short."""
+
+        def stop(run: nnx.train.Run, record: Any) -> None:
+            raise InterruptedError
+
+        with contextlib.suppress(InterruptedError):
+            self.fit(epochs=4, batch_size=8, directory=self.place / "cut", checkpoint_every=2, callbacks=[stop])
+        return self.place / "cut"
+
+    def updated(self, grads: dict[str, Any]) -> Any:
+        """One step of Adam with these gradients."""
+        parameters, adam = self.model().parameters(), nnx.optim.Adam()
+        return adam.update(grads, adam.init(parameters), parameters)
 
     def run(self) -> Path:
         """The directory of a training that is over."""
