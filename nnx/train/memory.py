@@ -128,7 +128,7 @@ def _alive(program: Program, model: Any) -> list[int]:
 
 
 def _size(value: Any) -> int:
-    return prod(value.shape) * _width(value.dtype)
+    return int(prod(value.shape)) * _width(value.dtype)
 
 
 def _width(dtype: Any) -> int:
@@ -139,7 +139,7 @@ def _width(dtype: Any) -> int:
 
 def nbytes(array: Any) -> int:
     """The bytes of an array of any library."""
-    return prod(array.shape) * _width(array.dtype)
+    return int(prod(array.shape)) * _width(array.dtype)
 
 
 def spoken(size: float) -> str:

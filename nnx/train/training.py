@@ -275,11 +275,10 @@ class Training:
         self.model.load(self.good)
 
     def _validation(self) -> dict[str, float]:
-        if not self.val or not self.group.first:
+        val = self.val
+        if not val or not self.group.first:
             return {}
-        found = frugally(
-            self.problem, lambda rows: evaluate(self.model, self.val, loss=self.course.loss, batch_size=rows)
-        )
+        found = frugally(self.problem, lambda rows: evaluate(self.model, val, loss=self.course.loss, batch_size=rows))
         return {f"val_{name}": value for name, value in found.items()}
 
     # what is kept -----------------------------------------------------------------------------------------------------

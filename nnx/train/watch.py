@@ -130,7 +130,8 @@ class Watch:
         run, way, base = self.run, self.way, self._base
         weights = run.model.state()
         if base is None:
-            return Diverged(between(weights, "before the first step" if not run.step else "between two epochs"))
+            when = "before the first step" if not run.step else "between two epochs"
+            return Diverged(between(weights, when) or unexplained(run.step, run.step))
         last = run.step
         self.restore(base)
         with quietly():
