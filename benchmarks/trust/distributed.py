@@ -24,7 +24,7 @@ NOTE = """
 def rows(seconds: float | None, place: Path) -> list[Row]:
     """All of it, or a little."""
     short = seconds is not None
-    return [*same(4 if short else 48, place), *killed(2 if short else 12, place), asked(3 if short else 24, place)]
+    return [*same(4 if short else 40, place), *killed(2 if short else 10, place), asked(3 if short else 24, place)]
 
 
 def same(count: int, place: Path) -> list[Row]:
