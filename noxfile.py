@@ -149,6 +149,7 @@ def suite(session: nox.Session, backend: str, extras: str, *options: str) -> Non
         "tune": "optuna",
         "onnx": "onnx",
         "mpi": "mpi4py",
+        "parquet": "pyarrow",
         "sklearn": "pandas|polars|tensorboard|mlflow",
     }
     elsewhere |= {library for extra, library in needed.items() if extra not in extras.split(",")}
@@ -183,7 +184,7 @@ def workers() -> list[str]:
 @nox.parametrize("backend", ["numpy", "strict", "torch", "jax", "cupy"])
 def tests(session: nox.Session, backend: str) -> None:
     """The tests on one backend, which must be usable: all of them on NumPy and CuPy, elsewhere those that can differ."""
-    extras = {"numpy": "fast,plot,tune,onnx,mpi,sklearn", "cupy": cuda()}.get(backend, "")
+    extras = {"numpy": "fast,plot,tune,onnx,mpi,sklearn,parquet", "cupy": cuda()}.get(backend, "")
     install(session, *TEST_NEEDS, *LIBRARY[backend], extras=extras)
     suite(session, backend, extras, *([] if backend in ("numpy", "cupy") else ["--concerning", backend]))
 
