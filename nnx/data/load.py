@@ -11,6 +11,7 @@ import numpy as np
 from nnx.data.arrays import fitted, from_arrays
 from nnx.data.dataset import Dataset
 from nnx.data.digits import digits
+from nnx.data.frame import is_frame
 from nnx.data.idx import NAME as IDX_NAME
 from nnx.data.idx import read_idx
 from nnx.data.npy import read_npy
@@ -19,12 +20,11 @@ from nnx.data.schema import Schema
 from nnx.data.stream import ArrayRows, Streamed
 from nnx.data.table import Name, read_csv
 from nnx.data.targets import check_task, did_you_mean
+from nnx.data.typed import from_frame, read_parquet
 from nnx.errors import ConfigError, DataError
 
 TABLES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
-FORMS = (
-    "'digits', a .csv or .tsv file (also .gz), an .npz or .npy file, an IDX images file or a folder with MNIST's files"
-)
+FORMS = "'digits', a .csv or .tsv file (also .gz), a .parquet file, an .npz or .npy file, an IDX images file or a folder with MNIST's files"
 
 
 def load(
@@ -48,6 +48,8 @@ def load(
     ``"digits"``        the bundled handwritten digits
     ``….csv``, ``.tsv``  a table, also ``.gz``; ``target`` is a column (default: last)  target, header, delimiter, drop,
                                                                                       categorical
+    ``….parquet``       a table with types (extra ``parquet``)                        target, drop, categorical
+    a DataFrame         of pandas or polars, or a pyarrow Table                       target, drop, categorical
     ``….npz``           arrays x and y (or X, Y), perhaps classes                     target, inputs: keys; stream
     ``….npy``           inputs; the targets in another (``x.npy`` finds ``y.npy``)    target: that file; stream
     ``…-idx3-ubyte``    MNIST's images, labels beside them, also ``.gz``; or a folder   stream
@@ -91,6 +93,9 @@ def load(
         if stream and isinstance(source[0], np.ndarray):
             source = (Streamed(ArrayRows(source[0])), source[1])
         return from_arrays(*source, task=task, schema=schema)
+    if is_frame(source):
+        _only(given, ("target", "drop", "categorical"), "a DataFrame")
+        return from_frame(source, task=task, schema=schema, **given)
     if not isinstance(source, (str, os.PathLike)):
         raise ConfigError(
             expected=FORMS + ", or a pair of arrays (x, y)",
@@ -121,6 +126,9 @@ def _read(path: Path, given: dict[str, Any], task: str, schema: Schema | None) -
         if name.endswith(".npy"):
             _only(given, ("target", "stream"), "an NPY file")
             return read_npy(path, task=task, schema=schema, **given)
+        if name.endswith((".parquet", ".pq")):
+            _only(given, ("target", "drop", "categorical"), "a Parquet file")
+            return read_parquet(path, task=task, schema=schema, **given)
         if name.endswith(TABLES):
             _only(given, ("target", "header", "delimiter", "drop", "categorical"), "a table")
             return read_csv(path, task=task, schema=schema, **given)

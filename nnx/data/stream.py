@@ -92,7 +92,10 @@ class Streamed:
         self, source: Source, index: np.ndarray[Any, Any] | None = None, row: Any = None, dtype: Any = None
     ) -> None:
         self._source, self._index = source, index
-        self.shape: tuple[int, ...] = (source.shape[0] if index is None else len(index), *(source.shape[1:] if row is None else row))
+        self.shape: tuple[int, ...] = (
+            source.shape[0] if index is None else len(index),
+            *(source.shape[1:] if row is None else row),
+        )
         self.dtype = np.dtype(dtype or source.dtype.newbyteorder("="))
         self.ndim, self.size = len(self.shape), int(np.prod(self.shape, dtype=np.int64))
         self.nbytes = self.size * self.dtype.itemsize

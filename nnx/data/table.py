@@ -21,7 +21,7 @@ Name = str | int
 
 
 @dataclass(frozen=True)
-class _Plan:
+class Plan:
     """Where each input column and the target stand in the file, and how the target is read."""
 
     columns: tuple[Column, ...]
@@ -61,9 +61,9 @@ def read_csv(
     if seen[0].count == 0:
         raise DataError("a header and no rows", where=str(path), fix="Add rows, or pass header=False if row 1 is data.")
     if schema is None:
-        plan = _decide(seen, target, task, drop, categorical, path)
+        plan = decide(seen, target, task, drop, categorical, path)
     else:
-        plan = _follow(schema, names, seen, header is not False, path)
+        plan = follow(schema, names, seen, header is not False, path)
     _, again = first_rows(path, delimiter)
     if header is not False:
         next(again)
@@ -126,9 +126,9 @@ def _place(column: Name, names: tuple[str, ...], path: Path, option: str) -> int
     return column % len(names)
 
 
-def _decide(
+def decide(
     seen: list[Seen], target: Name | None, task: str, drop: Sequence[Name], categorical: Sequence[Name], path: Path
-) -> _Plan:
+) -> Plan:
     """The plan of training data: what its columns are is read off their cells."""
     names = tuple(column.name for column in seen)
     left_out = {_place(name, names, path, "drop") for name in drop}
@@ -149,7 +149,7 @@ def _decide(
         columns.append(Column(names[i], seen[i].categories() if is_text else None))
         if is_text and i not in texts and seen[i].numbers:
             notes += (f"column {names[i]!r} holds numbers and texts: taken as categories",)
-    return _Plan(tuple(columns), places, at, chosen, classes, notes)
+    return Plan(tuple(columns), places, at, chosen, classes, notes)
 
 
 def _task(seen: Seen, task: str, is_text: bool) -> tuple[Task, tuple[str, ...] | None, tuple[str, ...]]:
@@ -172,7 +172,7 @@ def _task(seen: Seen, task: str, is_text: bool) -> tuple[Task, tuple[str, ...] |
     return "classification", classes, (f"task classification: {seen.name!r} holds {why}",) if task == "auto" else ()
 
 
-def _follow(schema: Schema, names: tuple[str, ...], seen: list[Seen], header: bool, path: Path) -> _Plan:
+def follow(schema: Schema, names: tuple[str, ...], seen: list[Seen], header: bool, path: Path) -> Plan:
     """The plan of data for a trained model: the columns are the model's."""
     encoding = schema.encoding
     at = names.index(schema.target_name) if schema.target_name in names else None
@@ -209,7 +209,7 @@ def _follow(schema: Schema, names: tuple[str, ...], seen: list[Seen], header: bo
         raise seen[at].not_number("a number as target of regression")
     extra = [names[i] for i in range(len(names)) if i not in (*places, at) and names[i] != schema.target_name]
     notes = (f"left out, as the model does not know them: {listing(extra)}",) if extra else ()
-    return _Plan(columns, places, at, schema.task, schema.classes, notes)
+    return Plan(columns, places, at, schema.task, schema.classes, notes)
 
 
 def _class_name(cell: str, numeric: bool) -> str:
@@ -218,7 +218,7 @@ def _class_name(cell: str, numeric: bool) -> str:
 
 
 def _encode(
-    every: Iterator[Row], plan: _Plan, n: int, path: Path
+    every: Iterator[Row], plan: Plan, n: int, path: Path
 ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any] | None]:
     """x (N, features) float32 and y: the second reading."""
     width = sum(column.width for column in plan.columns)
@@ -256,7 +256,7 @@ def _fill(part: np.ndarray[Any, Any], column: Column, cells: tuple[str, ...], bl
         part[i, index[cell]] = 1.0
 
 
-def _fill_target(part: np.ndarray[Any, Any], plan: _Plan, cells: tuple[str, ...], block: list[Row], path: Path) -> None:
+def _fill_target(part: np.ndarray[Any, Any], plan: Plan, cells: tuple[str, ...], block: list[Row], path: Path) -> None:
     if plan.task == "regression":
         part[:, 0] = _numbers("target", cells, block, path)
         return

@@ -412,7 +412,7 @@ def test_a_bad_call_is_refused_with_the_place_and_the_fix(source, options, error
         ("a.npz", {"inputs": "xx"}, "a.npz, inputs: no array named 'xx'. Did you mean 'x'"),
         ("a.npz", {"header": False}, "header: an NPZ file takes no header="),
         (TRAIN, {"target": "y"}, "target: IDX files takes no target="),
-        ("t.parquet", {}, "t.parquet'. Rename or convert the file"),
+        ("t.xlsx", {}, "t.xlsx'. Rename or convert the file"),
     ],
 )
 def test_a_bad_option_is_refused(write, name, options, message):
