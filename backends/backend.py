@@ -96,6 +96,8 @@ class Backend:
     assemble: Callable[..., Callable[..., list[Array]]] = replay
     jit: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None
     """A compiler of whole functions that the library brings; without one, they are recorded and assembled."""
+    rehearse: Callable[..., Any] = lambda function, *arrays: function(*arrays)
+    """``rehearse(function, *arrays)``: the function is called for what it does beside its result; a library may leave out the numbers."""
     link: Callable[[int, int], Callable[[Array, Array, int], None] | None] | None = None
     """``link(rank, size)``: what sends a flat array to another process and receives one, from device to device; for a GPU."""
 

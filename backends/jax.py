@@ -67,6 +67,7 @@ def _at(device: Any) -> Backend:
         fuse=_fuse,
         each=_each,
         jit=jax.jit,
+        rehearse=_rehearse,
         exhausted=_exhausted,
         room=lambda: _room(device),
     )
@@ -123,6 +124,11 @@ def _put(xp: Namespace, shape: tuple[int, ...], key: Any, values: jax.Array) -> 
     if arrays_in(key if isinstance(key, tuple) else (key,)):
         return portable.put(xp, shape, key, values, scatter_add=_scatter_add)
     return xp.zeros(shape, dtype=values.dtype).at[key].set(values)
+
+
+def _rehearse(function: Callable[..., Any], *arrays: Any) -> None:
+    """On shapes alone: op by op, each operation would be compiled for one use."""
+    jax.eval_shape(lambda *arrays: function(*arrays) and None, *arrays)
 
 
 def _fuse(rule: Callable[..., Any]) -> Callable[..., Any]:

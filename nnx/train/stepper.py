@@ -139,8 +139,15 @@ class Plan:
         self.loss, self.trusted, self.backend = loss, False, backends.of(x)
         self.trained = list(model.parameters())
         self.places = Places(model, [*self.trained, *(path for path in model.state() if path not in set(self.trained))])
-        with training(seed, number, write_back=False) as this:  # what it draws, and which buffers it computes
-            self._call(model, x, y)
+        passes: list[Any] = []
+
+        def rehearsed(*arrays: Array) -> None:  # what it draws, and which buffers it computes
+            with training(seed, number, write_back=False) as this:
+                passes.append(this)
+                self._call(self.places.twin(arrays[:-2]), *arrays[-2:])
+
+        self.backend.rehearse(rehearsed, *self.places.take(), x, y)
+        this = passes[-1]
         if this.keys:
             raise NnxError(
                 "a layer draws by a key of its own", fix="Use current_pass().draw(purpose, self, function, …)."
