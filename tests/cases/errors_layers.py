@@ -117,7 +117,7 @@ ROWS = [
     Misuse("embedding of real numbers", lambda g: g.on(nnx.Embedding(10, 4))(g.x(2, 3)), DtypeError,
            "Embedding", "an index of integers", "float32", "Encode what is to be looked up as", True),
     Misuse("embedding of an index out of range", lambda g: g.on(nnx.Embedding(10, 4))(g.labels(3, 12)), DataError,
-           "Embedding", "indices from 0 to 9", "12", "Encode from 0, or build Embedding", True),
+           "Embedding", "indices from 0 to 9", "12", "Encode from 0, or build Embedding"),
     Misuse("embedding with padding out of range", lambda g: nnx.Embedding(10, 4, padding=10), ConfigError,
            "Embedding", "padding a row from 0 to 9, or None", "10", "Keep a number for what is no"),
     Misuse("attention with heads that do not divide", lambda g: nnx.MultiHeadAttention(10, 3), ConfigError,
