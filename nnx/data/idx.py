@@ -82,7 +82,7 @@ def idx_array(path: Path, stream: bool | None = False) -> Any:
             if file.read(1):
                 raise _damaged(where, f"more bytes than the {declared} declared")
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise _damaged(where, str(error)) from error
+        raise _damaged(where, str(error) or type(error).__name__) from error
     return data.view(dtype).reshape(shape)
 
 

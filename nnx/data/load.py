@@ -77,7 +77,7 @@ def load(
         "target": target, "inputs": inputs, "header": header, "delimiter": delimiter,
         "drop": drop or None, "categorical": categorical or None, "stream": stream,
     }  # fmt: skip
-    given = {name: value for name, value in options.items() if value is not None}
+    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     if isinstance(source, Dataset):
         _only(given, (), "a Dataset")
         return source if schema is None else _under(source, schema)

@@ -65,7 +65,7 @@ def read_npz(
     except _BROKEN as error:
         if isinstance(error, (DataError, DtypeError, ConfigError)):
             raise
-        raise _damaged(path, str(error)) from error
+        raise _damaged(path, str(error) or type(error).__name__) from error
     classes = None if names is None else tuple(str(name) for name in names.ravel())
     return from_arrays(x, y, task=task, classes=classes, schema=schema, name=path.name)
 

@@ -112,7 +112,8 @@ def _targets(cells: Cells, plan: Plan, path: Path) -> np.ndarray[Any, Any]:
         raise DataError(
             "a missing value", where=f"{path}, row {first[-1]}, target", fix="Fill it in or remove the row."
         )
-    return look_up(texts, plan.classes, lambda i: f"{path}, row {first.get(i, 0)}, target")[codes]
+    labels = look_up(texts, plan.classes, lambda i: f"{path}, row {first.get(i, 0)}, target")
+    return np.take(labels, codes)
 
 
 def _float32(cells: Cells, path: Path) -> np.ndarray[Any, Any]:

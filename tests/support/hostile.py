@@ -6,6 +6,7 @@ loader made of a core: "read", "refused" (an error of ``nnx.errors`` that says w
 """
 
 import gzip
+import importlib.util
 import io
 import json
 import shutil
@@ -303,6 +304,11 @@ def _wrap_metadata(core: bytes) -> bytes:
     return packed(arrays, {"format": "nnx 1", "model": core.decode("utf-8", "replace"), "notes": "{}"})
 
 
+def _streamed(path: Path) -> Any:
+    """A data set whose rows stay in their file, and all of those rows."""
+    return np.asarray(nnx.data.load(path, stream=True).x)
+
+
 def _bomb(n: int) -> bytes:
     """Modules that hold each other twice, n deep: 2^n of them, if one were to count."""
     inner: Any = {"layer": "ReLU", "args": [], "kwargs": {}}
@@ -408,6 +414,15 @@ _add(
     Loader("CSV file for a model", "t.csv", lambda path: nnx.data.load(path, schema=Schema.from_dict(SCHEMA)), lambda: [b"a,c,b,y\n1,red,2,1\n2,blue,3,2\n"],
         corpus=lambda: {"two signs": b"a,c,b,y\n1,red,2,+-1\n", "digits of another script": "a,c,b,y\n١,red,2,١\n".encode()},
     ),
+    Loader("NPY file", "x.npy", nnx.data.load, lambda: [npy(X), npy(X.astype("u1")), npy(X.astype(">f8"))], beside={"y.npy": npy(Y)},
+        corpus=lambda: {"shape of 2^40": npy_header((2**40,), more=bytes(8)), "objects": npy_header((6,), "|O", b"cos\nsystem\n(S'true'\ntR.")},
+    ),
+    Loader("NPY file, streamed", "x.npy", _streamed, lambda: [npy(X), npy(X.astype("u1")), npy(X.astype("i4"))], beside={"y.npy": npy(Y)},
+        corpus=lambda: {"shape of 2^40": npy_header((2**40, 2), more=bytes(8)), "rows of nothing": npy_header((2**40, 0))},
+    ),
+    Loader("NPZ file, streamed", "a.npz", _streamed, lambda: [archive(x=npy(X), y=npy(Y))]),
+    Loader("IDX file, streamed", "a-images-idx3-ubyte", _streamed, lambda: [idx(8, (6, 2, 2), bytes(24))],
+        beside={"a-labels-idx1-ubyte": idx(8, (6,), bytes([0, 1, 2, 0, 1, 2]))}),
     Loader("configuration", "c.toml", lambda path: config.merged({}, str(path)), lambda: [TOML],
         corpus=lambda: {
             "10^4 levels of arrays": b"drop = " + b"[" * 10**4, "10^4 levels of tables": b"[" + b"a." * 10**4 + b"a]\n",
@@ -428,3 +443,30 @@ _add(
     Loader("manifest of a checkpoint", _PLACE, checkpoint.read_checkpoint,
         lambda: [_checkpoint_files()[checkpoint.MANIFEST]], wrap=_manifest),
 )  # fmt: skip
+
+
+def _parquet(**columns: Any) -> bytes:
+    import pyarrow
+    from pyarrow import parquet
+
+    file = io.BytesIO()
+    parquet.write_table(pyarrow.table(columns), file)
+    return file.getvalue()
+
+
+def _parquet_bomb() -> bytes:
+    import pyarrow
+
+    return _parquet(
+        a=pyarrow.DictionaryArray.from_arrays(pyarrow.array(np.zeros(10_000_000, "i1")), pyarrow.array(["x" * 10_000]))
+    )
+
+
+if importlib.util.find_spec("pyarrow"):
+    _add(
+        Loader(
+            "Parquet file", "t.parquet", nnx.data.load,
+            lambda: [_parquet(age=[31, 45, 22], colour=["red", "blue", "red"], height=[1.5, 2.5, 3.5], bought=[True, False, True])],
+            corpus=lambda: {"100 GB of text": _parquet_bomb(), "10^4 columns": _parquet(**{f"c{i}": [1, 2] for i in range(10_000)})},
+        ),
+    )  # fmt: skip
