@@ -104,10 +104,11 @@ def _arrays(data: bytes, source: Path) -> dict[str, np.ndarray[Any, Any]]:
 
 def _widened(data: bytes, source: Path) -> dict[str, np.ndarray[Any, Any]]:
     """The arrays of a file with numbers that NumPy lacks: bfloat16 is the upper half of float32, and comes as that."""
-    from safetensors import deserialize
+    import safetensors
 
+    unpack: Any = safetensors.deserialize
     arrays = {}
-    for name, told in deserialize(data):
+    for name, told in unpack(data):
         kind = told["dtype"]
         if kind == "BF16":
             halves = np.frombuffer(told["data"], dtype="<u2").astype("<u4")
