@@ -18,7 +18,6 @@ vectors and compiled rules still follow the processor: the same bits are promise
 
 import os
 import platform
-import subprocess
 import sys
 import warnings
 from functools import cache
@@ -101,6 +100,8 @@ def restart() -> None:
     command = [sys.executable, *sys.orig_argv[1:]]
     changed = os.environ | environment() | {_RESTARTED: "1"}
     if os.name == "nt":  # where exec would leave the console to the shell
+        import subprocess
+
         raise SystemExit(subprocess.call(command, env=changed))
     os.execve(sys.executable, command, changed)
 
