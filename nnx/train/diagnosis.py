@@ -119,7 +119,7 @@ def unexplained(first: int, last: int) -> Began:
     """Where it does not come again."""
     return Began(
         "unknown", "fit", f"no finite numbers between the steps {first} and {last}, and they did not come again when these were repeated",
-        "The model, the loss or the data give something else at every call: draw only by nnx.training (see nnx.Dropout).",
+        "The model, the loss or the data give something else at every call: draw only by nnx.training (see nnx.Dropout). Or a callback writes into arrays of the model.",
     )  # fmt: skip
 
 

@@ -69,8 +69,9 @@ def fit(
     writes; all get the same run. See docs/distributed.md.
 
     Errors: ``ConfigError``, ``DataError`` or ``ShapeError`` before the first step when settings, data and model do not fit
-    together; ``DivergedError`` when the loss of an epoch is no longer a number: the model then has, and the directory
-    keeps, the weights of the epoch before.
+    together; ``DivergedError`` at the first step whose data, loss, gradient or weights are not finite: it says which, in what layer and
+    batch. The model then has, and the directory keeps, the weights of the epoch before, and a checkpoint the state before that step.
+    ``OutOfMemoryError`` says what a step needs, what is free, and what ``batch_size`` fits.
     """
     check_model(model, "fit")
     checks.check_settings(epochs, batch_size, train, val, optimizer, finish, finish_epochs)

@@ -10,6 +10,7 @@ memory that somebody refers to is not used again.
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from operator import is_
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -59,7 +60,8 @@ class Watch:
 
     def enter(self, run: Run, epoch: int, *, touching: bool) -> None:
         """An epoch, or what is left of one, begins. ``touching``: whether callbacks that nnx does not know are told of every step."""
-        self.run, self.epoch, self._arrays = run, epoch, list(run.model.state().values())
+        self.run, self.epoch, self._places = run, epoch, Places(run.model, run.model.state())
+        self._arrays = self._places.take()
         self._base: Position | None = None
         self._touching = touching
         size = sum(
@@ -81,7 +83,7 @@ class Watch:
             self.look(stepped=True)
         self.left = self.run.state
         if self._touching:
-            self._arrays = list(self.run.model.state().values())
+            self._arrays = self._places.take()
 
     def look(self, *, stepped: bool = False) -> None:
         """Look now. The steps up to here are sound afterwards, or :class:`Diverged` is raised.
@@ -94,8 +96,8 @@ class Watch:
         self._soon, self.left = self.run.step + self.every, self.run.state
 
     def _moved(self) -> bool:
-        """Whether a callback gave the model other arrays, or may have written into them: asked where a look costs little."""
-        return self.device.eager or any(a is not b for a, b in zip(self.run.model.state().values(), self._arrays))
+        """Whether a callback gave the model other arrays. That it wrote into them shows in the next step, and is no step's doing."""
+        return not all(map(is_, self._places.take(), self._arrays))
 
     def _clean(self) -> bool:
         floating = [array for array in self.run.model.state().values() if _floats(array)]
