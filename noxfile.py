@@ -264,6 +264,13 @@ def gallery(session: nox.Session) -> None:
 
 
 @nox.session(python=MAIN)
+def trust(session: nox.Session) -> None:
+    """Crashes, strange files, other machines and neighbours in large numbers; writes docs/trust.md. Minutes: not among the default sessions."""
+    install(session, *TEST_NEEDS, *LIBRARY["numpy"], extras="fast,plot,tune,onnx,mpi,sklearn,parquet")
+    python(session, "benchmarks/trust", *session.posargs)
+
+
+@nox.session(python=MAIN)
 def bench(session: nox.Session) -> None:
     """The benchmarks, once and quickly: that they run, not how fast."""
     if not (ROOT / "benchmarks" / "run.py").exists():
