@@ -66,6 +66,13 @@ class Namespace(ModuleType):
         self.getitem = self._record("getitem", operator.getitem)
         self.to_device = self._record("to_device", _to_device)
         self._clip = self._record("clip", inner.clip)
+        self.__getattr__ = self._unknown  # as in any module; in the class it would slow every access
+
+    def _unknown(self, name: str) -> Any:
+        """What the standard does not have, or this library."""
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise unknown_function(self._bottom.__name__, name, vars(self))
 
     # functions -------------------------------------------------------------------------------------------------------
     def _add_chapter(self, chapter: str) -> None:
@@ -218,12 +225,6 @@ class Namespace(ModuleType):
         if device is not None and device != tensor.device:
             tensor = self.to_device(tensor, device)
         return self.astype(tensor, dtype or tensor.dtype, copy=bool(copy))  # type: ignore[no-any-return]
-
-    def __getattr__(self, name: str) -> Any:
-        """Reached only for what the standard does not have, or this library."""
-        if name.startswith("__"):
-            raise AttributeError(name)
-        raise unknown_function(self._bottom.__name__, name, vars(self))
 
     # arrays ----------------------------------------------------------------------------------------------------------
     def array(self, out: Any) -> Array:

@@ -99,17 +99,6 @@ class Tensor:
             )
         self._array[bare_key(key)] = self._space.lower(value)
 
-    def __getattr__(self, name: str) -> Any:
-        """Reached only for what the standard's arrays do not have."""
-        if name.startswith("_"):
-            raise AttributeError(name)
-        raise UnknownAttributeError(
-            expected="an attribute that the standard's arrays have",
-            got=f"x.{name}",
-            where="a traced array",
-            fix=f"Use a function of the namespace, such as nnx.namespace(x).{name}(x) where there is one.",
-        )
-
     def __len__(self) -> int:
         if not self.shape:
             raise TypeError("len() of a 0-d array")
@@ -169,3 +158,31 @@ for _name, _function in COMPARISON.items():
     setattr(Tensor, f"__{_name}__", _operator(_function))
 for _name, _function in UNARY.items():
     setattr(Tensor, f"__{_name}__", _unary(_function))
+
+
+# What arrays of some libraries have and the standard's do not: said in our words. (A ``__getattr__`` would slow every access.)
+ELSEWHERE = {
+    "item": "stop_gradient", "tolist": "stop_gradient", "numpy": "stop_gradient", "detach": "stop_gradient", "cpu": "stop_gradient",
+    "sum": "sum", "mean": "mean", "max": "max", "min": "min", "std": "std", "var": "var", "exp": "exp", "abs": "abs",
+    "reshape": "reshape", "view": "reshape", "flatten": "reshape", "ravel": "reshape", "squeeze": "squeeze",
+    "transpose": "permute_dims", "astype": "astype", "clip": "clip", "argmax": "argmax", "dot": "matmul", "copy": "asarray",
+}  # fmt: skip
+
+
+def _elsewhere(name: str, instead: str) -> property:
+    own = instead == "stop_gradient"
+    fix = "nnx.stop_gradient(x) where no derivative is wanted" if own else f"nnx.namespace(x).{instead}(x)"
+
+    def missing(self: Tensor) -> Any:
+        raise UnknownAttributeError(
+            expected="an attribute that the standard's arrays have",
+            got=f"x.{name}",
+            where="a traced array",
+            fix=f"Write {fix}.",
+        )
+
+    return property(missing)
+
+
+for _name, _instead in ELSEWHERE.items():
+    setattr(Tensor, _name, _elsewhere(_name, _instead))

@@ -139,8 +139,8 @@ class Module:
         if name in self.__dict__.get("_declared", {}):
             self._fill(0)
             return self.__dict__[name]
-        if name.startswith("__"):  # Python asks for these by itself
-            raise AttributeError(name)
+        if name.startswith("_"):  # Python asks for these by itself, and our own code for some at each call
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
         raise misuse.unknown_attribute(self, name)
 
     def _children(self) -> Iterator[tuple[str, "Module"]]:

@@ -64,7 +64,7 @@ ROWS = [
     Misuse("the value of a traced array by to_numpy", lambda g: nnx.grad(lambda x: g.backend.to_numpy(x)[0])(g.x(3)), TracingError,
            "backend …", "a plain array", "a traced one, whose value", "Take the value outside the", True),
     Misuse("the value of a traced array by item", lambda g: nnx.grad(lambda x: x[0].item())(g.x(3)), UnknownAttributeError,
-           "a traced array", "an attribute that the standard's", "x.item", "Use a function of the namespace"),
+           "a traced array", "an attribute that the standard's", "x.item", "Write nnx.stop_gradient"),
     Misuse("assigning to a traced array", lambda g: nnx.grad(assigning)(g.x(3)), TracingError,
            "grad of assigning", "x[key] = value on a traced array", "x[key] = value on a traced", "Build a new array instead", True),
     Misuse("arrays of two libraries in a gradient", lambda g: nnx.grad(lambda x: total(x * g.other(3)))(g.x(3)), MixedArraysError,
