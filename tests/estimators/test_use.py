@@ -1,6 +1,5 @@
 """The estimators among scikit-learn's other parts, with data frames, and beside nnx.fit itself."""
 
-import signal
 import sys
 
 import numpy as np
@@ -114,12 +113,31 @@ def test_images():
     assert classifier.predict_proba(DIGITS.x.astype("float64")).dtype == np.float32
 
 
+def cut(run, record):
+    raise KeyboardInterrupt
+
+
 def test_control_c_keeps_what_was_learnt_and_ends_the_search_too():
-    classifier = NNClassifier(**SMALL, callbacks=[lambda run, record: signal.raise_signal(signal.SIGINT)])
+    classifier = NNClassifier(**SMALL, callbacks=[cut])
     with pytest.raises(KeyboardInterrupt):
         classifier.fit(DIGITS.x, DIGITS.y)
     assert classifier.n_iter_ == 1
     assert classifier.predict(DIGITS.x[:2]).shape == (2,)
+
+
+TERMINATED = """
+import os, signal, nnx
+data = nnx.data.load("digits")
+end = lambda run, record: os.kill(os.getpid(), signal.SIGTERM)
+try:
+    nnx.estimators.NNClassifier("linear", callbacks=[end]).fit(data.x, data.y)
+except SystemExit as ended:
+    print(ended.code)
+"""
+
+
+def test_sigterm_ends_the_program(tmp_path):
+    assert run_python(TERMINATED, tmp_path) == "143\n"
 
 
 def test_verbose(capsys):
