@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from nnx.data.survey import MOST, Seen
+from nnx.data.table import check_names
 from nnx.errors import ConfigError, DataError, DtypeError
 
 _CATEGORIES = ("category", "Categorical", "Enum", "dictionary<")
@@ -80,9 +81,7 @@ def cells_of(frame: Any, where: str) -> list[Cells]:
         raise DataError(
             expected="rows and columns", got=f"shape {tuple(frame.shape)}", where=where, fix="Give it data."
         )
-    for i, name in enumerate(names):
-        if names.index(name) != i:
-            raise DataError(f"two columns named {name!r}", where=where, fix="Rename one of them.")
+    check_names(names, where)
     return [cells(name, _column(frame, i), where) for i, name in enumerate(names)]
 
 

@@ -1,5 +1,6 @@
 """A CSV file as a data set: numbers as they are, texts one-hot, and the encoding kept for the data to come."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,9 +104,15 @@ def _names(first: Row, header: bool | None, path: Path) -> tuple[str, ...]:
                 where=f"{path}, {first.place}",
                 fix="Name it; pandas: to_csv(path, index=False).",
             )
-        if first.cells.index(name) != i:
-            raise DataError(f"two columns named {name!r}", where=f"{path}, {first.place}", fix="Rename one of them.")
+    check_names(first.cells, f"{path}, {first.place}")
     return tuple(first.cells)
+
+
+def check_names(names: Sequence[str], where: str) -> None:
+    """DataError for a name that stands twice."""
+    if len(set(names)) != len(names):
+        twice = next(name for name, count in Counter(names).items() if count > 1)
+        raise DataError(f"two columns named {twice!r}", where=where, fix="Rename one of them.")
 
 
 def _place(column: Name, names: tuple[str, ...], path: Path, option: str) -> int:
@@ -192,14 +199,15 @@ def follow(schema: Schema, names: tuple[str, ...], seen: list[Seen], header: boo
             )
     else:
         columns = encoding.columns
+        place_of = {name: i for i, name in enumerate(names)}
         for column in columns:
-            if column.name not in names:
+            if column.name not in place_of:
                 raise DataError(
                     f"no column {column.name!r}, which the model was trained on",
                     where=f"{path}, row 1",
                     fix=did_you_mean(column.name, names),
                 )
-        places = tuple(names.index(column.name) for column in columns)
+        places = tuple(place_of[column.name] for column in columns)
     for column, i in zip(columns, places, strict=True):
         if column.categories is None and seen[i].numbers != seen[i].count:
             raise seen[i].not_number("a number, as in training")
@@ -207,7 +215,8 @@ def follow(schema: Schema, names: tuple[str, ...], seen: list[Seen], header: boo
         at = None
     if at is not None and schema.task == "regression" and seen[at].numbers != seen[at].count:
         raise seen[at].not_number("a number as target of regression")
-    extra = [names[i] for i in range(len(names)) if i not in (*places, at) and names[i] != schema.target_name]
+    used = {*places, at}
+    extra = [name for i, name in enumerate(names) if i not in used and name != schema.target_name]
     notes = (f"left out, as the model does not know them: {listing(extra)}",) if extra else ()
     return Plan(columns, places, at, schema.task, schema.classes, notes)
 

@@ -32,7 +32,7 @@ from nnx.train import checkpoint, read_notes
 from nnx.train.weights import packed
 
 SECONDS = 5.0
-"""What one input may take."""
+"""Of the processor, that one input may take: a machine may have other work."""
 
 BYTES = 1 << 30
 """Address space that a process may take beside what it has when the trials begin."""
@@ -96,21 +96,21 @@ def judged(loader: Loader, path: Path) -> str:
 
 @contextmanager
 def in_time(seconds: float) -> Iterator[None]:
-    """``Hung`` when it takes longer; where there are no such alarms, no limit."""
-    if not hasattr(signal, "setitimer"):
+    """``Hung`` when it takes longer than so much of the processor; where there are no such alarms, no limit."""
+    if not hasattr(signal, "SIGPROF"):
         yield
         return
 
     def ring(number: int, frame: Any) -> None:
         raise Hung
 
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    before = signal.signal(signal.SIGPROF, ring)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 # whole files ----------------------------------------------------------------------------------------------------------
@@ -401,6 +401,7 @@ _add(
         corpus=lambda: {
             "10^6 columns": b",".join(b"c%d" % i for i in range(10**6)) + b"\n",
             "10^6 columns of rows": b",".join(b"%d" % i for i in range(10**6)) + b"\n" + b",".join([b"1"] * 10**6) + b"\n",
+            "10^5 columns": b",".join(b"c%d" % i for i in range(100_000)) + b"\n" + b",".join([b"1"] * 100_000) + b"\n",
             "a quote that is missing": b'a,b,y\n1,"2,0\n' + b"3,4,1\n" * 50_000,
             "an integer of 5000 digits": b"x,y\n1," + b"0" * 5000 + b"1\n2,2\n3,1\n",
             "a line of 17 MB": b"a" * (17 << 20),

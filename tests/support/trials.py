@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 
-def trials(loader: Any, seconds: float, seed: int, place: Path, most: int | None = None) -> dict[str, Any]:
+def trials(loader: Any, seconds: float, seed: int, place: Path, most: int = 10**9) -> dict[str, Any]:
     """The corpus once, then mutations of it and of whole files until the time is up (or ``most`` were tried)."""
     from support.hostile import judged
     from support.mutations import mutated
@@ -39,7 +39,7 @@ def trials(loader: Any, seconds: float, seed: int, place: Path, most: int | None
     for core in (*seeds, *corpus.values()):
         tried(core)
     grown = [core for core in (*seeds, *seeds, *corpus.values()) if len(core) < 1 << 16]
-    while time.perf_counter() < end and (most is None or sum(counts.values()) + len(wrong) < most):
+    while time.perf_counter() < end and sum(counts.values()) + len(wrong) < most:
         tried(mutated(draw.choice(grown), draw))
     return {"loader": loader.name, **counts, "grew": grew, "wrong": list(wrong.values())}
 
