@@ -12,7 +12,7 @@ from nnx.train.run import Run
 ROWS = 1024
 """Rows that are judged at once, as by ``nnx.evaluate``."""
 
-SHARE = 0.8
+SHARE = 0.6
 """Of what is free, so much is given to a step: the rest is for what no count sees."""
 
 

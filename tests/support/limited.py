@@ -1,4 +1,4 @@
-"""A training in a process of its own whose address space is limited: ``python limited.py MEGABYTES SPEC BATCH DIRECTORY [COMPILE]``."""
+"""A training in a process of its own whose address space is limited: ``python limited.py MEGABYTES SPEC BATCH DIRECTORY [yes|no [once]]``."""
 
 import json
 import re
@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 
 
-def main(megabytes: int, spec: str, batch: int, directory: str, compile: bool | None = None) -> None:
+def main(
+    megabytes: int, spec: str, batch: int, directory: str, compile: bool | None = None, once: bool = False
+) -> None:
     """Trains with so much more than it has after its imports; says as JSON what came of it."""
     import resource
 
@@ -29,7 +31,8 @@ def main(megabytes: int, spec: str, batch: int, directory: str, compile: bool | 
         said: dict[str, object] = {"done": True}
     except errors.OutOfMemoryError as error:
         said = {"done": False, "message": str(error)}
-    if found := re.search(r"batch_size=(\d+)", str(said.get("message"))):
+    found = None if once else re.search(r"batch_size=(\d+)", str(said.get("message")))
+    if found:
         nnx.fit(model, train, few, epochs=1, batch_size=int(found[1]), **settings)
         said["again"] = int(found[1])
     print(json.dumps(said))
@@ -37,4 +40,4 @@ def main(megabytes: int, spec: str, batch: int, directory: str, compile: bool | 
 
 if __name__ == "__main__":
     megabytes, spec, batch, directory, *how = sys.argv[1:]
-    main(int(megabytes), spec, int(batch), directory, *(word == "yes" for word in how))
+    main(int(megabytes), spec, int(batch), directory, how[0] == "yes" if how else None, "once" in how)
