@@ -248,8 +248,13 @@ def _normal(key: random.Key, shape: tuple[int, ...], std: float, truncated: bool
     return std * random.normal(key, shape)
 
 
+def is_real(value: Any) -> bool:
+    """Whether it is a number, of Python or NumPy."""
+    return isinstance(value, Real)
+
+
 def _not_negative(value: float, name: str) -> None:
-    if not isinstance(value, Real) or not value >= 0 or math.isinf(value):
+    if not is_real(value) or not value >= 0 or math.isinf(value):
         raise ConfigError(
             expected=f"{name} ≥ 0 and finite", got=repr(value), where="nnx.init", fix=f"Pass a non-negative {name}."
         )

@@ -66,7 +66,7 @@ class Namespace(ModuleType):
         self.getitem = self._record("getitem", operator.getitem)
         self.to_device = self._record("to_device", _to_device)
         self._clip = self._record("clip", inner.clip)
-        self.__getattr__ = self._unknown  # as in any module; in the class it would slow every access
+        self.__dict__["__getattr__"] = self._unknown  # as in any module; in the class it would slow every access
 
     def _unknown(self, name: str) -> Any:
         """What the standard does not have, or this library."""

@@ -75,8 +75,9 @@ def misused(error: Any, tokens: Sequence[str], verbs: Sequence[str]) -> ConfigEr
     verb = next((token for token in tokens if token in verbs), "")
     see = f"See nnx {verb} --help." if verb else "See nnx --help."
     where = verb or "VERB"
-    kind, token, argument = type(error).__name__, getattr(error, "token", None), error.argument
-    name = getattr(token, "keyword", None) or getattr(error, "keyword", None) or getattr(argument, "name", "")
+    kind, argument = type(error).__name__, error.argument
+    token: Any = getattr(error, "token", None)
+    name: Any = getattr(token, "keyword", None) or getattr(error, "keyword", None) or getattr(argument, "name", "")
     if kind == "UnknownCommandError" or (kind == "UnknownOptionError" and not verb):
         word = error.unused_tokens[0] if kind == "UnknownCommandError" else name or token.value
         return ConfigError(

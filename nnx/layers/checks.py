@@ -1,10 +1,10 @@
 """What several layers ask of their input before they compute."""
 
 import math
-from numbers import Real
 
 from nnx.autodiff.namespace import namespace
 from nnx.errors import ConfigError, DtypeError, ShapeError
+from nnx.init import is_real
 from nnx.typing import Array
 
 
@@ -31,7 +31,7 @@ def check_features(
 
 def probability(p: float, where: str) -> float:
     """``ConfigError`` unless 0 ≤ p < 1: how much dropout takes."""
-    if not isinstance(p, Real) or not 0 <= p < 1:
+    if not is_real(p) or not 0 <= p < 1:
         raise ConfigError(
             expected="a probability 0 ≤ p < 1 of dropping a value",
             got=repr(p),
@@ -43,14 +43,14 @@ def probability(p: float, where: str) -> float:
 
 def small(eps: float, where: str) -> float:
     """``ConfigError`` unless ε > 0."""
-    if not isinstance(eps, Real) or not eps > 0:
+    if not is_real(eps) or not eps > 0:
         raise ConfigError(expected="eps > 0", got=repr(eps), where=where, fix="1e-5 is usual.")
     return float(eps)
 
 
 def number(name: str, value: float, where: str) -> float:
     """``ConfigError`` unless it is a finite number."""
-    if not isinstance(value, Real) or not math.isfinite(value):
+    if not is_real(value) or not math.isfinite(value):
         raise ConfigError(
             expected=f"{name} a number", got=repr(value), where=where, fix=f"Write for example {name}=0.01."
         )

@@ -1,11 +1,10 @@
 """Batch normalisation."""
 
-from numbers import Real
-
 from nnx import init, ops
 from nnx.autodiff import namespace
 from nnx.autodiff.tensor import value_of
 from nnx.errors import ConfigError, DtypeError, ShapeError
+from nnx.init import is_real
 from nnx.layers.checks import small
 from nnx.layers.linear import positive
 from nnx.layers.module import Module
@@ -31,7 +30,7 @@ class BatchNorm(Module):
 
     def __init__(self, features: int, *, momentum: float = 0.9, eps: float = 1e-5, affine: bool = True) -> None:
         positive("features", features, "BatchNorm")
-        if not isinstance(momentum, Real) or not 0 <= momentum <= 1:
+        if not is_real(momentum) or not 0 <= momentum <= 1:
             raise ConfigError(expected="momentum in [0, 1]", got=repr(momentum), where="BatchNorm", fix="0.9 is usual.")
         self.features, self.momentum, self.eps = features, float(momentum), small(eps, "BatchNorm")
         self.gamma = Parameter((features,), init.ones()) if affine else None

@@ -93,7 +93,7 @@ def evaluate(
 
 def _check_classes(out: Array, data: Dataset) -> None:
     """``DataError`` for a label that the model has no output for: it would be wrong without a word."""
-    highest = int(np.max(data.y)) if len(data) else 0  # type: ignore[type-var]
+    highest = int(np.asarray(data.y).max()) if len(data) else 0
     if out.ndim == 2 and highest >= out.shape[1]:
         raise DataError(
             expected=f"labels 0…{out.shape[1] - 1}, one for each output of the model",
