@@ -40,7 +40,7 @@ def completion(shell: Literal["bash", "zsh", "fish"], /, *, install: bool = Fals
 
     nnx completion bash --install
 
-    nnx completion zsh > ~/.zsh/completions/_nnx
+    nnx completion zsh > ~/.zsh/completions/_cyclopts_nnx
 
     nnx completion fish > ~/.config/fish/completions/nnx.fish
     """

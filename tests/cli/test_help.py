@@ -2,11 +2,17 @@
 
 import re
 import shlex
+from functools import cache
 
 import pytest
 
 from nnx.cli.app import VERBS, _app
 from nnx.errors import NnxError
+
+
+@cache
+def app():
+    return _app()
 
 
 def examples(text):
@@ -20,7 +26,7 @@ def taken(example):
     example = re.sub(r"^mpiexec -n \d+ ", "", example)
     name, *words = shlex.split(example.replace("|", "\0").replace(">", "\0").partition("\0")[0])
     assert name == "nnx", example
-    return words[0], _app().parse_args(words, exit_on_error=False, print_error=False)
+    return words[0], app().parse_args(words, exit_on_error=False, print_error=False)
 
 
 @pytest.fixture
@@ -43,7 +49,7 @@ def test_every_verb_stands_in_the_help(help_of):
     said = help_of()
     assert max(map(len, said.splitlines())) <= 80
     assert [verb for verb in VERBS if f"│ {verb} " not in said] == []
-    assert set(VERBS) <= set(_app())
+    assert set(VERBS) <= set(app())
 
 
 @pytest.mark.parametrize(
