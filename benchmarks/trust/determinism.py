@@ -32,7 +32,7 @@ def rows(seconds: float | None, place: Path) -> list[Row]:
     return [
         processes(chosen),
         commands_twice(commands, place / "twice"),
-        settings(commands, place / "settings", fixed=True),
+        settings(commands[:2], place / "settings", fixed=True),
         settings(commands[:1], place / "without", fixed=False),
     ]
 
