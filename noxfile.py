@@ -266,7 +266,8 @@ def gallery(session: nox.Session) -> None:
 @nox.session(python=MAIN)
 def trust(session: nox.Session) -> None:
     """Crashes, strange files, other machines and neighbours in large numbers; writes docs/trust.md. Minutes: not among the default sessions."""
-    install(session, *TEST_NEEDS, *LIBRARY["numpy"], extras="fast,plot,tune,onnx,mpi,sklearn,parquet")
+    fuzzer = "atheris; sys_platform == 'linux' and python_version < '3.14'"
+    install(session, *TEST_NEEDS, *LIBRARY["numpy"], fuzzer, extras="fast,plot,tune,onnx,mpi,sklearn,parquet")
     python(session, "benchmarks/trust", *session.posargs)
 
 

@@ -21,7 +21,7 @@ if (
 from benchmarks import trust  # noqa: E402
 from benchmarks.trust.page import PAGE, page, table  # noqa: E402
 
-SECTIONS = ("crash", "resume", "errors", "divergence", "distributed", "estimators", "determinism", "interop")
+SECTIONS = ("crash", "resume", "hostile", "errors", "divergence", "distributed", "estimators", "determinism", "interop")
 
 
 def main() -> int:
