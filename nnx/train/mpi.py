@@ -20,8 +20,8 @@ from nnx.errors import BackendUnavailable
 from nnx.train.group import Elsewhere, Group
 from nnx.typing import Array
 
-SPIN, PAUSE = 1e-3, 5e-5
-"""Seconds of looking at once, and of the pauses after that."""
+SPIN, MOVING, PAUSE = 1e-3, 0.5, 5e-5
+"""Seconds of looking at once, for a word and for a vector, and of the pauses after that: a vector moves only while both look."""
 
 GRACE = 5.0
 """Seconds in which the other processes may come to the same error."""
@@ -64,7 +64,6 @@ class Processes(Group):
     def __init__(self, mpi: Any, comm: Any) -> None:
         self._mpi, self._comm, self._failures = mpi, comm, comm.Dup()
         self.rank, self.size = int(comm.Get_rank()), int(comm.Get_size())
-        self._spin = SPIN if self.size <= (os.cpu_count() or 1) else 0.0
         self._links: dict[str, Any] = {}
         self._alike = False
         usual = sys.excepthook
@@ -78,7 +77,7 @@ class Processes(Group):
         sys.excepthook = hook
 
     # waiting ----------------------------------------------------------------------------------------------------------
-    def _wait(self, *requests: Any, seconds: float = float("inf")) -> bool:
+    def _wait(self, *requests: Any, spin: float = SPIN, seconds: float = float("inf")) -> bool:
         """Until all are done; false if that takes longer."""
         started = time.perf_counter()
         all_done = self._mpi.Request.Testall
@@ -86,8 +85,7 @@ class Processes(Group):
             waited = time.perf_counter() - started
             if waited > seconds:
                 return False
-            if waited >= self._spin:
-                time.sleep(PAUSE)
+            time.sleep(PAUSE if waited >= spin else 0.0)  # 0: let another process have the core, if one wants it
         return True
 
     # exchanging -------------------------------------------------------------------------------------------------------
@@ -99,7 +97,7 @@ class Processes(Group):
                 link(send, receive, peer)
                 return
             backend.synchronize(send)
-        self._wait(self._comm.Irecv(receive, source=peer), self._comm.Isend(send, dest=peer))
+        self._wait(self._comm.Irecv(receive, source=peer), self._comm.Isend(send, dest=peer), spin=MOVING)
 
     def carries(self, vector: Array) -> bool:
         """On the host; on a GPU where MPI or NCCL takes it there."""

@@ -162,7 +162,11 @@ def _halved(group: Group, xp: Any, total: Array, filled: Sequence[bool]) -> Arra
         keep, give = ((middle, end), (start, middle)) if upper else ((start, middle), (middle, end))
         theirs = xp.empty_like(total[keep[0] : keep[1]])
         group.swap(peer, total[give[0] : give[1]], theirs)
-        total[keep[0] : keep[1]] = _joined(group, level, total[keep[0] : keep[1]], theirs, filled)
+        mine = total[keep[0] : keep[1]]
+        if xp is backends.get("numpy").xp and filled[(group.rank & ~((2 << level) - 1)) + (1 << level)]:
+            np.add(*((theirs, mine) if upper else (mine, theirs)), out=mine)  # the same, without a new array
+        else:
+            total[keep[0] : keep[1]] = _joined(group, level, mine, theirs, filled)
         bounds.append(keep)
     for level in reversed(range(levels)):  # and back
         (start, end), (low, high) = bounds[level], bounds[level + 1]
