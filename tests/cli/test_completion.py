@@ -118,7 +118,4 @@ def test_the_words_are_those_that_the_settings_take():
 def test_another_shell_is_refused_by_name(nnx):
     done = nnx("completion", "tcsh")
     assert done.code == 2
-    assert (
-        done.err
-        == "nnx: SHELL: expected bash, zsh, fish, got 'tcsh'. See nnx completion --help.\n"
-    )
+    assert done.err == "nnx: SHELL: expected bash, zsh, fish, got 'tcsh'. See nnx completion --help.\n"
