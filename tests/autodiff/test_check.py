@@ -247,3 +247,9 @@ def test_the_report_is_a_table_of_80_columns() -> None:
     assert "FAILED" in text
     assert "weight_of_the_projection" in text
     assert "  *" in text
+
+
+def test_a_wrong_derivative_is_found_where_the_terms_cancel() -> None:
+    doubled = nnx.custom_vjp(lambda x: (2.0 * x, None), lambda _, g: (3.0 * g,))
+    with pytest.raises(GradientError, match="analytic one 3"):
+        nnx.gradcheck(lambda x: nnx.namespace(x).sum(doubled(x)), np.asarray([-1.0, 0.0, 1.0]))
