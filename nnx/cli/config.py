@@ -50,7 +50,9 @@ class Settings:
     """All settings with their defaults."""
 
     source: str | None = _setting(
-        None, DATA, "digits, a .csv, .tsv, .parquet, .npz or .npy file, an IDX images file, or a folder with MNIST's files."
+        None,
+        DATA,
+        "digits, a .csv, .tsv, .parquet, .npz or .npy file, an IDX images file, or a folder with MNIST's files.",
     )
     target: str | None = _setting(
         None, DATA, "Column (or key of an NPZ file) to predict; in a table by default the last."
