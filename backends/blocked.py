@@ -110,7 +110,7 @@ def _filler(
     column if there are few neighbours in memory to take at once.
     """
     channels = x.shape[-1]
-    padded = np.zeros((images, *(n + sum(ends) for n, ends in zip(x.shape[1:-1], pads)), channels), x.dtype)
+    padded: Array = np.zeros((images, *(n + sum(ends) for n, ends in zip(x.shape[1:-1], pads)), channels), x.dtype)
     middle = padded[portable.inside(x.shape[1:-1], pads)]
 
     def fill(matrix: Array, at: int, n: int, row: int, m: int) -> None:

@@ -215,7 +215,10 @@ def test_divergence_keeps_the_last_good_weights(tmp_path):
     model = nnx.Sequential(nnx.Linear(4, 3))
     with (
         np.errstate(all="ignore"),
-        pytest.raises(DivergedError, match=r"in the weights after the update.*\(step 5, batch 1 of epoch 3\). The weights of epoch 2 are kept"),
+        pytest.raises(
+            DivergedError,
+            match=r"in the weights after the update.*\(step 5, batch 1 of epoch 3\). The weights of epoch 2 are kept",
+        ),
     ):
         nnx.fit(model, blobs(), epochs=9, optimizer=nnx.optim.SGD(0.1), callbacks=[blow], directory=tmp_path / "r")
     assert bits(model) == blow.good

@@ -192,7 +192,9 @@ def test_at_a_minimum_it_has_nothing_to_do():
 def test_without_a_finite_loss_it_diverges_and_keeps_the_weights():
     model = linear()
     model.load({path: a * np.nan for path, a in model.parameters().items()})
-    with pytest.raises(DivergedError, match=r"layers.0.weight: expected finite weights, got nan .*before the first step"):
+    with pytest.raises(
+        DivergedError, match=r"layers.0.weight: expected finite weights, got nan .*before the first step"
+    ):
         nnx.fit(model, blobs(), optimizer=LBFGS(), epochs=3)
 
 
