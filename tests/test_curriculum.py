@@ -186,7 +186,7 @@ def test_a_good_row_has_no_complaints():
         (2, "[`nnx trian`](../nnx/cli/train.py)", "there is no nnx trian"),
         (2, "[`nnx train --nothing`](../nnx/cli/train.py)", "nnx train has no --nothing"),
         (3, "[`test_table.py::test_valeu`](../tests/layers/test_table.py)", "there is no test_table.py::test_valeu"),
-        (3, "[`test_table.py::test_value[rleu]`](../tests/layers/test_table.py)", "no table has a row 'rleu'"),
+        (3, "[`test_table.py::test_value[rlue]`](../tests/layers/test_table.py)", "no table has a row 'rlue'"),
         (3, "[`test_pca.py::test_value`](../tests/layers/test_table.py)", "leads to test_table.py"),
     ],
 )

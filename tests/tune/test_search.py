@@ -92,7 +92,7 @@ def test_a_search_without_any_trial_done_says_why():
         tune(broken).best  # noqa: B018
     with pytest.raises(StateError, match=r"expected the Run of nnx.fit, or a number, got NoneType"):
         tune(lambda trial: None).best  # noqa: B018
-    with pytest.raises(StateError, match=r"expected monitor one of .*val_accuracy.*got 'val_r2'"):
+    with pytest.raises(StateError, match=r"monitor: expected one of .*val_accuracy.*got 'val_r2'"):
         tune(monitor="val_r2").best  # noqa: B018
 
 
