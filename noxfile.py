@@ -191,11 +191,11 @@ def tests(session: nox.Session, backend: str) -> None:
 
 @nox.session(python=NEWEST or None)
 def tests_newest(session: nox.Session) -> None:
-    """The tests on NumPy and the newest Python here."""
+    """All tests on array-api-strict and the newest Python here: in the default run they are those on strict, too."""
     if not NEWEST:
         session.error(f"there is no Python 3.{TRIED[-1]} to 3.{TRIED[0]} here that runs")
-    install(session, *TEST_NEEDS)
-    suite(session, "numpy", "")
+    install(session, *TEST_NEEDS, *LIBRARY["strict"])
+    suite(session, "strict", "")
 
 
 def cuda() -> str:
@@ -333,6 +333,6 @@ def reachable() -> bool:
 
 
 nox.options.sessions = [
-    "lint", "types", "tests(backend='numpy')", *(["tests_newest"] if NEWEST else []), "tests(backend='strict')",
+    "lint", "types", "tests(backend='numpy')", "tests_newest" if NEWEST else "tests(backend='strict')",
     "tests(backend='torch')", "tests(backend='jax')", "package", "docs", "bench", "machine",
 ]  # fmt: skip
