@@ -16,9 +16,9 @@ from nnx.errors import BackendUnavailable, ConfigError, NnxError, ShapeError, St
 from nnx.layers import Embedding, Module, Sequential, Softmax
 from nnx.layers.preparation import Preparation
 from nnx.layers.training import inference
+from nnx.train.files.saving import load, read_notes
+from nnx.train.files.weights import write_whole
 from nnx.train.run import MODEL, Run
-from nnx.train.saving import load, read_notes
-from nnx.train.weights import write_whole
 
 INPUT = "input"
 TOLERANCE = 1e-4

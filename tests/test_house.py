@@ -43,7 +43,7 @@ def test_the_whole_tree_is_seen():
             "names the array library torch",
         ),
         ("nnx/ops/pooling.py", "import array_api_compat.torch as xp", "names a library through array_api_compat.torch"),
-        ("nnx/train/checkpoint.py", "import pickle", "imports pickle, through which"),
+        ("nnx/train/files/checkpoint.py", "import pickle", "imports pickle, through which"),
         ("nnx/cli/config.py", "from importlib import import_module", "imports importlib, through which"),
         ("nnx/cli/config.py", "eval('1')", "config.py:1: calls eval"),
         ("nnx/ops/big.py", "x = 1\n" * 401, "401 lines, the ceiling is 400"),

@@ -16,7 +16,7 @@ from support import divergence, trust
 
 from benchmarks.trust.row import Row
 from nnx import backends
-from nnx.train.log import Log
+from nnx.train.files.log import Log
 
 SPECS = ("numpy", "strict", "strict:device1", "torch", "jax")
 LIMITED = Path(divergence.__file__).with_name("limited.py")

@@ -8,7 +8,7 @@ from typing import Any
 import nnx
 from benchmarks.trust import ROOT
 from benchmarks.trust.row import Row
-from nnx.train.fingerprint import fingerprint
+from nnx.train.files.fingerprint import fingerprint
 
 PAGE = ROOT / "docs" / "trust.md"
 

@@ -27,7 +27,7 @@ from nnx.errors import (
     ShapeError,
     StateError,
 )
-from nnx.train.group import Elsewhere, group_of
+from nnx.train.sharing.group import Elsewhere, group_of
 
 USAGE = (ConfigError, DataError, ShapeError, DtypeError, StateError, BackendUnavailable)
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, TextIO
 
-from nnx.train.callbacks import Callback
+from nnx.train.callbacks.base import Callback
 from nnx.train.record import Record, as_json
 from nnx.train.run import Run
 

@@ -13,7 +13,7 @@ from nnx.cli.saved import Saved, open_run
 from nnx.errors import ConfigError, DataError
 from nnx.layers import Sequential, Softmax
 from nnx.train import predict as predict_outputs
-from nnx.train.weights import write_whole
+from nnx.train.files.weights import write_whole
 
 
 def predict(

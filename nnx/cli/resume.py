@@ -13,9 +13,9 @@ from nnx.errors import ConfigError, DataError, NnxError
 from nnx.layers import Module
 from nnx.train import Callback, Run, Snapshots, Statistics
 from nnx.train import resume as go_on
-from nnx.train.checkpoint import CHECKPOINTS
-from nnx.train.checkpoints import say
-from nnx.train.group import join
+from nnx.train.callbacks.checkpoints import say
+from nnx.train.files.checkpoint import CHECKPOINTS
+from nnx.train.sharing.group import join
 
 
 def resume(run: str, /, *, backend: str | None = None, json: bool = False) -> int:

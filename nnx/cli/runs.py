@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nnx.errors import ConfigError, DataError
-from nnx.train.babysit import CHANGES, RATE
-from nnx.train.checkpoint import CHECKPOINTS
+from nnx.train.callbacks.babysit import CHANGES, RATE
+from nnx.train.files.checkpoint import CHECKPOINTS
 from nnx.train.run import METRICS, MODEL, SNAPSHOTS, STATISTICS
 
 CONFIG, CURVES = "config.toml", "curves.png"

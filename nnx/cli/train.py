@@ -14,10 +14,10 @@ from nnx.data import Dataset
 from nnx.errors import ConfigError, NnxError
 from nnx.layers import Module
 from nnx.train import Babysit, Callback, EarlyStopping, Plateau, Run, Snapshots, Statistics, evaluate, fit
-from nnx.train.babysit import RATE
-from nnx.train.checkpoint import CHECKPOINTS
-from nnx.train.group import ALONE, Group, join, launched
+from nnx.train.callbacks.babysit import RATE
+from nnx.train.files.checkpoint import CHECKPOINTS
 from nnx.train.run import MODEL
+from nnx.train.sharing.group import ALONE, Group, join, launched
 
 CODES = {"interrupted": 130, "terminated": 143}
 

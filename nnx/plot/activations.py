@@ -13,8 +13,8 @@ from nnx.layers import Module
 from nnx.plot import style
 from nnx.plot.landscape import some
 from nnx.plot.table import Numbers
+from nnx.train.callbacks.signals import QUANTILES, Signal, signals
 from nnx.train.evaluation import backend_of, dtype_of
-from nnx.train.signals import QUANTILES, Signal, signals
 
 
 @dataclass(frozen=True)

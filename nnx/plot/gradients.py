@@ -15,9 +15,9 @@ from nnx.layers import Module, training
 from nnx.plot import style
 from nnx.plot.landscape import some
 from nnx.plot.table import Host, Numbers
+from nnx.train.callbacks.signals import QUANTILES, together
+from nnx.train.callbacks.snapshots import Snapshot
 from nnx.train.evaluation import backend_of, default_loss, dtype_of, targets
-from nnx.train.signals import QUANTILES, together
-from nnx.train.snapshots import Snapshot
 from nnx.typing import Array
 
 

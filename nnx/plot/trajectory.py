@@ -15,8 +15,8 @@ from nnx.plot import style
 from nnx.plot.contour import draw
 from nnx.plot.landscape import Landscape, Plane, over_plane
 from nnx.plot.table import Host, Numbers
+from nnx.train.callbacks.snapshots import Snapshot
 from nnx.train.evaluation import backend_of
-from nnx.train.snapshots import Snapshot
 from nnx.typing import Array
 
 

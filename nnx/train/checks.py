@@ -13,9 +13,9 @@ from nnx.data import Dataset
 from nnx.data.stream import Streamed
 from nnx.errors import ConfigError, DataError, ShapeError
 from nnx.layers import Flatten, Module, Preparation, Reshape, Sequential, Unstandardize, training
-from nnx.train.callbacks import Callback
-from nnx.train.checkpoint import CHECKPOINTS
+from nnx.train.callbacks.base import Callback
 from nnx.train.evaluation import backend_of, dtype_of, outputs_in_batches
+from nnx.train.files.checkpoint import CHECKPOINTS
 from nnx.train.run import METRICS, MODEL
 
 

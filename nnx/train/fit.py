@@ -11,16 +11,16 @@ from nnx.data import Dataset
 from nnx.errors import ConfigError
 from nnx.layers import Module
 from nnx.train import checks
-from nnx.train.callbacks import Callback, MetricsFile, OnEpoch
-from nnx.train.checkpoints import Checkpoints
+from nnx.train.callbacks.base import Callback, MetricsFile, OnEpoch
+from nnx.train.callbacks.checkpoints import Checkpoints
+from nnx.train.callbacks.plateau import Plateau
 from nnx.train.course import Course
 from nnx.train.evaluation import default_loss
+from nnx.train.files.lock import locked
 from nnx.train.given import check_model
-from nnx.train.group import ALONE, Group, join
-from nnx.train.lock import locked
-from nnx.train.plateau import Plateau
 from nnx.train.run import Run
-from nnx.train.shards import check_shards
+from nnx.train.sharing.group import ALONE, Group, join
+from nnx.train.sharing.shards import check_shards
 from nnx.train.training import Training
 from nnx.typing import Array
 

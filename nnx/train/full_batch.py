@@ -22,10 +22,10 @@ from nnx.layers.training import inference
 from nnx.optim import LBFGS
 from nnx.optim.lbfgs import STUCK
 from nnx.train.batch_statistics import measure_statistics
-from nnx.train.diagnosis import bad, diagnosed_whole
 from nnx.train.problem import Problem
 from nnx.train.run import Run
-from nnx.train.watch import Diverged, quietly
+from nnx.train.trouble.diagnosis import bad, diagnosed_whole
+from nnx.train.trouble.watch import Diverged, quietly
 from nnx.typing import Array
 
 SAME = 1e-4

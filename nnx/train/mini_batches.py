@@ -7,12 +7,12 @@ from typing import Any
 from nnx import backends, metrics
 from nnx.data import batch_count, batches
 from nnx.optim import Optimizer
-from nnx.train.plain import check_like
+from nnx.train.files.plain import check_like
 from nnx.train.problem import Problem
 from nnx.train.run import Run
-from nnx.train.sharded import Sharded
+from nnx.train.sharing.sharded import Sharded
 from nnx.train.stepper import Stepper, stepper
-from nnx.train.watch import Watch
+from nnx.train.trouble.watch import Watch
 from nnx.typing import Array
 
 

@@ -9,7 +9,7 @@ from nnx import backends
 from nnx.data import Dataset
 from nnx.layers import Module
 from nnx.train.evaluation import backend_of, dtype_of, targets
-from nnx.train.group import ALONE, Group
+from nnx.train.sharing.group import ALONE, Group
 from nnx.typing import Array
 
 
@@ -26,7 +26,7 @@ class Problem:
     """Whether steps are recorded and replayed; see ``nnx.train.stepper``."""
     shards: int = 0
     group: Group = ALONE
-    """Where batches are cut into shards, and who shares them; see ``nnx.train.sharded``."""
+    """Where batches are cut into shards, and who shares them; see ``nnx.train.sharing.sharded``."""
 
     @cached_property
     def device(self) -> backends.Backend:

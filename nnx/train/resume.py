@@ -13,18 +13,18 @@ from nnx.data import Dataset
 from nnx.errors import DataError, NnxError
 from nnx.layers import Module
 from nnx.train import checks
-from nnx.train.checkpoint import CHECKPOINTS, Checkpoint, newest
-from nnx.train.checkpoints import Checkpoints, say
+from nnx.train.callbacks.checkpoints import Checkpoints, say
 from nnx.train.course import course_of
-from nnx.train.fingerprint import differences, fingerprint
+from nnx.train.files.checkpoint import CHECKPOINTS, Checkpoint, newest
+from nnx.train.files.fingerprint import differences, fingerprint
+from nnx.train.files.identity import check_same
+from nnx.train.files.lock import locked
+from nnx.train.files.plain import placed
+from nnx.train.files.saving import build
 from nnx.train.fit import watchers
-from nnx.train.group import ALONE, join, launched
-from nnx.train.identity import check_same
-from nnx.train.lock import locked
-from nnx.train.plain import placed
 from nnx.train.run import Run
-from nnx.train.saving import build
-from nnx.train.shards import check_sharing
+from nnx.train.sharing.group import ALONE, join, launched
+from nnx.train.sharing.shards import check_sharing
 from nnx.train.training import Training
 from nnx.typing import Array
 

@@ -12,30 +12,31 @@ from nnx import backends, losses, optim
 from nnx.data import Dataset
 from nnx.errors import ConfigError, NnxError, OutOfMemoryError
 from nnx.layers import Module
-from nnx.train import checks, durable
-from nnx.train.agreement import agree, check_alike, hand_round
-from nnx.train.callbacks import Callback
-from nnx.train.checkpoint import Checkpoint
-from nnx.train.checkpoints import Checkpoints
+from nnx.train import checks
+from nnx.train.callbacks.base import Callback
+from nnx.train.callbacks.checkpoints import Checkpoints
 from nnx.train.course import Course
-from nnx.train.diverged import DIVERGED, error_of, report, write_report
 from nnx.train.evaluation import METRIC, evaluate
-from nnx.train.exhausted import explained, frugally, ran_out
-from nnx.train.fingerprint import fingerprint
+from nnx.train.files import durable
+from nnx.train.files.checkpoint import Checkpoint
+from nnx.train.files.fingerprint import fingerprint
+from nnx.train.files.identity import identity
+from nnx.train.files.plain import flatten, unflatten
+from nnx.train.files.saving import describe, save
 from nnx.train.full_batch import FullBatch
-from nnx.train.group import ALONE, Group
-from nnx.train.identity import identity
 from nnx.train.interrupt import Wish, interruptible
-from nnx.train.memory import nbytes, spoken
 from nnx.train.mini_batches import MiniBatches
-from nnx.train.plain import flatten, unflatten
 from nnx.train.problem import Problem
 from nnx.train.record import score
 from nnx.train.run import MODEL, Run
-from nnx.train.saving import describe, save
-from nnx.train.shards import check_optimizer
+from nnx.train.sharing.agreement import agree, check_alike, hand_round
+from nnx.train.sharing.group import ALONE, Group
+from nnx.train.sharing.shards import check_optimizer
 from nnx.train.stepper import Stepper
-from nnx.train.watch import Diverged
+from nnx.train.trouble.diverged import DIVERGED, error_of, report, write_report
+from nnx.train.trouble.exhausted import explained, frugally, ran_out
+from nnx.train.trouble.memory import nbytes, spoken
+from nnx.train.trouble.watch import Diverged
 
 Way = MiniBatches | FullBatch
 """How an epoch goes: ``begin(run)`` or ``resume(run, …)``, ``epoch(run, number, told, meet)``, ``seen()``, ``remembered()``."""

@@ -106,7 +106,7 @@ def test_nothing_is_recorded_that_was_not_asked_for(nnx, here):
 
 
 def test_a_model_too_large_says_that_no_copies_are_kept(nnx, here, monkeypatch):
-    monkeypatch.setattr("nnx.train.snapshots.Snapshots.__init__.__kwdefaults__", {"megabytes": 1e-3})
+    monkeypatch.setattr("nnx.train.callbacks.snapshots.Snapshots.__init__.__kwdefaults__", {"megabytes": 1e-3})
     done = nnx("train", "digits", "--epochs", 1, "--model", "linear", "--check", "off")
     assert "no copies of the weights: three would take" in done.out
 

@@ -172,7 +172,7 @@ def test_a_signal_keeps_everything(number, code, said, tmp_path):
 
 def test_a_second_interrupt_leaves_at_once(tmp_path):
     code = (
-        "import os, signal, sys\nfrom nnx.train import callbacks\nfrom nnx.cli import main\n"
+        "import os, signal, sys\nfrom nnx.train.callbacks import base as callbacks\nfrom nnx.cli import main\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "def twice(self, run, record):\n    os.kill(os.getpid(), signal.SIGINT)\n    os.kill(os.getpid(), signal.SIGINT)\n    print('not reached')\n"
         "callbacks.MetricsFile.on_epoch = twice\n"

@@ -12,7 +12,7 @@ from support.runs import records
 
 import nnx as library
 from nnx.errors import ConfigError
-from nnx.train.weights import read_arrays
+from nnx.train.files.weights import read_arrays
 
 QUICK = ("--epochs", 3, "--model", "mlp:16")
 

@@ -21,8 +21,9 @@ import numpy as np
 import nnx
 from nnx import optim
 from nnx.errors import NnxError
-from nnx.train import Callback, EarlyStopping, mpi
-from nnx.train.group import launched
+from nnx.train import Callback, EarlyStopping
+from nnx.train.sharing import mpi
+from nnx.train.sharing.group import launched
 from support import trust
 
 SHARDS = 8

@@ -15,9 +15,9 @@ from nnx import optim
 from nnx.errors import DivergedError
 from nnx.layers.training import current_pass
 from nnx.train import Callback
-from nnx.train.checkpoint import read_checkpoint
+from nnx.train.files.checkpoint import read_checkpoint
 from nnx.train.training import Training
-from nnx.train.watch import Watch
+from nnx.train.trouble.watch import Watch
 
 EPOCHS, ROWS, BATCH = 3, 100, 16
 STEPS = 7  # of an epoch

@@ -18,10 +18,10 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 READERS = [
     "nnx.data",
-    "nnx.train.weights",
-    "nnx.train.checkpoint",
-    "nnx.train.saving",
-    "nnx.train.plain",
+    "nnx.train.files.weights",
+    "nnx.train.files.checkpoint",
+    "nnx.train.files.saving",
+    "nnx.train.files.plain",
     "nnx.train.resume",
     "nnx.cli.config",
 ]

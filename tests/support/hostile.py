@@ -28,8 +28,9 @@ import nnx
 from nnx.cli import config
 from nnx.data import Schema
 from nnx.errors import NnxError
-from nnx.train import checkpoint, read_notes
-from nnx.train.weights import packed
+from nnx.train import read_notes
+from nnx.train.files import checkpoint
+from nnx.train.files.weights import packed
 
 SECONDS = 5.0
 """Of the processor, that one input may take: a machine may have other work."""
@@ -161,7 +162,7 @@ def _model_file() -> bytes:
 
 
 def _description() -> str:
-    return json.dumps(nnx.train.saving.describe(_network()))
+    return json.dumps(nnx.train.files.saving.describe(_network()))
 
 
 @cache
@@ -172,7 +173,7 @@ def _model_texts() -> list[bytes]:
         nnx.LSTM(4, 3) if hasattr(nnx, "LSTM") else nnx.Linear(4, 3), nnx.MinMaxScale(4), nnx.PCA(4, 2), nnx.LayerNorm(4),
     ]  # fmt: skip
     for layer in layers:
-        texts.append(json.dumps(nnx.train.saving.describe(nnx.Sequential(layer))).encode())
+        texts.append(json.dumps(nnx.train.files.saving.describe(nnx.Sequential(layer))).encode())
     return texts
 
 

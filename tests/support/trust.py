@@ -16,7 +16,7 @@ import nnx
 from nnx import optim
 from nnx.errors import DataError
 from nnx.train import Callback, Checkpoints, EarlyStopping
-from nnx.train.checkpoint import CHECKPOINTS, Checkpoint, newest, read_checkpoint, write_checkpoint
+from nnx.train.files.checkpoint import CHECKPOINTS, Checkpoint, newest, read_checkpoint, write_checkpoint
 
 EPOCHS, ROWS, BATCH = 5, 40, 16
 STEPS = EPOCHS * 3  # batches of 16, 16 and 8

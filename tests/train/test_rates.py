@@ -12,7 +12,7 @@ import nnx
 from nnx.errors import ConfigError
 from nnx.optim import SGD, Adam, ReduceOnPlateau
 from nnx.train import Babysit, Callback, Plateau
-from nnx.train.babysit import parse
+from nnx.train.callbacks.babysit import parse
 
 
 def linear():
@@ -206,7 +206,7 @@ def test_a_file_that_is_there_before_counts_from_the_first_step(tmp_path):
 def test_a_file_still_being_written_is_left_alone(tmp_path, monkeypatch):
     """A number is read when it has stood for a while: half of 0.0001 is 0.0, half of 1e-4 is 1."""
     now = [100.0]
-    monkeypatch.setattr("nnx.train.babysit.time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr("nnx.train.callbacks.babysit.time", SimpleNamespace(monotonic=lambda: now[0]))
     path, said, rates = tmp_path / "rate", [], []
     contents = {2: "1", 3: "1e", 4: "1e-4\n"}
 

@@ -50,7 +50,7 @@ def written(path, kind, data, shape):
 
 def test_bfloat16_comes_as_float32(tmp_path):
     written(tmp_path / "m.safetensors", "BF16", struct.pack("<3H", 0x3F80, 0xC040, 0x7FC0), [3])
-    found = nnx.train.weights.read_arrays(tmp_path / "m.safetensors")[0]["weight"]
+    found = nnx.train.files.weights.read_arrays(tmp_path / "m.safetensors")[0]["weight"]
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found, [1.0, -3.0, np.nan])
 
@@ -60,4 +60,4 @@ def test_numbers_that_nobody_here_has(tmp_path):
     with pytest.raises(
         DataError, match=r"expected numbers of a type that NumPy has, or BF16: F64.*got F8_E4M3 for weight"
     ):
-        nnx.train.weights.read_arrays(tmp_path / "m.safetensors")
+        nnx.train.files.weights.read_arrays(tmp_path / "m.safetensors")

@@ -12,7 +12,7 @@ import nnx
 from nnx.errors import DataError, NnxError, StateError
 from nnx.layers import LAYERS
 from nnx.train import read_notes
-from nnx.train.weights import read_arrays, stored, write_arrays
+from nnx.train.files.weights import read_arrays, stored, write_arrays
 
 # The rows of the table of layers, and settings that are none of the defaults.
 WAYS = {name: (row.make, row.shape) for name, row in TABLE.items() if not row.count} | {

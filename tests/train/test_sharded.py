@@ -11,10 +11,10 @@ import pytest
 
 import nnx
 from nnx.errors import BackendUnavailable, ConfigError, StateError
-from nnx.train import group as groups
-from nnx.train.group import ALONE, Group
-from nnx.train.sharded import Sharded
-from nnx.train.shards import LONG, Tree, cut, own, summed
+from nnx.train.sharing import group as groups
+from nnx.train.sharing.group import ALONE, Group
+from nnx.train.sharing.sharded import Sharded
+from nnx.train.sharing.shards import LONG, Tree, cut, own, summed
 from nnx.train.step import train_step
 
 ROWS = 29
@@ -245,7 +245,7 @@ def test_fit_refuses(settings, message):
     ("size", "fix"), [(3, r"mpiexec -n 2\."), (16, r"mpiexec -n 8 or shards=16\."), (12, "mpiexec -n 8")]
 )
 def test_some_numbers_of_processes_are_refused(size, fix):
-    from nnx.train.shards import check_shards
+    from nnx.train.sharing.shards import check_shards
 
     with pytest.raises(ConfigError, match=f"up to 8 processes.* got {size}. Use {fix}"):
         check_shards(8, Threads(0, [None] * size), 64)

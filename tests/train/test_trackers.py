@@ -10,7 +10,7 @@ from support.process import run_python
 
 import nnx
 from nnx.train import MLflow, TensorBoard, WandB
-from nnx.train.trackers import Tracker, TrackerUnavailable
+from nnx.train.callbacks.trackers import Tracker, TrackerUnavailable
 
 DIGITS = nnx.data.load("digits").take(np.arange(200))
 TRAIN, VAL = DIGITS.take(np.arange(150)), DIGITS.take(np.arange(150, 200))

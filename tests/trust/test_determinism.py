@@ -13,8 +13,8 @@ from nnx import backends
 from nnx.backends import deterministic
 from nnx.cli import config, main
 from nnx.cli import deterministic as flag
-from nnx.train.checkpoint import CHECKPOINTS
-from nnx.train.fingerprint import differences, fingerprint
+from nnx.train.files.checkpoint import CHECKPOINTS
+from nnx.train.files.fingerprint import differences, fingerprint
 
 
 def test_two_processes_train_to_the_same_bits(backend):

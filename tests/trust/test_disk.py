@@ -26,9 +26,9 @@ from support.trust import (
 
 import nnx
 from nnx.errors import ConfigError, DataError
-from nnx.train import durable
-from nnx.train.checkpoint import newest, read_checkpoint
-from nnx.train.lock import LOCK, locked
+from nnx.train.files import durable
+from nnx.train.files.checkpoint import newest, read_checkpoint
+from nnx.train.files.lock import LOCK, locked
 
 
 def number_of_calls(place):
@@ -127,7 +127,7 @@ def test_every_flip_is_noticed(tmp_path):
 
 def test_a_reader_that_does_not_look_would_be_seen(tmp_path, monkeypatch):
     path = pair_of_checkpoints(tmp_path / "c")
-    monkeypatch.setattr("nnx.train.checkpoint._verified", lambda path, about: path.read_bytes())
+    monkeypatch.setattr("nnx.train.files.checkpoint._verified", lambda path, about: path.read_bytes())
     done, seen = flips(path, stride=5, bits=(0,))
     assert seen < done
 

@@ -12,9 +12,9 @@ from support.trust import Case, data, sha, trained
 import nnx
 from nnx.cli import runs
 from nnx.errors import ConfigError, NnxError
-from nnx.train.callbacks import MetricsFile
-from nnx.train.log import Log
-from nnx.train.statistics import Statistics
+from nnx.train.callbacks.base import MetricsFile
+from nnx.train.callbacks.statistics import Statistics
+from nnx.train.files.log import Log
 
 CASE = Case(nnx.optim.Adam(0.02))
 
@@ -106,7 +106,7 @@ def test_a_model_that_cannot_be_written_in_the_end_says_where_it_goes_on(monkeyp
     def full(path, arrays, metadata):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("nnx.train.saving.write_arrays", full)
+    monkeypatch.setattr("nnx.train.files.saving.write_arrays", full)
     with pytest.raises(
         NnxError,
         match=r"model.safetensors: the model cannot be written \(No space left on device\). Free .*go on with nnx.resume",

@@ -15,7 +15,7 @@ from support import distributed
 from support.distributed import found, mpiexec
 
 import nnx
-from nnx.train.checkpoint import CHECKPOINTS, newest
+from nnx.train.files.checkpoint import CHECKPOINTS, newest
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of another kind")
 

@@ -22,8 +22,8 @@ from support.divergence import (
 
 import nnx
 from nnx.errors import DivergedError
-from nnx.train.checkpoint import listed, read_checkpoint
-from nnx.train.watch import Watch
+from nnx.train.files.checkpoint import listed, read_checkpoint
+from nnx.train.trouble.watch import Watch
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 

@@ -16,11 +16,11 @@ from support.trust import Case, data, sha, trained
 import nnx
 from nnx import backends
 from nnx.errors import OutOfMemoryError
-from nnx.train.checkpoint import listed
 from nnx.train.course import Course
-from nnx.train.exhausted import frugally
-from nnx.train.memory import memory_of, spoken
+from nnx.train.files.checkpoint import listed
 from nnx.train.training import Training
+from nnx.train.trouble.exhausted import frugally
+from nnx.train.trouble.memory import memory_of, spoken
 
 CHILD = Path(__file__).parent.parent / "support" / "limited.py"
 

@@ -17,8 +17,8 @@ import numpy as np
 
 from nnx import backends, tree
 from nnx.layers.places import Places
-from nnx.train.diagnosis import Began, between, diagnosed, unexplained
 from nnx.train.run import Run
+from nnx.train.trouble.diagnosis import Began, between, diagnosed, unexplained
 from nnx.typing import Array
 
 RECORDED, WRITTEN, LATE = 64, 16, 32

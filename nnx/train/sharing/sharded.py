@@ -17,9 +17,9 @@ from nnx.layers import Module, training
 from nnx.layers.observing import current_observer
 from nnx.layers.places import Places
 from nnx.train.evaluation import backend_of
-from nnx.train.flat import Flat, Found, flat
-from nnx.train.group import Group
-from nnx.train.shards import Tree, cut, own, summed
+from nnx.train.sharing.flat import Flat, Found, flat
+from nnx.train.sharing.group import Group
+from nnx.train.sharing.shards import Tree, cut, own, summed
 from nnx.train.step import Step
 from nnx.train.stepper import KINDS, RECORDINGS, Plan, known
 from nnx.typing import Array

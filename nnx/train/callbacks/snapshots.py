@@ -9,10 +9,10 @@ import numpy as np
 
 from nnx import backends
 from nnx.errors import ConfigError, DataError
-from nnx.train.callbacks import Callback
+from nnx.train.callbacks.base import Callback
+from nnx.train.files.weights import read_arrays, write_arrays
 from nnx.train.record import Record
 from nnx.train.run import SNAPSHOTS, Run
-from nnx.train.weights import read_arrays, write_arrays
 from nnx.typing import Array
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nnx.errors import BackendUnavailable
-from nnx.train.callbacks import Callback
+from nnx.train.callbacks.base import Callback
 from nnx.train.record import Record
 from nnx.train.run import Run
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from nnx import backends
 from nnx.errors import BackendUnavailable
-from nnx.train.group import Elsewhere, Group
+from nnx.train.sharing.group import Elsewhere, Group
 from nnx.typing import Array
 
 SPIN, MOVING, PAUSE = 1e-3, 0.5, 5e-5

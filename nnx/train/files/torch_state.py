@@ -14,8 +14,8 @@ import numpy as np
 from nnx import backends, layers
 from nnx.errors import ConfigError, DataError, StateError
 from nnx.layers import Module
-from nnx.train.torch_keys import PARTS, RULES, Host, Keys
-from nnx.train.weights import read_arrays
+from nnx.train.files.torch_keys import PARTS, RULES, Host, Keys
+from nnx.train.files.weights import read_arrays
 
 PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".pkl", ".tar")
 

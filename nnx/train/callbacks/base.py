@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from nnx.errors import ConfigError
-from nnx.train.log import Log
+from nnx.train.files.log import Log
+from nnx.train.files.weights import write_whole
 from nnx.train.record import Record, as_json, score
 from nnx.train.run import Run
-from nnx.train.weights import write_whole
 from nnx.typing import Array
 
 
@@ -94,7 +94,7 @@ class EarlyStopping(Callback):
 class MetricsFile(Callback):
     """Every record as one line of JSON in ``metrics.jsonl``, before the next epoch begins; null for NaN and infinity.
 
-    On a full disk the lines wait (see :class:`nnx.train.log.Log`).
+    On a full disk the lines wait (see :class:`nnx.train.files.log.Log`).
     """
 
     def __init__(self, directory: str | os.PathLike[str], *, tell: Callable[[str], None] | None = None) -> None:

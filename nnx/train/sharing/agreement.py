@@ -9,9 +9,9 @@ import numpy as np
 
 from nnx import backends
 from nnx.layers import Module
-from nnx.train.group import Group
 from nnx.train.interrupt import WORDS, Wish
 from nnx.train.run import Run
+from nnx.train.sharing.group import Group
 
 
 def agree(group: Group, wish: Wish, run: Run) -> None:

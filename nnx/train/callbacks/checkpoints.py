@@ -8,10 +8,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from nnx.errors import ConfigError, DataError
-from nnx.train import durable
-from nnx.train.callbacks import Callback
-from nnx.train.checkpoint import CHECKPOINTS, Checkpoint, listed, read_manifest, write_checkpoint
-from nnx.train.log import say as say
+from nnx.train.callbacks.base import Callback
+from nnx.train.files import durable
+from nnx.train.files.checkpoint import CHECKPOINTS, Checkpoint, listed, read_manifest, write_checkpoint
+from nnx.train.files.log import say as say
 from nnx.train.run import Run
 
 

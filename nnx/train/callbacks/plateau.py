@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from nnx.errors import ConfigError
 from nnx.optim import ReduceOnPlateau
-from nnx.train.callbacks import Callback
+from nnx.train.callbacks.base import Callback
 from nnx.train.record import Record
 from nnx.train.run import Run
 

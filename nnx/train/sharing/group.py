@@ -116,7 +116,7 @@ def join() -> Group:
     """
     if (place := launched()) is None:
         return ALONE
-    from nnx.train.mpi import processes
+    from nnx.train.sharing.mpi import processes
 
     return processes(place)
 

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from nnx.errors import ConfigError
-from nnx.train.callbacks import Callback
-from nnx.train.plateau import need_rate
+from nnx.train.callbacks.base import Callback
+from nnx.train.callbacks.plateau import need_rate
 from nnx.train.record import Record
 from nnx.train.run import Run
 

@@ -11,13 +11,13 @@ import numpy as np
 from nnx import backends
 from nnx.data import Dataset
 from nnx.errors import ConfigError, DataError
-from nnx.train.callbacks import Callback
+from nnx.train.callbacks.base import Callback
+from nnx.train.callbacks.signals import signals, together
 from nnx.train.evaluation import backend_of, dtype_of
-from nnx.train.log import Log
+from nnx.train.files.log import Log
+from nnx.train.files.weights import write_whole
 from nnx.train.record import Record
 from nnx.train.run import STATISTICS, Run
-from nnx.train.signals import signals, together
-from nnx.train.weights import write_whole
 from nnx.typing import Array
 
 ROWS = 128

@@ -20,7 +20,7 @@ import numpy as np
 
 from nnx import backends, optim
 from nnx.errors import ConfigError
-from nnx.train.group import Group
+from nnx.train.sharing.group import Group
 from nnx.typing import Array
 
 SHARDS = 8

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from nnx.errors import DivergedError
+from nnx.train.files.weights import write_whole
 from nnx.train.run import Run
-from nnx.train.watch import Diverged
-from nnx.train.weights import write_whole
+from nnx.train.trouble.watch import Diverged
 
 DIVERGED = "diverged.json"
 

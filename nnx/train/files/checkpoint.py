@@ -8,7 +8,7 @@
         state.json               the rest: settings, position, history, fingerprint
         MANIFEST.json            size and SHA-256 of each of these, and of itself
 
-It appears at once or not at all (see ``nnx.train.durable``). A hash proves that a file is what was written, not who wrote it: so what
+It appears at once or not at all (see ``nnx.train.files.durable``). A hash proves that a file is what was written, not who wrote it: so what
 a file says is read as data only, and checked like anybody's.
 """
 
@@ -22,8 +22,8 @@ from typing import Any
 
 from nnx.data.limits import claim
 from nnx.errors import DataError
-from nnx.train import durable
-from nnx.train.weights import packed, unpacked
+from nnx.train.files import durable
+from nnx.train.files.weights import packed, unpacked
 
 CHECKPOINTS = "checkpoints"
 WEIGHTS, ARRAYS, STATE, MANIFEST = "weights.safetensors", "state.safetensors", "state.json", "MANIFEST.json"

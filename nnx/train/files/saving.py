@@ -13,8 +13,8 @@ from typing import Any
 from nnx import backends, init
 from nnx.errors import ConfigError, DataError, NnxError, StateError
 from nnx.layers import LAYERS, Module
+from nnx.train.files.weights import read_arrays, write_arrays
 from nnx.train.given import check_model
-from nnx.train.weights import read_arrays, write_arrays
 
 FORMAT = "1"
 _DAMAGED = "The file was edited or damaged: save the model again."

@@ -21,7 +21,7 @@ from nnx.backends.program import Program, needed, values_in
 from nnx.backends.recording import record
 from nnx.train.problem import Problem
 from nnx.train.stepper import Plan
-from nnx.train.watch import SMALL
+from nnx.train.trouble.watch import SMALL
 
 VIEWS = {
     "reshape",

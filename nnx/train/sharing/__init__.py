@@ -1,0 +1,1 @@
+"""A step shared among processes: always the same shards, always summed in the same order."""
