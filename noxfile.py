@@ -112,7 +112,8 @@ def run(*command: object) -> None:
 def install(session: nox.Session, *needs: str, extras: str = "") -> None:
     """The wheel with its extras, and what else a session needs."""
     wheel = str(built()[1])
-    session.install("--quiet", f"{wheel}[{extras}]" if extras else wheel, *needs)
+    lazily = "--no-compile"  # what is imported is compiled then: a fraction of what is installed
+    session.install("--quiet", lazily, f"{wheel}[{extras}]" if extras else wheel, *needs)
     if session.virtualenv.reuse_existing:  # pip takes a wheel of the same version for the same wheel
         session.install("--quiet", "--no-deps", "--force-reinstall", wheel)
 

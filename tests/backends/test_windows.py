@@ -36,6 +36,8 @@ def by_definition(x, kernel, stride, dilation):
 @pytest.mark.parametrize("batch, channels", [(2, 3), (1, 1), (0, 2)])
 @pytest.mark.parametrize("spatial, kernel, stride, dilation", CASES)
 def test_windows_and_fold(be, tables, spatial, kernel, stride, dilation, batch, channels):
+    if be.name == "jax" and batch != 2:
+        pytest.skip("JAX compiles every shape anew: two rows of each run, and the other batches elsewhere")
     random = np.random.default_rng(0)
     x = random.integers(-9, 9, size=(batch, *spatial, channels)).astype("float32")
     expected = by_definition(x, kernel, stride, dilation)

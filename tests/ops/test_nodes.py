@@ -81,6 +81,10 @@ def test_first_derivative(row: Node, backend, record_disagreement):
     record_disagreement(f"ops {row.primitive} gradient", backend, "float64", *worst)
 
 
+COMPILES = pytest.mark.skip_backends("jax", reason="compiles every operation anew: values and first orders run")
+
+
+@COMPILES
 @nodes
 def test_second_derivative(row: Node, backend, record_disagreement):
     node, plain, xs = losses(row, cast(row, backend), backend)
@@ -89,7 +93,7 @@ def test_second_derivative(row: Node, backend, record_disagreement):
     record_disagreement(f"ops {row.primitive} second derivative", backend, "float64", *worst)
 
 
-@pytest.mark.skip_backends("jax", reason="compiles every operation anew: the second order runs")
+@COMPILES
 @nodes
 def test_third_derivative(row: Node, backend):
     node, plain, xs = losses(row, cast(row, backend), backend)

@@ -104,12 +104,15 @@ PAIRS = [
 """Optimizers are not part of what is recorded: models that take long to compile meet one."""
 
 
-COMPILES = pytest.mark.skip_backends("jax", reason="compiles each of its operations, twenty seconds for nothing new")
+COMPILES = pytest.mark.skip_backends("jax", reason="compiles each operation, seconds for nothing new: the others run")
 
 
 @pytest.mark.parametrize(
     ("name", "optimizer"),
-    [pytest.param(m, OPTIMIZERS[o], id=f"{o}-{m}", marks=[COMPILES] if m == "transformer" else []) for m, o in PAIRS],
+    [
+        pytest.param(m, OPTIMIZERS[o], id=f"{o}-{m}", marks=[COMPILES] if m == "transformer" or o != "adam" else [])
+        for m, o in PAIRS
+    ],
 )
 def test_replayed_steps_give_the_same_bits(name, optimizer, backend):
     make, shape = MODELS[name]
