@@ -28,17 +28,18 @@ CHILD = Path(__file__).parent.parent / "support" / "limited.py"
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="the system tells no sizes of processes")
 def test_where_the_address_space_ends_it_says_what_fits_and_that_fits(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-P", str(CHILD), "160", "numpy", "16384", str(tmp_path)], capture_output=True, text=True, timeout=120,
+        [sys.executable, "-P", str(CHILD), "96", "numpy", "16384", str(tmp_path)], capture_output=True, text=True, timeout=120,
         env=os.environ | {"OPENBLAS_NUM_THREADS": "1"}, check=True,
     )  # fmt: skip
     said = json.loads(done.stdout)
     assert not said["done"]
     expected = (
-        r"fit: out of memory in step 1 \(batch 1 of epoch 1, 16384 rows\), expected a need of at most 1\d\d\.\d MiB, which are free, "
-        r"got about 2\d\d\.\d MiB\. The state before it is saved in .*checkpoints\. Use batch_size=4096, which needs about \d+\.\d MiB\."
+        r"fit: out of memory in step 1 \(batch 1 of epoch 1, 16384 rows\), expected a need of at most \d+\.\d MiB, which are free, "
+        r"got about 2\d\d\.\d MiB\. The state before it is saved in .*checkpoints\. Use batch_size=(\d+), which needs about \d+\.\d MiB\."
     )
-    assert re.fullmatch(expected, said["message"])
-    assert said["again"] == 4096
+    found = re.fullmatch(expected, said["message"])
+    assert found, said["message"]
+    assert said["again"] == int(found[1]) in (1024, 2048, 4096)
     assert done.stderr == ""
     assert len(listed(tmp_path / "checkpoints")) == 1
 
