@@ -94,6 +94,8 @@ def test_a_program_that_undoes_it_is_warned_instead_of_started_for_ever(restarts
 
 @pytest.mark.parametrize("verb", ["train", "resume", "tune"])
 def test_commands_start_again(verb, restarts, tmp_path, monkeypatch):
+    if verb == "tune":
+        pytest.importorskip("optuna", reason="optuna is not installed")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "run" / CHECKPOINTS).mkdir(parents=True)
     kept = config.written(config.Settings(source="digits", deterministic=True), "a run")
