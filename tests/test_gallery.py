@@ -25,7 +25,6 @@ import _gallery  # noqa: E402
 
 QUICK = ("standardise", "initialisers", "signals", "activations", "gradient_checking", "schedules")
 """Each under 3 seconds on one core."""
-STEPPED = ("gradient_checking",)
 COMPILES = pytest.mark.skip_backends("jax", reason="compiles anew for each step, half a minute for nothing new")
 RUN = _gallery.LESSONS if os.environ.get("NNX_GALLERY") == "all" else QUICK
 SCRIPTS = sorted(path.stem for path in GALLERY.glob("[a-z]*.py"))
@@ -92,7 +91,7 @@ def test_the_index_is_what_scripts_and_numbers_say():
     assert index == _gallery.index(), "run: python docs/gallery/_gallery.py"
 
 
-@pytest.mark.parametrize("lesson", [pytest.param(name, marks=COMPILES) if name in STEPPED else name for name in RUN])
+@pytest.mark.parametrize("lesson", [pytest.param(name, marks=COMPILES) for name in RUN])
 def test_a_run_gives_the_committed_numbers(lesson, backend):
     if lesson == "search":
         pytest.importorskip("optuna", reason="optuna is not installed (extra tune)")
