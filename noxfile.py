@@ -112,8 +112,8 @@ def run(*command: object) -> None:
 def install(session: nox.Session, *needs: str, extras: str = "") -> None:
     """The wheel with its extras, and what else a session needs."""
     wheel = str(built()[1])
-    lazily = "--no-compile"  # what is imported is compiled then: a fraction of what is installed
-    session.install("--quiet", lazily, f"{wheel}[{extras}]" if extras else wheel, *needs)
+    lazily = [] if extras else ["--no-compile"]  # where few processes start: what is imported is compiled then
+    session.install("--quiet", *lazily, f"{wheel}[{extras}]" if extras else wheel, *needs)
     if session.virtualenv.reuse_existing:  # pip takes a wheel of the same version for the same wheel
         session.install("--quiet", "--no-deps", "--force-reinstall", wheel)
 
@@ -269,6 +269,7 @@ def trust(session: nox.Session) -> None:
     """Crashes, strange files, other machines and neighbours in large numbers; writes docs/trust.md. Minutes: not among the default sessions."""
     fuzzer = "atheris; sys_platform == 'linux' and python_version < '3.14'"
     install(session, *TEST_NEEDS, *LIBRARY["numpy"], fuzzer, extras="fast,plot,tune,onnx,mpi,sklearn,parquet")
+    python(session, "-m", "pytest", "-q", "tests", "-m", "long", NNX_LONG="1")
     python(session, "benchmarks/trust", *session.posargs)
 
 

@@ -41,6 +41,7 @@ sys.meta_path.append(SkipWhatIsMissing(Path(__file__).parent))
 MARKS = (
     "skip_backends(*specs, reason): not run on these backends (a library name or a whole spec)",
     "xfail_backends(*specs, reason): fails on these backends, and must fail",
+    "long: seconds of processes for what a shorter test shows too; run where NNX_LONG is 1, as in `nox -s trust`",
     "host_reads: reads values off the device by float(), bool() and the like; only for tests of that itself",
 )
 
@@ -97,6 +98,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         left_out = [item for item in items if not concerns(item, library)]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if concerns(item, library)]
+    if os.environ.get("NNX_LONG") != "1":
+        for item in items:
+            if item.get_closest_marker("long"):
+                item.add_marker(pytest.mark.skip(reason="long: nox -s trust runs it (NNX_LONG=1)"))
     used = [item for item in items if spec_of(item)]
     if used:
         end_if_unusable(config)

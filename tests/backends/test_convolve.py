@@ -143,6 +143,8 @@ POOLS = {
 
 @pytest.mark.parametrize("name", POOLS)
 def test_pool_and_unpool(be, name):
+    if be.name == "jax" and name not in ("a rest", "overlapping", "one axis"):
+        pytest.skip("JAX compiles every shape anew: three of these run")
     compare_pools(be, name, 2, 3, "float32")
 
 

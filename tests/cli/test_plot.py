@@ -59,7 +59,13 @@ def test_the_numbers_are_those_of_the_run(nnx, run):
     assert (float(centre["x"]), float(centre["y"])) == (0, 0)
 
 
-@pytest.mark.parametrize("options", [("--early-stopping", 2), ("--optimizer", "lbfgs", "--test", 0.2)])
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param(("--early-stopping", 2), marks=pytest.mark.long),
+        ("--optimizer", "lbfgs", "--test", 0.2),
+    ],
+)
 def test_any_training_can_be_drawn(nnx, here, options):
     assert nnx("train", "digits", "--epochs", 3, "--model", "linear", "--check", "off", *options).code == 0
     for picture in PICTURES:

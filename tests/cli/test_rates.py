@@ -135,7 +135,7 @@ def changed(run):
         return [(float(row["old"]), float(row["new"])) for row in csv.DictReader(file)]
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "sgd:momentum=0.9"])
+@pytest.mark.parametrize("optimizer", [pytest.param("adam", marks=pytest.mark.long), "sgd:momentum=0.9"])
 def test_the_rate_file_is_edited_while_it_trains(optimizer, tmp_path):
     """A real process, and a person who edits its file: a number, a slip, a number through a renamed file, and back."""
     process = start(

@@ -121,8 +121,10 @@ def test_it_is_the_same_each_time_named_and_nothing_is_cut_off(name, trained, tm
         assert (side == 1).all(), "ink on the rim: something is cut off"
 
 
-@pytest.mark.parametrize("name", ["trajectory", "boundary", "weights"])
-@pytest.mark.parametrize(("suffix", "start"), [(".svg", b"<?xml"), (".pdf", b"%PDF-"), (".PNG", b"\x89PNG")])
+@pytest.mark.parametrize(
+    ("name", "suffix", "start"),
+    [("trajectory", ".svg", b"<?xml"), ("boundary", ".pdf", b"%PDF-"), ("weights", ".PNG", b"\x89PNG")],
+)
 def test_it_is_written_in_each_form(name, suffix, start, trained, tmp_path):
     one, two = tmp_path / f"one{suffix}", tmp_path / f"two{suffix}"
     DRAWN[name](trained, one)

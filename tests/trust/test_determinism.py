@@ -28,6 +28,7 @@ def test_the_command_trains_to_the_same_bits_in_another_process(tmp_path, monkey
     assert command(tmp_path, "train", *FLAGS, "--out", "run")[1] == here
 
 
+@pytest.mark.long
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="kernels of another processor: other names")
 def test_deterministic_gives_the_same_bits_on_two_settings_of_the_machine(tmp_path):
     flags = (*FLAGS, "--deterministic", "--out", "run")

@@ -122,6 +122,7 @@ def events(text):
     return [json.loads(line) for line in text.splitlines()]
 
 
+@pytest.mark.long
 def test_the_command_is_killed_and_continues(tmp_path, start):
     flags = ("digits", "--trials", 4, "--epochs", 3, "--model", "mlp:16", "--heartbeat", 1, "--out", "t", "--json")
     first = start(*nnx_tune(*flags))
@@ -139,7 +140,7 @@ def test_the_command_is_killed_and_continues(tmp_path, start):
     assert (tmp_path / "t" / "best.toml").exists()
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("jobs", [pytest.param(1, marks=pytest.mark.long), 2])
 def test_an_interrupt_keeps_everything_and_says_how_to_continue(jobs, tmp_path, start):
     first = start(
         "-c",
@@ -177,6 +178,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.long
 def test_a_worker_elsewhere_needs_the_url_and_the_name_alone(postgres, start, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     first = start(
