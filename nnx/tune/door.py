@@ -48,6 +48,9 @@ class Tune:
 
         Errors: ``TuneUnavailable`` without Optuna, ``ConfigError`` for arguments that make no sense or another search there.
         """
+        from nnx.tune.extra import optuna
+
+        optuna()  # or TuneUnavailable, before the files that build on it are loaded
         from nnx.tune.begin import begin
 
         return begin(
