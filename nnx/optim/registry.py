@@ -47,7 +47,7 @@ def from_config(config: Any) -> Any:
     5
     >>> from_config({"type": "adam", "learning_rte": 0.01})
     Traceback (most recent call last):
-    nnx.errors.ConfigError: config: adam has no setting 'learning_rte', expected one of learning_rate, beta1, beta2, eps, amsgrad. Did you mean learning_rate?
+    nnx.errors.ConfigError: config: adam has no setting 'learning_rte', expected one of learning_rate, beta1, beta2, eps, amsgrad, got learning_rte=0.01. Did you mean learning_rate?
 
     Raises ``ConfigError`` for an unknown type or key, a missing one, and every value that the class itself refuses.
     """
