@@ -7,7 +7,7 @@ without being asked for only of nnx's own layers and losses, and its first repla
 (but for these layers and losses where the library compiles by itself).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -57,24 +57,73 @@ class Written:
         return train_step(self.model, self.loss, optimizer, state, x, y, seed, number)
 
 
+class Plans:
+    """The recordings of a training, one for each kind of batch. ``declined`` says why there are no more, if it came to that.
+
+    ``trusting``: a recording counts at once where the library compiles; else its first replay is to be compared.
+    """
+
+    def __init__(self, model: Module, loss: Callable[..., Array], *, trusting: bool) -> None:
+        self.model, self.loss, self.trusting = model, loss, trusting
+        self.declined = ""
+        self.made: dict[Any, Plan | None] = {}
+        self._recordings = 0
+
+    def find(self, x: Array, y: Array, seed: int, number: int) -> "Plan | None":
+        """The recording of this kind of batch, made if it is time for one: the second time that the kind is met, since the first
+        may be the only one. Where the library compiles, the first time, for it would compile every operation of a written step too.
+        """
+        if self.declined or current_observer() is not None:
+            return None
+        kind = (x.shape, x.dtype, y.shape, y.dtype)
+        plan = self.made.get(kind)
+        if plan is not None and plan.places.fit():
+            return plan
+        compiles = backends.of(x).jit is not None
+        if kind not in self.made:
+            if len(self.made) >= KINDS:
+                return None
+            self.made[kind] = None
+            if not compiles:
+                return None
+        self._recordings += 1
+        if self._recordings > RECORDINGS:
+            self.declined = "the model's structure changes as it trains"
+            return None
+        try:
+            plan = self.made[kind] = Plan(self.model, self.loss, x, y, seed, number)
+        except NnxError as error:  # the step may be sound all the same: taken as it is written, it will tell
+            self.declined = str(error)
+            return None
+        plan.trusted = compiles and self.trusting
+        return plan if plan.trusted else None  # what changes from step to step shows in another step than this
+
+    def compare(self, plan: "Plan", replayed: Iterable[Array], written: Iterable[Array]) -> None:
+        """Trust the recording from now on if it gave what the step as written gave; else decline all."""
+        plan.trusted = all(plan.same(*pair) for pair in zip(replayed, written, strict=True))
+        if not plan.trusted:
+            self.declined = (
+                "a replayed step differed from the step as written: the model or the loss changes as it trains"
+            )
+
+
 class Stepper:
     """The steps of one training. ``declined`` says why there are no recordings, if it came to that."""
 
     def __init__(self, model: Module, loss: Callable[..., Array]) -> None:
-        self.model, self.loss, self.written = model, loss, Written(model, loss)
-        self.known = known(model, loss)
-        self.declined = ""
+        self.model, self.written = model, Written(model, loss)
+        self.plans = Plans(model, loss, trusting=known(model, loss))
         self._memory = backend_of(model).memory()
-        self._plans: dict[Any, Plan | None] = {}
-        self._recordings = 0
+
+    @property
+    def declined(self) -> str:
+        """Empty as long as steps are recorded."""
+        return self.plans.declined
 
     def __call__(self, optimizer: Any, state: dict[str, Any], x: Array, y: Array, seed: int, number: int) -> Step:
         """One step."""
-        kind = (x.shape, x.dtype, y.shape, y.dtype)
-        plan = self._plans.get(kind)
-        if not self.declined and current_observer() is None and (plan is None or not plan.places.fit()):
-            plan = self._record(kind, x, y, seed, number)
-        if self.declined or plan is None or current_observer() is not None:
+        plan = self.plans.find(x, y, seed, number)
+        if plan is None:
             return self.written(optimizer, state, x, y, seed, number)
         if not plan.trusted:
             return self._compared(plan, optimizer, state, x, y, seed, number)
@@ -85,29 +134,6 @@ class Stepper:
         plan.places.put(buffers)
         return Step(loss, outputs, params, state)
 
-    def _record(self, kind: Any, x: Array, y: Array, seed: int, number: int) -> "Plan | None":
-        """A recording of this kind of batch, if it is time for one: the second time that the kind is met, since the first may
-        be the only one. Where the library compiles, the first time, for it would compile every operation of a written step too.
-        """
-        compiles = backends.of(x).jit is not None
-        if kind not in self._plans:
-            if len(self._plans) >= KINDS:
-                return None
-            self._plans[kind] = None
-            if not compiles:
-                return None
-        self._recordings += 1
-        if self._recordings > RECORDINGS:
-            self.declined = "the model's structure changes as it trains"
-            return None
-        try:
-            plan = self._plans[kind] = Plan(self.model, self.loss, x, y, seed, number)
-        except NnxError as error:  # the step may be sound all the same: taken as it is written, it will tell
-            self.declined = str(error)
-            return None
-        plan.trusted = compiles and self.known
-        return plan if plan.trusted else None  # what changes from step to step shows in another step than this
-
     def _compared(self, plan: "Plan", optimizer: Any, state: Any, x: Array, y: Array, seed: int, number: int) -> Step:
         """Take the step as written, and the recording's beside it."""
         params, loss, outputs, grads, buffers = plan.run(x, y, seed, number)
@@ -115,11 +141,7 @@ class Stepper:
         step = self.written(optimizer, state, x, y, seed, number)
         now = self.model.state()
         written = [step.loss, step.outputs, *step.params.values(), *(now[path] for path in buffers)]
-        plan.trusted = all(map(plan.same, replayed, written))
-        if not plan.trusted:
-            self.declined = (
-                "a replayed step differed from the step as written: the model or the loss changes as it trains"
-            )
+        self.plans.compare(plan, replayed, written)
         return step
 
 

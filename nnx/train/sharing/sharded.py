@@ -10,18 +10,15 @@ Source: Hoffer, Hubara and Soudry (2017), Train longer, generalize better, arXiv
 from collections.abc import Callable
 from typing import Any
 
-from nnx import backends
 from nnx.autodiff import value_and_grad
-from nnx.errors import NnxError, StateError
 from nnx.layers import Module, training
-from nnx.layers.observing import current_observer
 from nnx.layers.places import Places
 from nnx.train.evaluation import backend_of
 from nnx.train.sharing.flat import Flat, Found, flat
 from nnx.train.sharing.group import Group
 from nnx.train.sharing.shards import Tree, cut, own, summed
 from nnx.train.step import Step
-from nnx.train.stepper import KINDS, RECORDINGS, Plan, known
+from nnx.train.stepper import Plans, known
 from nnx.typing import Array
 
 
@@ -31,21 +28,19 @@ class Gradients:
     def __init__(self, model: Module, loss: Callable[..., Array], compile: bool | None) -> None:
         self.model, self.loss = model, loss
         self.records = bool(compile or (compile is None and known(model, loss)))
-        self._plans: dict[Any, Plan | None] = {}
-        self._recordings = 0
+        # a compiled step counts at once: one as written is rounded otherwise, and who met what first must not show in the bits
+        self.plans = Plans(model, loss, trusting=True)
 
     def __call__(self, x: Array, y: Array, seed: int, number: int) -> Found:
         """Of one shard."""
-        plan = self._plan(x, y, seed, number) if self.records and current_observer() is None else None
+        plan = self.plans.find(x, y, seed, number) if self.records else None
         if plan is None:
             return self.written(x, y, seed, number)
         found = Found(*plan.run(x, y, seed, number)[1:])
         if plan.trusted:
             return found
-        plan.trusted = True
         written = self.written(x, y, seed, number)
-        pairs = zip([found.outputs, *found.arrays], [written.outputs, *written.arrays], strict=True)
-        self.records = all(plan.same(replayed, really) for replayed, really in pairs)
+        self.plans.compare(plan, [found.outputs, *found.arrays], [written.outputs, *written.arrays])
         return written
 
     def written(self, x: Array, y: Array, seed: int, number: int) -> Found:
@@ -58,31 +53,6 @@ class Gradients:
         with training(seed, number, write_back=False) as this:
             (loss, outputs), grads = value_and_grad(loss_of, has_aux=True)(self.model, x, y)
         return Found(loss, outputs, grads, this.buffers)
-
-    def _plan(self, x: Array, y: Array, seed: int, number: int) -> Plan | None:
-        """The recording of this kind of shard, made when it is met again; where the library compiles, at once, and then it counts: a
-        step as written is rounded otherwise, and which process met what first must not show in the bits.
-        """
-        kind, compiles = (x.shape, x.dtype, y.shape, y.dtype), backends.of(x).jit is not None
-        plan = self._plans.get(kind)
-        if plan is not None and plan.places.fit():
-            return plan
-        if kind not in self._plans:
-            if len(self._plans) >= KINDS:
-                return None
-            self._plans[kind] = None
-            if not compiles:
-                return None
-        self._recordings += 1
-        try:
-            if self._recordings > RECORDINGS:
-                raise StateError("the model's structure changes as it trains")
-            plan = self._plans[kind] = Plan(self.model, self.loss, x, y, seed, number)
-        except NnxError:  # the step may be sound all the same: taken as it is written, it will tell
-            self.records = False
-            return None
-        plan.trusted = compiles
-        return plan if compiles else None  # what changes from step to step shows in another step than this
 
 
 class Sharded:
