@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from nnx.backends import together
+from nnx.backends import products, together
 from nnx.backends.program import Call, Program, Source, Value, needed, values_in
 from nnx.typing import Array
 
@@ -125,6 +125,8 @@ class _Assembly:
         return True
 
     def _ufunc(self, call: Call, index: int) -> bool:
+        if call.name == "product":
+            return self._product(call, index)
         if call.name not in UFUNCS or call.kwargs or type(call.out) is not Value:
             return False
         arguments = [self._operand(arg, call) for arg in call.args]
@@ -136,6 +138,17 @@ class _Assembly:
                 "out=" if call.name in ("maximum", "minimum") else ""
             )  # their third positional argument is deprecated
             self.source.lines.append(f"{self.source.name(UFUNCS[call.name])}({', '.join(arguments)}, {named}{place})")
+        return True
+
+    def _product(self, call: Call, index: int) -> bool:
+        """A large one may be shared among threads."""
+        if call.out.number in self.leaving:
+            return False
+        a, b = call.args
+        function = products.into if products.fits(a, b) else np.matmul
+        operands = [self._operand(arg, call) for arg in (a, b)]
+        place = self._place(call, index, in_place=False)
+        self.source.lines.append(f"{self.source.name(function)}({', '.join(operands)}, {place})")
         return True
 
     def _reduction(self, call: Call, index: int) -> bool:

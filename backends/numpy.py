@@ -10,7 +10,7 @@ from typing import Any
 import array_api_compat.numpy as xp
 import numpy as np
 
-from nnx.backends import blocked, buffers, compiled, compiled_pool, deterministic, portable, strided, together
+from nnx.backends import blocked, buffers, compiled, compiled_pool, deterministic, portable, products, strided, together
 from nnx.backends.backend import Backend, Deviation
 from nnx.backends.threads import blas_threads
 from nnx.errors import BackendUnavailable
@@ -48,6 +48,7 @@ def open(device: str) -> Backend:
         put=partial(portable.put, scatter_add=_scatter_add),
         windows=strided.windows_by(np.lib.stride_tricks.as_strided),
         fold=strided.fold_in_place,
+        product=products.product,
         convolve=blocked.convolve,
         convolve_to_weight=blocked.convolve_to_weight,
         convolve_to_input=blocked.convolve_to_input,

@@ -237,7 +237,7 @@ def space_over(backend: Backend) -> Space:
 
 
 NOTED = (
-    "scatter_add", "put", "windows", "fold", "convolve", "convolve_to_weight", "convolve_to_input", "pool", "unpool", "erf",
+    "scatter_add", "put", "windows", "fold", "product", "convolve", "convolve_to_weight", "convolve_to_input", "pool", "unpool", "erf",
 )  # fmt: skip
 """The hooks that are functions of arrays."""
 

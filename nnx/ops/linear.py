@@ -5,6 +5,8 @@ Derivative: with g = ∂L/∂y, ∂L/∂x = g Wᵀ, ∂L/∂W = xᵀ g, ∂L/∂
 
 from typing import Any
 
+from nnx import backends
+from nnx.autodiff import Namespace as Traced
 from nnx.autodiff import Primitive
 from nnx.errors import DtypeError, ShapeError
 from nnx.typing import Array, Namespace
@@ -23,7 +25,7 @@ def _forward(xp: Namespace, x: Array, weight: Array, bias: Array | None) -> tupl
             got=f"{x.dtype}",
             fix="Cast x with xp.astype, or the model with model.to(backend, dtype=...).",
         )
-    y = x @ weight
+    y = _product(xp, x, weight)
     if bias is not None and bias.dtype == y.dtype:
         y += bias  # in place where the library can: y was made here
     elif bias is not None:
@@ -36,10 +38,14 @@ def _backward(xp: Namespace, needs: tuple[bool, ...], saved: Any, g: Array) -> A
     rows = g if g.ndim == 2 else xp.reshape(g, (-1, weight.shape[1]))
     inputs = x if x.ndim == 2 else xp.reshape(x, (-1, weight.shape[0]))
     return (
-        g @ weight.T if needs[0] else None,
-        inputs.T @ rows if needs[1] else None,
+        _product(xp, g, weight.T) if needs[0] else None,
+        _product(xp, inputs.T, rows) if needs[1] else None,
         xp.sum(rows, axis=0) if needs[2] else None,
     )
+
+
+def _product(xp: Namespace, a: Array, b: Array) -> Array:
+    return a @ b if isinstance(xp, Traced) else backends.over(xp).product(xp, a, b)
 
 
 _linear = Primitive(_forward, _backward)
