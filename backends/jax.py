@@ -14,7 +14,7 @@ import jax.numpy as xp
 import jax.scipy.special
 import numpy as np
 
-from nnx.backends import deterministic, portable
+from nnx.backends import deterministic, philox, portable
 from nnx.backends.backend import Backend, Deviation
 from nnx.backends.portable.put import arrays_in
 from nnx.errors import BackendUnavailable, DtypeError
@@ -63,6 +63,7 @@ def _at(device: Any) -> Backend:
         convolve=_convolve,
         convolve_to_weight=_convolve_to_weight,
         convolve_to_input=_convolve_to_input,
+        random_words=philox.random_words,
         erf=lambda xp, x: jax.scipy.special.erf(x),
         fuse=_fuse,
         each=_each,

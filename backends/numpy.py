@@ -1,7 +1,6 @@
 """NumPy, on the CPU: the reference backend. With numba installed, large element-wise work is compiled."""
 
 import os
-import threading
 from functools import cache, partial
 from importlib.metadata import version
 from math import isfinite, prod
@@ -10,7 +9,18 @@ from typing import Any
 import array_api_compat.numpy as xp
 import numpy as np
 
-from nnx.backends import blocked, buffers, compiled, compiled_pool, deterministic, portable, products, strided, together
+from nnx.backends import (
+    blocked,
+    buffers,
+    compiled,
+    compiled_pool,
+    deterministic,
+    philox,
+    portable,
+    products,
+    strided,
+    together,
+)
 from nnx.backends.backend import Backend, Deviation
 from nnx.backends.threads import blas_threads
 from nnx.errors import BackendUnavailable
@@ -54,7 +64,7 @@ def open(device: str) -> Backend:
         convolve_to_input=blocked.convolve_to_input,
         pool=compiled_pool.pool if compiled.installed() else strided.pool_in_place,
         unpool=compiled_pool.unpool if compiled.installed() else strided.unpool_in_place,
-        random_words=_random_words,
+        random_words=philox.random_words,
         erf=compiled.erf(portable.erf) if compiled.installed() else portable.erf,
         fuse=compiled.fuse if compiled.installed() else portable.fuse,
         each=together.each,
@@ -91,26 +101,6 @@ def _scatter_add(xp: Namespace, index: Array, values: Array, n: int) -> Array:
         index = (np.where(index < 0, index + n, index)[:, None] * width + np.arange(width)).reshape(-1)
     np.add.at(out.reshape(-1), index, values.reshape(-1))
     return out
-
-
-def _random_words(key: tuple[int, int], count: int) -> np.ndarray:
-    """By NumPy's Philox. Each thread keeps one and sets its state: making one asks the system for entropy every time."""
-    if not hasattr(_kept, "generator"):
-        _kept.generator = np.random.Philox(key=0)
-    nothing = np.zeros(4, dtype=np.uint64)
-    _kept.generator.state = {
-        "bit_generator": "Philox",
-        "state": {"counter": nothing, "key": np.array(key, dtype=np.uint64)},
-        "buffer": nothing,
-        "buffer_pos": 4,
-        "has_uint32": 0,
-        "uinteger": 0,
-    }
-    words: np.ndarray = _kept.generator.random_raw(count)
-    return words
-
-
-_kept = threading.local()
 
 
 def _describe() -> dict[str, Any]:

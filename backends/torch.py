@@ -9,7 +9,7 @@ import array_api_compat.torch as xp
 import numpy as np
 import torch
 
-from nnx.backends import deterministic, portable, strided
+from nnx.backends import deterministic, philox, portable, strided
 from nnx.backends.backend import Backend, Deviation
 from nnx.backends.portable.convolution import Pads
 from nnx.backends.portable.windows import Axes
@@ -63,6 +63,7 @@ def _at(device: torch.device) -> Backend:
         convolve_to_weight=_convolve_to_weight,
         convolve_to_input=_convolve_to_input,
         unpool=strided.unpool_in_place,
+        random_words=philox.random_words,
         erf=lambda xp, x: torch.special.erf(x),
         each=portable.each_joined,
         eager=device.type == "cpu",
