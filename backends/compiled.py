@@ -1,30 +1,28 @@
-"""Element-wise rules on NumPy arrays, compiled by numba into one pass, in parallel if it is long. numba is imported at first use.
+"""Element-wise rules on NumPy arrays, compiled by numba into one pass, shared among threads if it is long. numba is imported at first use.
 
 The rule is compiled as it is written, with ``xp`` a small namespace of scalar functions, and called per element inside
 one loop. There is no fast-math: ``+ - * /``, sqrt, comparisons and selections round as NumPy rounds them, so a rule
 made of these gives the portable default's bits. Other functions may differ by an ulp or two.
 """
 
-import ctypes
 import importlib.util
 import math
-import os
-import sys
-import threading
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from hashlib import blake2b
-from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
 import numpy as np
 
+from nnx.backends import crew
 from nnx.typing import Array, Namespace
 
 COMPILE_FROM = 30_000
-"""Elements from which a rule is compiled at once, to run on all cores."""
+"""Elements from which a rule is compiled at once."""
+
+SHARED_FROM = 60_000
+"""Elements from which a loop is shared among threads."""
 
 CALLS = 2_000
 """Calls after which it is compiled for fewer elements too: each saves some twenty microseconds, so a few calls would not earn
@@ -32,8 +30,6 @@ back the half second that numba takes to load."""
 
 EXACT = {"sqrt", "abs", "maximum", "minimum", "where", "sign", "square"}
 """What rounds alike compiled and not, with + - * /: a rule of these may change from one to the other as a program runs."""
-
-_one_at_a_time = threading.Lock()  # numba's workqueue pool must not be entered by two threads
 
 
 @cache
@@ -91,12 +87,12 @@ class Fused:
         for arg in args:
             if type(arg) is np.ndarray and (arg.shape != shape or arg.dtype != dtype):
                 return None
-        kinds = (long, dtype.char, *map(type, args))
+        kinds = (dtype.char, *map(type, args))
         if kinds not in self._loops:
-            self._loops[kinds] = self._compile(args, dtype, long)
+            self._loops[kinds] = self._compile(args, dtype)
         return self._loops[kinds]
 
-    def _compile(self, args: Sequence[Any], dtype: np.dtype, long: bool) -> "_Loop | None":
+    def _compile(self, args: Sequence[Any], dtype: np.dtype) -> "_Loop | None":
         if dtype.char not in "fd" or not all(isinstance(arg, np.ndarray | int | float | np.floating) for arg in args):
             return None
         import numba
@@ -114,18 +110,15 @@ class Fused:
         if any(output != numba.typeof(dtype.type(0)) for output in outputs):
             self.declined = f"it makes {result} of {dtype}: a number in the rule takes part in another precision"
             return None
-        return _Loop(element, [type(arg) is np.ndarray for arg in args], len(outputs), several, long, dtype)
+        return _Loop(element, [type(arg) is np.ndarray for arg in args], len(outputs), several, dtype)
 
 
 class _Loop:
     """A compiled loop over the elements of vectors."""
 
-    def __init__(
-        self, element: Any, arrays: list[bool], outputs: int, several: bool, long: bool, dtype: np.dtype
-    ) -> None:
+    def __init__(self, element: Any, arrays: list[bool], outputs: int, several: bool, dtype: np.dtype) -> None:
         self.outputs, self.several = outputs, several
-        self._kernel = _kernel(element, arrays, outputs, several, long)
-        self._guard = all_cores() if long else None
+        self._kernel = _kernel(element, arrays, outputs, several)
         self._number = dtype.type
         self._is_array = arrays
 
@@ -140,36 +133,35 @@ class _Loop:
             else number(arg)
             for arg, array in zip(args, self._is_array)
         ]
-        if self._guard is None:
+        if outs[0].size < SHARED_FROM:
             self._kernel(*given, *outs)
-        else:
-            with self._guard:
-                self._kernel(*given, *outs)
+            return
+        parts = crew.cut(outs[0].size, SHARED_FROM // 2, 64)
+        every = [*zip(given, self._is_array), *((out, True) for out in outs)]
+        crew.share(self._kernel, [tuple(x[part] if array else x for x, array in every) for part in parts])
 
 
-def _kernel(element: Any, is_array: list[bool], outputs: int, several: bool, long: bool) -> Callable[..., Any]:
+def _kernel(element: Any, is_array: list[bool], outputs: int, several: bool) -> Callable[..., Any]:
     """The loop over elements. Its source is written for the number of arguments, as numba has no loop over mixed ones.
 
     numba keeps what it compiled beside this file (or in the user's cache) under the kernel's name, which therefore tells
     one rule from another.
     """
-    import numba
-
     code = element.py_func.__code__
     text = repr(
         (code.co_code, code.co_names, [c for c in code.co_consts if not isinstance(c, CodeType)], is_array, outputs)
     )
-    name = f"kernel_{'long' if long else 'short'}_{blake2b(text.encode(), digest_size=8).hexdigest()}"
+    name = f"kernel_{blake2b(text.encode(), digest_size=8).hexdigest()}"
     ins, outs = [f"a{i}" for i in range(len(is_array))], [f"out{i}" for i in range(outputs)]
     values = ", ".join(f"{name}[i]" if array else name for name, array in zip(ins, is_array, strict=True))
     source = (
         f"def {name}({', '.join(ins + outs)}):\n"
-        f"    for i in {'prange' if long else 'range'}(out0.size):\n"
+        f"    for i in range(out0.size):\n"
         f"        {''.join(f'{name}[i], ' for name in outs) if several else 'out0[i]'} = element(xp, {values})\n"
     )
-    scope = {"__name__": __name__, "element": element, "xp": _functions(), "prange": numba.prange}
+    scope = {"__name__": __name__, "element": element, "xp": _functions()}
     exec(compile(source, __file__, "exec"), scope)
-    return njit(scope[name], parallel=long, cache=element.py_func.__closure__ is None)
+    return njit(scope[name], cache=element.py_func.__closure__ is None)
 
 
 class Worth:
@@ -184,13 +176,13 @@ class Worth:
         return self._calls >= CALLS
 
 
-def njit(function: Callable[..., Any], *, parallel: bool, cache: bool = True) -> Callable[..., Any]:
-    """``function`` compiled at its first call; with ``cache`` kept on the disk, where there is a place that may be written."""
+def njit(function: Callable[..., Any], *, cache: bool = True) -> Callable[..., Any]:
+    """``function`` compiled at its first call, to run without Python's lock; with ``cache`` kept on the disk, where there is a
+    place that may be written.
+    """
     import numba
 
-    if parallel:  # numba's cache does not tell such a loop from a serial one: its name must
-        function.__qualname__ += "_on_all_cores"
-    options = {"parallel": parallel, "error_model": "numpy"}
+    options = {"nogil": True, "error_model": "numpy"}
     compiled: Callable[..., Any]
     try:
         compiled = numba.njit(function, cache=cache, **options)
@@ -212,33 +204,3 @@ def _functions() -> ModuleType:
     xp.erf = numba.njit(lambda x: math.erf(x))
     xp.where = numba.njit(lambda condition, x, y: x if condition else y)
     return xp  # type: ignore[no-any-return]
-
-
-@cache
-def all_cores() -> AbstractContextManager[Any]:
-    """Choose the thread pool for parallel loops, unless the user or an earlier loop has; what to hold around them.
-
-    OpenMP's pool would spin against that of BLAS, and slow a training step by 4 to 10 times. TBB's does not, and may
-    be entered by several threads; workqueue does not either, but may not. A virtual environment's TBB is not on the
-    loader's path, so it is loaded by its file.
-    """
-    import numba
-
-    try:
-        layer = numba.threading_layer()
-    except ValueError:  # none runs yet
-        if numba.config.THREADING_LAYER == "default" and "NUMBA_THREADING_LAYER_PRIORITY" not in os.environ:
-            numba.config.THREADING_LAYER = "tbb" if _load_tbb() else "workqueue"
-        layer = numba.config.THREADING_LAYER
-    return _one_at_a_time if layer == "workqueue" else nullcontext()
-
-
-def _load_tbb() -> bool:
-    for name in (str(Path(sys.prefix) / "lib" / "libtbb.so.12"), "libtbb.so.12"):
-        try:
-            library = ctypes.CDLL(name, mode=ctypes.RTLD_GLOBAL)
-        except OSError:
-            continue
-        if library.TBB_runtime_interface_version() >= 12060 and importlib.util.find_spec("numba.np.ufunc.tbbpool"):
-            return True
-    return False

@@ -1,18 +1,18 @@
 """Pool and unpool of NumPy arrays over two axes, each one pass compiled by numba. numba is imported at first use."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import cache
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
-from nnx.backends import compiled, strided
+from nnx.backends import compiled, crew, strided
 from nnx.backends.portable.windows import Axes, extent
 from nnx.typing import Array, Namespace
 
-PARALLEL_FROM = 60_000
-"""Elements of the input from which the images are shared among the cores."""
+SHARED_FROM = 60_000
+"""Elements of the input from which the images are shared among threads."""
 
 worth = compiled.Worth()
 
@@ -23,8 +23,7 @@ def pool(xp: Namespace, x: Array, kernel: Axes, stride: Axes, dilation: Axes) ->
         return strided.pool_in_place(xp, x, kernel, stride, dilation)
     out = extent(tuple(x.shape[1:-1]), kernel, stride, dilation)
     y, place = np.empty((len(x), *out, x.shape[-1]), x.dtype), np.empty((len(x), *out, x.shape[-1]), np.uint8)
-    with _together(x.size) as loops:
-        loops[0](_plane(x), _plane(y), _plane(place), *_pair(kernel), *_pair(stride), *_pair(dilation))
+    _shared(_loops()[0], (_plane(x), _plane(y), _plane(place)), x.size, *map(_pair, (kernel, stride, dilation)))
     return y, place
 
 
@@ -35,19 +34,15 @@ def unpool(xp: Namespace, g: Array, place: Array, spatial: Axes, kernel: Axes, s
     apart = all(d * (k - 1) < s for k, s, d in zip(kernel, stride, dilation, strict=True))
     covered = apart and all(n * k == length for n, k, length in zip(g.shape[1:-1], kernel, spatial, strict=True))
     out = (np.empty if covered else np.zeros)((len(g), *spatial, g.shape[-1]), g.dtype)
-    with _together(4 * g.size) as loops:
-        loops[1](_plane(g), _plane(place), _plane(out), *_pair(kernel), *_pair(stride), *_pair(dilation), apart)
+    sizes = map(_pair, (kernel, stride, dilation))
+    _shared(_loops()[1], (_plane(g), _plane(place), _plane(out)), 4 * g.size, *sizes, (apart,))
     return out
 
 
-@contextmanager
-def _together(size: int) -> Iterator[tuple[Callable[..., Any], Callable[..., Any]]]:
-    """Both loops, on one core or on all."""
-    if size < PARALLEL_FROM:
-        yield _loops(parallel=False)
-        return
-    with compiled.all_cores():
-        yield _loops(parallel=True)
+def _shared(loop: Callable[..., Any], planes: tuple[Array, ...], size: int, *settings: tuple[Any, ...]) -> None:
+    """The loop over all images, or over a part of them in each thread."""
+    parts = crew.cut(len(planes[0])) if size >= SHARED_FROM else [slice(None)]
+    crew.share(loop, [(*(plane[part] for plane in planes), *chain(*settings)) for part in parts])
 
 
 def _plane(x: Array) -> Array:
@@ -60,12 +55,10 @@ def _pair(sizes: Axes) -> Axes:
 
 
 @cache
-def _loops(parallel: bool) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    import numba
-
+def _loops() -> tuple[Callable[..., Any], Callable[..., Any]]:
     def pool(x, y, place, kh, kw, sh, sw, dh, dw):  # type: ignore[no-untyped-def]
         n, rows, columns, channels = y.shape
-        for b in numba.prange(n):
+        for b in range(n):
             for i in range(rows):
                 for j in range(columns):
                     best, at, first = y[b, i, j], place[b, i, j], x[b, i * sh, j * sw]
@@ -80,7 +73,7 @@ def _loops(parallel: bool) -> tuple[Callable[..., Any], Callable[..., Any]]:
     def unpool(g, place, out, kh, kw, sh, sw, dh, dw, apart):  # type: ignore[no-untyped-def]
         n, rows, columns, channels = g.shape
         zero = out.dtype.type(0)
-        for b in numba.prange(n):
+        for b in range(n):
             for i in range(rows):
                 for j in range(columns):
                     value, at = g[b, i, j], place[b, i, j]
@@ -93,4 +86,4 @@ def _loops(parallel: bool) -> tuple[Callable[..., Any], Callable[..., Any]]:
                             for c in range(channels):
                                 part[c] += value[c] if at[c] == k else zero
 
-    return compiled.njit(pool, parallel=parallel), compiled.njit(unpool, parallel=parallel)
+    return compiled.njit(pool), compiled.njit(unpool)

@@ -74,4 +74,4 @@ def _loops() -> tuple[Callable[..., Any], Callable[..., Any]]:
                                 line[at] = x[b, y, z, c] if 0 <= y < height and 0 <= z < width else 0
                                 at += 1
 
-    return compiled.njit(by_window, parallel=False), compiled.njit(by_place, parallel=False)
+    return compiled.njit(by_window), compiled.njit(by_place)

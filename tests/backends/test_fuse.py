@@ -1,4 +1,3 @@
-import os
 import subprocess
 import sys
 import threading
@@ -151,21 +150,6 @@ def test_threads_may_call_at_once(fused_adam):
     for thread in threads:
         thread.join()
     assert not wrong
-
-
-@needs_numba
-@pytest.mark.parametrize("chosen", ["", "workqueue"])
-def test_the_thread_pool_does_not_fight_and_the_users_choice_wins(chosen):
-    program = (
-        "import numpy as np, numba, nnx.backends as b; be = b.get(); x = np.ones(40000);"
-        "be.fuse(lambda xp, x, y: x * y)(be.xp, x, 2.0); print(numba.threading_layer())"
-    )
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("NUMBA_")}
-    environment |= {"NUMBA_THREADING_LAYER": chosen} if chosen else {}
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", program], capture_output=True, text=True, check=True, env=environment
-    )
-    assert done.stdout.strip() in ([chosen] if chosen else ["tbb", "workqueue"])
 
 
 @needs_numba
