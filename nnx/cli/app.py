@@ -141,7 +141,7 @@ def _app() -> Any:
         "resume": _documented(resume, run=RESUMED, backend=BACKEND | {"help": OTHER}, json=JSON),
         "evaluate": _documented(evaluate, run=RUN, data=DATA, backend=BACKEND, batch_size=BATCH, json=JSON),
         "predict": _documented(predict, run=RUN, data=DATA, out=OUT, backend=BACKEND, batch_size=BATCH, force=FORCE),
-        "summary": _documented(summary, run=RUN),
+        "summary": _documented(summary, run=RUN, backend=BACKEND, batch_size=STEP_ROWS, optimizer=STEP_OPTIMIZER),
         "doctor": _with_settings(doctor, leave=("out", "check", "record", "babysit", "checkpoint_every"), check=CHECK),
         "lr-find": _with_settings(
             lr_find,
@@ -174,6 +174,8 @@ OTHER = "Where it goes on, if not where it was."
 DATA = {"help": "digits, or a file or folder like the one it was trained on."}
 BACKEND = {"help": "numpy, cupy, torch, jax or strict, perhaps with a device: cupy:0."}
 BATCH = {"help": "Rows computed together.", "converter": lambda kind, given: _whole(kind, given)}
+STEP_ROWS = BATCH | {"help": "Rows in one step; by default those of the run."}
+STEP_OPTIMIZER = {"help": "adam, sgd, lbfgs, …; by default that of the run."}
 JSON = {"help": "JSON instead of text.", "negative": ()}
 OUT = {"name": ("--out", "-o"), "help": "The CSV file to write; - is standard output.", "allow_leading_hyphen": True}
 LR_PICTURE = "A name that ends in .png, .svg or .pdf; by default lr-find/NAME-NNN.png, the next free number."

@@ -114,7 +114,12 @@ def optimizer(settings: Settings, rows: int) -> optim.Optimizer | optim.LBFGS:
 def finish(settings: Settings) -> optim.LBFGS | None:
     """What takes over when the epochs are over."""
     if settings.finish is not None:
-        return _lbfgs(settings, settings.finish)
+        try:
+            return _lbfgs(settings, settings.finish)
+        except ConfigError as error:
+            if (error.where or "").startswith("optimizer"):
+                error.where = f"--finish {settings.finish}"
+            raise
     if settings.finish_epochs != FIELDS["finish_epochs"].default:
         raise ConfigError(
             "there is nothing to finish with", where="--finish-epochs", fix="Say what takes over: --finish lbfgs."

@@ -1,31 +1,55 @@
-"""``nnx summary``: what a run is, layer by layer, and how it went."""
+"""``nnx summary``: what a run is, layer by layer, how it went, and what memory training it takes."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from nnx.cli import display
+from nnx.cli.config import Settings
 from nnx.cli.saved import Saved, open_run
-from nnx.errors import DataError
+from nnx.errors import ConfigError, DataError
+from nnx.optim import parse_lbfgs, parse_optimizer
+from nnx.train import Footprint, footprint
+from nnx.train.evaluation import default_loss
 from nnx.train.run import METRICS
 
 
-def summary(run: str, /) -> int:
-    """The data, the layers and the course of a run.
+def summary(run: str, /, *, backend: str = "numpy", batch_size: int | None = None, optimizer: str | None = None) -> int:
+    """The data, the layers and the course of a run, and the memory that training it takes.
 
-    RUN is a run directory or a model file.
+    RUN is a run directory or a model file. Batch size and optimizer are those of the run unless others are given, so that one sees what
+    they would take before training; the data and what the library keeps for itself are not counted.
 
     Examples:
 
     nnx summary runs/digits-001
+
+    nnx summary runs/digits-001 --batch-size 4096 --optimizer sgd
+
+    nnx summary runs/digits-001 --backend cupy
     """
-    saved = open_run(run, "numpy")
+    if batch_size is not None and batch_size < 1:
+        raise ConfigError(
+            expected="a whole number ≥ 1", got=str(batch_size), where="--batch-size", fix="Write --batch-size 64."
+        )
+    given = {"batch_size": batch_size, "optimizer": optimizer}
+    given = {name: value for name, value in given.items() if value is not None}
+    saved = open_run(run, backend)
     lines = [f"run       {run}", f"data      {_data(saved)}"]
     if saved.directory is not None:
         lines += _course(saved, history(saved.directory / METRICS))
-    lines += ["", str(saved.model.summary((1, *saved.schema.shape)))]
+    lines += ["", str(saved.model.summary((1, *saved.schema.shape))), "", str(_memory(saved, given))]
     print("\n".join(lines))
     return 0
+
+
+def _memory(saved: Saved, given: dict[str, Any]) -> Footprint:
+    used = replace(saved.settings or Settings(), **given)
+    full = used.optimizer.partition(":")[0].strip() == "lbfgs"
+    taken = parse_lbfgs(used.optimizer) if full else parse_optimizer(used.optimizer, used.lr)
+    loss = saved.loss or default_loss(saved.schema.task)
+    return footprint(saved.model, (used.batch_size, *saved.schema.shape), optimizer=taken, loss=loss)
 
 
 def _data(saved: Saved) -> str:

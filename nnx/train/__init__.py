@@ -13,12 +13,13 @@ from nnx.train.files.checkpoint import Checkpoint, read_checkpoint
 from nnx.train.files.saving import load, read_notes, save
 from nnx.train.files.torch_state import load_torch
 from nnx.train.fit import fit
+from nnx.train.footprint import Footprint, footprint
 from nnx.train.range_test import RangeTest, lr_find
 from nnx.train.resume import resume
 from nnx.train.run import Run
 from nnx.train.step import train_step
 
 __all__ = [
-    "Babysit", "Callback", "Checkpoint", "Checkpoints", "EarlyStopping", "MLflow", "MetricsFile", "Plateau", "RangeTest", "Run", "Signal", "Snapshot", "Snapshots", "Statistics", "TensorBoard", "WandB", "evaluate", "fit",
+    "Babysit", "Callback", "Checkpoint", "Checkpoints", "EarlyStopping", "Footprint", "MLflow", "MetricsFile", "Plateau", "RangeTest", "Run", "Signal", "Snapshot", "Snapshots", "Statistics", "TensorBoard", "WandB", "evaluate", "fit", "footprint",
     "load", "load_torch", "lr_find", "predict", "read_checkpoint", "read_notes", "read_snapshots", "read_statistics", "resume", "save", "signals", "train_step",
 ]  # fmt: skip

@@ -25,6 +25,7 @@ from nnx.train.files.plain import flatten, unflatten
 from nnx.train.files.saving import describe, save
 from nnx.train.full_batch import FullBatch
 from nnx.train.interrupt import Wish, interruptible
+from nnx.train.memory import nbytes, spoken
 from nnx.train.mini_batches import MiniBatches
 from nnx.train.problem import Problem
 from nnx.train.record import score
@@ -35,7 +36,6 @@ from nnx.train.sharing.shards import check_optimizer
 from nnx.train.stepper import Stepper
 from nnx.train.trouble.diverged import DIVERGED, error_of, report, write_report
 from nnx.train.trouble.exhausted import explained, frugally, ran_out
-from nnx.train.trouble.memory import nbytes, spoken
 from nnx.train.trouble.watch import Diverged
 
 Way = MiniBatches | FullBatch

@@ -151,6 +151,23 @@ def test_summary_has_data_training_and_layers(nnx):
     assert "target price" in nnx("summary", "runs/prices-001").out
 
 
+def test_summary_tells_the_memory_of_a_training(nnx):
+    def bytes_of(part, *flags):
+        lines = nnx("summary", "runs/pets-001", *flags).out.splitlines()
+        return int(
+            next(line for line in lines if line.startswith(part)).split()[-1 - 3 * (part == "peak")].replace(",", "")
+        )
+
+    out = nnx("summary", "runs/pets-001").out
+    assert "memory of a training in batches of 64 rows on numpy" in out
+    assert bytes_of("state of adam") == 2 * bytes_of("gradients")
+    assert bytes_of("state of sgd", "--optimizer", "sgd") == 0
+    assert bytes_of("activations", "--batch-size", "128") > bytes_of("activations")
+    assert bytes_of("peak", "--batch-size", "128") > bytes_of("peak")
+    assert bytes_of("state of lbfgs", "--optimizer", "lbfgs:history=2") == 5 * bytes_of("gradients")
+    assert "128 rows on strict" in nnx("summary", "runs/pets-001", "--batch-size", "128", "--backend", "strict").out
+
+
 def test_summary_of_a_run_whose_last_line_was_cut_short(nnx, here):
     path = here / "runs" / "pets-001" / "metrics.jsonl"
     path.write_text(path.read_text() + '{"epoch": 3, "lo')

@@ -18,9 +18,9 @@ from nnx import backends
 from nnx.errors import OutOfMemoryError
 from nnx.train.course import Course
 from nnx.train.files.checkpoint import listed
+from nnx.train.memory import memory_of, spoken
 from nnx.train.training import Training
 from nnx.train.trouble.exhausted import frugally
-from nnx.train.trouble.memory import memory_of, spoken
 
 CHILD = Path(__file__).parent.parent / "support" / "limited.py"
 

@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 from nnx.errors import OutOfMemoryError
 from nnx.train.files.checkpoint import CHECKPOINTS
+from nnx.train.memory import Memory, memory_of, spoken
 from nnx.train.problem import Problem
 from nnx.train.run import Run
-from nnx.train.trouble.memory import Memory, memory_of, spoken
 
 ROWS = 1024
 """Rows that are judged at once, as by ``nnx.evaluate``."""

@@ -19,8 +19,8 @@ import numpy as np
 from nnx import tree
 from nnx.backends.program import Program, needed, values_in
 from nnx.backends.recording import record
+from nnx.train.plans import Plan
 from nnx.train.problem import Problem
-from nnx.train.stepper import Plan
 from nnx.train.trouble.watch import SMALL
 
 VIEWS = {
@@ -42,22 +42,37 @@ class Memory:
     """Bytes of a training."""
 
     parameters: int
+    """All of them; ``gradients`` are those of the ones that are trained."""
     buffers: int
     optimizer: int
+    gradients: int
     course: tuple[tuple[float, float], ...]
     """What is alive at each call of a step on n rows: a + b n."""
     copies: int = 1
     """2 where steps are replayed: the first replay is made in memory of its own, beside the step as it is written."""
 
     @property
+    def held(self) -> int:
+        """Weights, buffers and optimizer state, once."""
+        return self.parameters + self.buffers + self.optimizer
+
+    @property
     def resident(self) -> int:
         """What is there between two steps."""
-        held = self.parameters + self.buffers + self.optimizer
-        return held * (2 if held <= SMALL else 1)
+        return self.held * (2 if self.held <= SMALL else 1)
+
+    @property
+    def update(self) -> int:
+        """The new weights and the new optimizer state, beside the old."""
+        return self.gradients + self.optimizer
+
+    def intermediates(self, rows: int) -> int:
+        """The most that is alive at once of what a step on so many rows makes, its gradients among it."""
+        return int(max(a + b * rows for a, b in self.course))
 
     def step(self, rows: int) -> int:
         """What a step on so many rows needs besides: for its intermediates, gradients and the update."""
-        return int(self.copies * max(a + b * rows for a, b in self.course)) + self.parameters + self.optimizer
+        return self.copies * self.intermediates(rows) + self.update
 
     def fitting(self, room: float, below: int) -> int:
         """The largest power of two of rows, less than ``below``, whose step fits into ``room`` bytes; 0 if none does."""
@@ -70,14 +85,16 @@ class Memory:
 def memory_of(problem: Problem, optimizer_state: Any, step: int = 0, *, recorded: bool) -> Memory:
     """The memory of a training of this problem. What the recording refuses (see ``nnx.train.stepper``) is raised."""
     model = problem.model
+    trained = sum(map(nbytes, model.parameters().values()))
     few, more = (_alive(_recorded(problem, rows, step), model) for rows in (2, 4))
     if len(few) != len(more):  # what it calls depends on the number of rows
         few, more = [max(few)], [max(more)]
     slopes = [(b - a) / 2 for a, b in zip(few, more)]
     return Memory(
-        parameters=sum(map(nbytes, model.parameters().values())) + sum(map(nbytes, model.parameters(frozen=True).values())),
+        parameters=trained + sum(map(nbytes, model.parameters(frozen=True).values())),
         buffers=sum(map(nbytes, model.buffers().values())),
         optimizer=sum(nbytes(leaf) for leaf in tree.leaves(optimizer_state) if hasattr(leaf, "shape")),
+        gradients=trained,
         course=tuple((a - 2 * slope, slope) for a, slope in zip(few, slopes)),
         copies=2 if recorded and problem.device.jit is None else 1,
     )  # fmt: skip
