@@ -111,7 +111,7 @@ class Optimizer(Configured):
         """
         where, slots = f"{type(self).__name__}.update", self.kept()
         _check_paths(grads, params, "grads", where)
-        _check_state(state, slots, params, where)
+        check_state(state, slots, params, where)
         step: int = state["step"]
         if not params:
             return {}, {**state, "step": step + 1}
@@ -121,7 +121,7 @@ class Optimizer(Configured):
                 _check_like(path, g, p, where)
         rate, rule = self.rate(state), self.rule()
         made: list[dict[str, Array]] = [{} for _ in range(1 + len(slots))]
-        for decays, paths in self._by_decay(params):
+        for decays, paths in self.by_decay(params):
             columns = [[column[path] for path in paths] for column in (params, grads, *(state[slot] for slot in slots))]
             for column, new in zip(made, _each(rule, columns, self.numbers(step, rate, decays))):
                 column.update(zip(paths, new))
@@ -129,7 +129,7 @@ class Optimizer(Configured):
             made = [{path: column[path] for path in params} for column in made]
         return made[0], {**state, "step": step + 1, **dict(zip(slots, made[1:]))}
 
-    def _by_decay(self, params: Arrays) -> list[tuple[bool, list[str]]]:
+    def by_decay(self, params: Arrays) -> list[tuple[bool, list[str]]]:
         """The paths on which weight decay acts, and the others: they take different numbers."""
         if type(self).decays is Optimizer.decays:
             return [(False, list(params))]
@@ -177,7 +177,8 @@ def _check_paths(given: Arrays, params: Arrays, what: str, where: str) -> None:
     )
 
 
-def _check_state(state: State, slots: tuple[str, ...], params: Arrays, where: str) -> None:
+def check_state(state: State, slots: tuple[str, ...], params: Arrays, where: str) -> None:
+    """Raise ``StateError`` unless the state has a step and these slots, each with an array for every parameter."""
     absent = [key for key in ("step", *slots) if key not in state]
     if absent:
         raise StateError(

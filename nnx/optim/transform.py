@@ -41,10 +41,10 @@ class Chain(Optimizer):
         return replace(self, optimizer=self.optimizer.with_steps_per_epoch(n))
 
     def rate(self, state: State) -> float:
-        return self.optimizer.rate(self._nested(state)[-1])
+        return self.optimizer.rate(self.nested(state)[-1])
 
     def with_rate_factor(self, state: State, factor: float) -> State:
-        last = self.optimizer.with_rate_factor(self._nested(state)[-1], factor)
+        last = self.optimizer.with_rate_factor(self.nested(state)[-1], factor)
         return {**state, str(len(self.transforms)): last}
 
     def init(self, params: Arrays) -> State:
@@ -52,7 +52,7 @@ class Chain(Optimizer):
         return {"step": 0} | {str(index): link.init(params) for index, link in enumerate(links)}
 
     def update(self, grads: Arrays, state: State, params: Arrays) -> tuple[dict[str, Array], State]:
-        *inner, last = self._nested(state)
+        *inner, last = self.nested(state)
         new: list[State] = []
         for transform, nested in zip(self.transforms, inner):
             grads, nested = transform.transform(grads, nested, params)
@@ -60,7 +60,8 @@ class Chain(Optimizer):
         updated, last = self.optimizer.update(grads, last, params)
         return updated, {"step": last["step"]} | {str(index): nested for index, nested in enumerate([*new, last])}
 
-    def _nested(self, state: State) -> list[State]:
+    def nested(self, state: State) -> list[State]:
+        """The states of the links, the optimizer's last."""
         # A transform that remembers nothing has an empty state, which a file of named arrays does not show.
         count = len(self.transforms)
         if str(count) not in state:

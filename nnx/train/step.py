@@ -17,6 +17,13 @@ class Step(NamedTuple):
     state: dict[str, Any]
 
 
+class Taken(NamedTuple):
+    """A step that the model has not been given yet, and the buffers that it would have."""
+
+    step: Step
+    buffers: dict[str, Array]
+
+
 def train_step(
     model: Module,
     loss: Callable[..., Array],

@@ -1,33 +1,20 @@
 """Steps without the Python in them: a training step is taken as it is written, recorded, and from then on replayed.
 
-A recording holds for batches of one shape and a model of one structure. What differs from step to step goes in: arrays,
-batch, and the draws of dropout. The learning rate is the optimizer's, which is not recorded. Everything else that the model
-or the loss does in Python is fixed by the recording, so it must be the same at every step. Therefore a recording is made
-without being asked for only of nnx's own layers and losses, and its first replay is compared with the step as written
-(but for these layers and losses where the library compiles by itself).
+What the model or the loss does in Python is fixed by the recording, so it must be the same at every step. Therefore a recording
+is made without being asked for only of nnx's own layers and losses, and its first replay is compared with the step as written
+(but for these layers and losses where the library compiles by itself). The learning rate is the optimizer's, whose numbers go in anew
+at every step: on most libraries the update is not recorded at all, on JAX it is compiled with the rest (:mod:`nnx.train.whole`).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
-from nnx import backends, losses
-from nnx.autodiff import value_and_grad
-from nnx.backends.recording import compiled
-from nnx.errors import NnxError
-from nnx.layers import LAYERS, Module, training
-from nnx.layers.observing import current_observer
-from nnx.layers.places import Places
+from nnx import losses
+from nnx.layers import LAYERS, Module
 from nnx.train.evaluation import backend_of
+from nnx.train.plans import Plan, Plans
 from nnx.train.step import Step, train_step
 from nnx.typing import Array
-
-KINDS = 8
-"""Of so many kinds of batches a recording is kept; further ones are trained on as it is written."""
-
-RECORDINGS = 32
-"""A model that has to be recorded more often than this changes too often for it to pay."""
 
 
 def stepper(model: Module, loss: Callable[..., Array], compile: bool | None = None) -> "Stepper | Written":
@@ -57,56 +44,6 @@ class Written:
         return train_step(self.model, self.loss, optimizer, state, x, y, seed, number)
 
 
-class Plans:
-    """The recordings of a training, one for each kind of batch. ``declined`` says why there are no more, if it came to that.
-
-    ``trusting``: a recording counts at once where the library compiles; else its first replay is to be compared.
-    """
-
-    def __init__(self, model: Module, loss: Callable[..., Array], *, trusting: bool) -> None:
-        self.model, self.loss, self.trusting = model, loss, trusting
-        self.declined = ""
-        self.made: dict[Any, Plan | None] = {}
-        self._recordings = 0
-
-    def find(self, x: Array, y: Array, seed: int, number: int) -> "Plan | None":
-        """The recording of this kind of batch, made if it is time for one: the second time that the kind is met, since the first
-        may be the only one. Where the library compiles, the first time, for it would compile every operation of a written step too.
-        """
-        if self.declined or current_observer() is not None:
-            return None
-        kind = (x.shape, x.dtype, y.shape, y.dtype)
-        plan = self.made.get(kind)
-        if plan is not None and plan.places.fit():
-            return plan
-        compiles = backends.of(x).jit is not None
-        if kind not in self.made:
-            if len(self.made) >= KINDS:
-                return None
-            self.made[kind] = None
-            if not compiles:
-                return None
-        self._recordings += 1
-        if self._recordings > RECORDINGS:
-            self.declined = "the model's structure changes as it trains"
-            return None
-        try:
-            plan = self.made[kind] = Plan(self.model, self.loss, x, y, seed, number)
-        except NnxError as error:  # the step may be sound all the same: taken as it is written, it will tell
-            self.declined = str(error)
-            return None
-        plan.trusted = compiles and self.trusting
-        return plan if plan.trusted else None  # what changes from step to step shows in another step than this
-
-    def compare(self, plan: "Plan", replayed: Iterable[Array], written: Iterable[Array]) -> None:
-        """Trust the recording from now on if it gave what the step as written gave; else decline all."""
-        plan.trusted = all(plan.same(*pair) for pair in zip(replayed, written, strict=True))
-        if not plan.trusted:
-            self.declined = (
-                "a replayed step differed from the step as written: the model or the loss changes as it trains"
-            )
-
-
 class Stepper:
     """The steps of one training. ``declined`` says why there are no recordings, if it came to that."""
 
@@ -127,81 +64,18 @@ class Stepper:
             return self.written(optimizer, state, x, y, seed, number)
         if not plan.trusted:
             return self._compared(plan, optimizer, state, x, y, seed, number)
-        params, loss, outputs, grads, buffers = plan.run(x, y, seed, number)
         with self._memory:
-            params, state = optimizer.update(grads, state, params)
-        plan.places.put(params)
+            step, buffers = plan.step(optimizer, state, x, y, seed, number)
+        plan.places.put(step.params)
         plan.places.put(buffers)
-        return Step(loss, outputs, params, state)
+        return step
 
-    def _compared(self, plan: "Plan", optimizer: Any, state: Any, x: Array, y: Array, seed: int, number: int) -> Step:
+    def _compared(self, plan: Plan, optimizer: Any, state: Any, x: Array, y: Array, seed: int, number: int) -> Step:
         """Take the step as written, and the recording's beside it."""
-        params, loss, outputs, grads, buffers = plan.run(x, y, seed, number)
-        replayed = [loss, outputs, *optimizer.update(grads, state, params)[0].values(), *buffers.values()]
+        (loss, outputs, params, _), buffers = plan.step(optimizer, state, x, y, seed, number)
+        replayed = [loss, outputs, *params.values(), *buffers.values()]
         step = self.written(optimizer, state, x, y, seed, number)
         now = self.model.state()
         written = [step.loss, step.outputs, *step.params.values(), *(now[path] for path in buffers)]
         self.plans.compare(plan, replayed, written)
         return step
-
-
-class Plan:
-    """The gradient of one kind of batch as a compiled function, with what goes in and out of the model."""
-
-    def __init__(
-        self,
-        model: Module,
-        loss: Callable[..., Array],
-        x: Array,
-        y: Array,
-        seed: int,
-        number: int,
-        compiler: Any = compiled,
-    ) -> None:
-        self.loss, self.trusted, self.backend = loss, False, backends.of(x)
-        self.trained = list(model.parameters())
-        self.places = Places(model, [*self.trained, *(path for path in model.state() if path not in set(self.trained))])
-        passes: list[Any] = []
-
-        def rehearsed(*arrays: Array) -> None:  # what it draws, and which buffers it computes
-            with training(seed, number, write_back=False) as this:
-                passes.append(this)
-                self._call(self.places.twin(arrays[:-2]), *arrays[-2:])
-
-        self.backend.rehearse(rehearsed, *self.places.take(), x, y)
-        this = passes[-1]
-        if this.keys:
-            raise NnxError(
-                "a layer draws by a key of its own", fix="Use current_pass().draw(purpose, self, function, …)."
-            )
-        self.draws, self.moved = this.draws, list(this.buffers)
-        given = [*self.places.take(), x, y, *(draw.at(seed, number) for draw in self.draws.values())]
-        self._run = compiler(self._pure, given, self.backend, range(2, 2 + len(self.trained)))
-
-    def _call(self, model: Module, x: Array, y: Array) -> tuple[Array, Array]:
-        outputs = model(x)
-        return self.loss(outputs, y), outputs
-
-    def _pure(self, *arrays: Array) -> list[Array]:
-        """(parameters, other arrays, x, y, draws) → (loss, outputs, gradients, buffers)."""
-        count = len(self.places.paths)
-        twin, (x, y, *draws) = self.places.twin(arrays[:count]), arrays[count:]
-        with training(write_back=False, drawn=dict(zip(self.draws, draws))) as this:
-            (loss, outputs), grads = value_and_grad(self._call, has_aux=True)(twin, x, y)
-        return [loss, outputs, *(grads[path] for path in self.trained), *(this.buffers[path] for path in self.moved)]
-
-    def run(self, x: Array, y: Array, seed: int, number: int) -> tuple[Any, ...]:
-        """Parameters, loss, outputs, gradients and new buffers of a step. The gradients are valid until the next."""
-        arrays = self.places.take()
-        draws = [draw.at(seed, number) for draw in self.draws.values()]
-        loss, outputs, *rest = self._run(*arrays, x, y, *draws)
-        params = dict(zip(self.trained, arrays))
-        return params, loss, outputs, dict(zip(self.trained, rest)), dict(zip(self.moved, rest[len(params) :]))
-
-    def same(self, replayed: Array, written: Array) -> bool:
-        """Whether two arrays have the same bits; where the library compiles, whether they agree to a few roundings."""
-        a, b = self.backend.to_numpy(replayed), self.backend.to_numpy(written)
-        if self.backend.jit is None:
-            return np.array_equal(a, b, equal_nan=True)
-        scale = np.max(np.abs(b), initial=0.0)
-        return bool(np.all(np.abs(a - b) <= 1e4 * np.finfo(b.dtype).eps * scale))

@@ -14,11 +14,12 @@ from nnx.autodiff import value_and_grad
 from nnx.layers import Module, training
 from nnx.layers.places import Places
 from nnx.train.evaluation import backend_of
+from nnx.train.plans import Plans
 from nnx.train.sharing.flat import Flat, Found, flat
 from nnx.train.sharing.group import Group
 from nnx.train.sharing.shards import Tree, cut, own, summed
 from nnx.train.step import Step
-from nnx.train.stepper import Plans, known
+from nnx.train.stepper import known
 from nnx.typing import Array
 
 

@@ -1,0 +1,163 @@
+"""The whole step as one compiled function: gradient and update, where the library compiles by itself.
+
+What is compiled is ``optimizer.update`` as it is written, with the rule's numbers as inputs: learning rate, schedules and corrections are
+computed on the host in double precision at every step, and another rate needs no other function.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from nnx.optim import SGD, Chain, Constrained, Optimizer, clip_by_global_norm, clip_by_norm, clip_by_value, penalize
+from nnx.optim.base import Rule, State, check_state
+from nnx.train.step import Step, Taken
+from nnx.typing import Array
+
+TRANSFORMS = (clip_by_value, clip_by_norm, clip_by_global_norm, penalize)
+"""The gradient transforms that compute the same at every step and remember nothing."""
+
+FUNCTIONS = 8
+"""Of so many kinds of updates a compiled step is kept; further ones are taken with the gradient alone compiled."""
+
+
+class Whole:
+    """The compiled steps of a plan, one for each kind of update."""
+
+    def __init__(self, plan: Any) -> None:
+        self.plan = plan
+        self._functions: dict[Any, Callable[..., Any]] = {}
+        self._optimizer: Any = None
+        self._update: Update | None = None
+
+    def of(self, optimizer: Any) -> "Update | None":
+        """The step with this optimizer; none where its update is not known to be the same at every step but for its numbers."""
+        if optimizer is not self._optimizer:
+            self._optimizer, self._update = optimizer, self._prepared(optimizer)
+        return self._update
+
+    def _prepared(self, optimizer: Any) -> "Update | None":
+        found, trained = _innermost(optimizer), self.plan.trained
+        params = dict(zip(trained, self.plan.places.take()))
+        if found is None or len({p.dtype for p in params.values()}) != 1:
+            return None
+        rule, kind = found
+        decays = rule.by_decay(params)
+        key = (kind, rule.rule(), rule.kept(), tuple((on, tuple(paths)) for on, paths in decays))
+        if key not in self._functions and len(self._functions) >= FUNCTIONS:
+            return None
+        update = Update(self.plan, optimizer, rule, [on for on, _ in decays])
+        update.run = self._functions.setdefault(key, self.plan.backend.jit(update.pure))
+        return update
+
+
+class Update:
+    """A step with an optimizer, without the Python in it."""
+
+    run: Callable[..., Any]
+
+    def __init__(self, plan: Any, optimizer: Optimizer, rule: Optimizer, decays: list[bool]) -> None:
+        self.plan, self.optimizer, self.rule, self.decays = plan, optimizer, rule, decays
+        self.slots, self.where = rule.kept(), f"{type(rule).__name__}.update"
+        self.dtype = np.dtype(plan.places.take()[0].dtype)
+
+    def __call__(self, state: State, x: Array, y: Array, seed: int, number: int) -> Taken:
+        """One step, not yet given to the model."""
+        plan, trained, count = self.plan, self.plan.trained, len(self.plan.trained)
+        own = _inside(self.optimizer, state)
+        arrays = plan.places.take()
+        params = dict(zip(trained, arrays))
+        check_state(own, self.slots, params, self.where)
+        step, rate = own["step"], self.rule.rate(own)
+        numbers = np.array([self.rule.numbers(step, rate, on) for on in self.decays], self.dtype)
+        slots = [[own[slot][path] for path in trained] for slot in self.slots]
+        loss, outputs, new, moved, slots = self.run(
+            numbers, arrays[:count], slots, arrays[count:], x, y, plan.drawn(seed, number)
+        )
+        own = {**own, "step": step + 1, **{slot: dict(zip(trained, a)) for slot, a in zip(self.slots, slots)}}
+        state = _around(self.optimizer, state, own)
+        return Taken(Step(loss, outputs, dict(zip(trained, new)), state), dict(zip(plan.moved, moved)))
+
+    def pure(
+        self, numbers: Any, params: Any, slots: Any, others: Any, x: Array, y: Array, draws: Any
+    ) -> tuple[Any, ...]:
+        """(numbers of the rule, parameters, slots, other arrays, x, y, draws) → (loss, outputs, parameters, buffers, slots)."""
+        trained = self.plan.trained
+        loss, outputs, *rest = self.plan.pure(*params, *others, x, y, *draws)
+        own = {"step": 0} | {slot: dict(zip(trained, arrays)) for slot, arrays in zip(self.slots, slots)}
+        given = {on: [numbers[i, j] for j in range(numbers.shape[1])] for i, on in enumerate(self.decays)}
+        optimizer = _with_rule(self.optimizer, Numbered(self.rule, given))
+        state = _around(self.optimizer, {}, own)
+        new, state = optimizer.update(dict(zip(trained, rest)), state, dict(zip(trained, params)))
+        own = _inside(self.optimizer, state)
+        columns = [[column[path] for path in trained] for column in (new, *(own[slot] for slot in self.slots))]
+        return loss, outputs, columns[0], rest[len(trained) :], columns[1:]
+
+
+@dataclass(frozen=True, eq=False)
+class Numbered(Optimizer):
+    """``plain``, its numbers given: arrays that a compiler traces."""
+
+    plain: Optimizer
+    given: dict[bool, list[Array]]
+
+    def rate(self, state: State) -> float:
+        return 1.0
+
+    def rule(self) -> Rule:
+        return self.plain.rule()
+
+    def kept(self) -> tuple[str, ...]:
+        return self.plain.kept()
+
+    def decays(self, path: str, p: Array) -> bool:
+        return self.plain.decays(path, p)
+
+    def numbers(self, step: int, rate: float, decays: bool) -> tuple[float, ...]:
+        return tuple(self.given[decays])
+
+
+# optimizers around others -------------------------------------------------------------------------------------------------
+def _innermost(optimizer: Any) -> tuple[Optimizer, Any] | None:
+    """The optimizer whose rule it is, and what else makes the update what it is; none if something may change between steps."""
+    if type(optimizer) in (Chain, Constrained):
+        within = _innermost(optimizer.optimizer)
+        links = optimizer.transforms if type(optimizer) is Chain else (replace(optimizer, optimizer=_NONE),)
+        same = all(type(link) in (*TRANSFORMS, Constrained) and _settled(link) for link in links)
+        return (within[0], (type(optimizer), links, within[1])) if within and same else None
+    own = isinstance(optimizer, Optimizer) and type(optimizer).update is Optimizer.update
+    chosen = type(optimizer).decays is Optimizer.decays or hasattr(optimizer, "applies_to")
+    return (optimizer, type(optimizer)) if own and chosen and _settled(optimizer) else None
+
+
+_NONE = SGD(1.0)
+
+
+def _settled(settings: Any) -> bool:
+    """Whether paths and shapes alone say what it acts on: a function could look at values."""
+    return not callable(getattr(settings, "applies_to", None))
+
+
+def _with_rule(optimizer: Any, rule: Optimizer) -> Any:
+    if type(optimizer) in (Chain, Constrained):
+        return replace(optimizer, optimizer=_with_rule(optimizer.optimizer, rule))
+    return rule
+
+
+def _inside(optimizer: Any, state: State) -> State:
+    """The state of the optimizer whose rule it is."""
+    if type(optimizer) is Chain:
+        state = optimizer.nested(state)[-1]
+    return _inside(optimizer.optimizer, state) if type(optimizer) in (Chain, Constrained) else state
+
+
+def _around(optimizer: Any, state: State, own: State) -> State:
+    """The state of the whole with this in its place, as the update would leave it."""
+    if type(optimizer) is Constrained:
+        return _around(optimizer.optimizer, state, own)
+    if type(optimizer) is not Chain:
+        return own
+    count = len(optimizer.transforms)
+    last = _around(optimizer.optimizer, state.get(str(count), {}), own)
+    return {"step": last["step"]} | {str(i): state.get(str(i), {}) for i in range(count)} | {str(count): last}
