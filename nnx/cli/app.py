@@ -138,7 +138,7 @@ def _app() -> Any:
     )
     verbs = {
         "train": _with_settings(train),
-        "resume": _documented(resume, run=RESUMED, backend=BACKEND | {"help": OTHER}, json=JSON),
+        "resume": _documented(resume, run=RESUMED, backend=BACKEND | {"help": OTHER}, lr=OTHER_RATE, json=JSON),
         "evaluate": _documented(evaluate, run=RUN, data=DATA, backend=BACKEND, batch_size=BATCH, json=JSON),
         "predict": _documented(predict, run=RUN, data=DATA, out=OUT, backend=BACKEND, batch_size=BATCH, force=FORCE),
         "summary": _documented(summary, run=RUN, backend=BACKEND, batch_size=STEP_ROWS, optimizer=STEP_OPTIMIZER),
@@ -171,6 +171,7 @@ def _app() -> Any:
 RUN = {"help": "A run directory, such as runs/digits-001, or a model file."}
 RESUMED = {"help": "The directory of a run that was interrupted."}
 OTHER = "Where it goes on, if not where it was."
+OTHER_RATE = {"help": "Another learning rate, or where its schedule begins; by default as it was."}
 DATA = {"help": "digits, or a file or folder like the one it was trained on."}
 BACKEND = {"help": "numpy, cupy, torch, jax or strict, perhaps with a device: cupy:0."}
 BATCH = {"help": "Rows computed together.", "converter": lambda kind, given: _whole(kind, given)}
