@@ -24,14 +24,16 @@ class NewRate(Callback):
     Errors: ``ConfigError`` where it would have no effect: after the last epoch, under L-BFGS, and beside a number in the rate file.
     """
 
-    def __init__(self, directory: Path, old: float, new: float, before: Any) -> None:
+    def __init__(self, directory: Path, old: float, new: float, before: Any, epochs: int) -> None:
         self.directory, self.old, self.new = directory, old, new
         self.before = before
         """The optimizer at the old rate."""
+        self.epochs = epochs
+        """How many epochs it has before L-BFGS takes over, if that is to finish."""
 
     def on_resume(self, run: Run, remembered: dict[str, Any]) -> None:
         """Check, and write it down."""
-        _check(run, self.directory)
+        _check(run, self.epochs, self.directory)
         epoch = len(run.history) + 1
         said = f"# Until step {run.step} (epoch {epoch}) lr was {self.old!r}: nnx resume --lr {self.new!r}"
         path, changes = self.directory / runs.CONFIG, self.directory / CHANGES
@@ -67,7 +69,7 @@ def with_rate(text: str, rate: float, said: str) -> str:
     return f"{text[: found.start()]}{lines}{text[found.end() :]}"
 
 
-def _check(run: Run, directory: Path) -> None:
+def _check(run: Run, epochs: int, directory: Path) -> None:
     if run.stopped or len(run.history) >= run.epochs:
         raise ConfigError(
             expected="epochs that are left, for a learning rate",
@@ -75,7 +77,7 @@ def _check(run: Run, directory: Path) -> None:
             where="--lr",
             fix=f"Train anew from its settings: nnx train --config {directory / runs.CONFIG} --lr …",
         )
-    if not run.has_rate:
+    if len(run.history) >= epochs:
         raise ConfigError(
             expected="an optimizer with a learning rate",
             got="L-BFGS, which has taken over",

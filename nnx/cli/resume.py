@@ -92,7 +92,7 @@ def resume(run: str, /, *, backend: str | None = None, lr: float | None = None, 
 
 
 def _new_rate(directory: Path, before: Settings, lr: float, rows: int) -> NewRate:
-    return NewRate(directory, before.lr, lr, build.optimizer(before, rows))
+    return NewRate(directory, before.lr, lr, build.optimizer(before, rows), before.epochs)
 
 
 def _refuse_lbfgs(settings: Settings) -> None:
