@@ -33,6 +33,9 @@ VIEWS = {
 }  # fmt: skip
 """They may give a view of their first argument; whether they did is looked at."""
 
+LOOP = "loop"
+"""The name of a call of a compiled loop, which writes into its outputs: its arguments are numbers, arrays, their shapes, limits."""
+
 
 def assemble(program: Program, borrowed: Sequence[int] = ()) -> Callable[..., list[Array]]:
     """The program as a function of the input arrays. ``borrowed``: positions of outputs that stay in the program's buffers."""
@@ -79,7 +82,7 @@ class _Assembly:
         for index in range(len(self.calls) - 1, -1, -1):
             call = self.calls[index]
             outs = [value.number for value in values_in(call.out)]
-            until = max([index, *(last.get(number, index) for number in outs)])
+            until = max([index, *(last.setdefault(number, index) for number in outs)])
             for value in values_in((call.args, call.kwargs)):
                 at = until if call.name in VIEWS else index
                 last[value.number] = max(last.get(value.number, 0), at)
@@ -88,9 +91,8 @@ class _Assembly:
     def run(self) -> Callable[..., list[Array]]:
         """The whole as one function."""
         for index, call in enumerate(self.calls):
-            if not (
-                self._view(call) or self._ufunc(call, index) or self._reduction(call, index) or self._copy(call, index)
-            ):
+            ways = (self._loop, self._view, self._ufunc, self._reduction, self._copy)
+            if not any(way(call, index) for way in ways):
                 self._plain(call)
             self._release(index)
         results = [self._result(value) for value in self.program.outputs]
@@ -98,7 +100,36 @@ class _Assembly:
         return self.source.function(arguments, f"[{', '.join(results)}]")
 
     # the ways to make a value ----------------------------------------------------------------------------------------
-    def _view(self, call: Call) -> bool:
+    def _loop(self, call: Call, index: int) -> bool:
+        """A compiled loop reads arrays and writes others; each has the shape that it was compiled for."""
+        if call.name != LOOP:
+            return False
+        numbers, reads, shapes, limits = call.args
+        for value in call.out:
+            if value.number in self.leaving:
+                kind = f"{self.source.name(value.shape)}, {self.source.name(np.dtype(value.dtype))}"
+                self._line(value, f"{self.source.name(np.empty)}({kind})")
+            else:
+                self._buffer(value)
+        arrays = map(self._shaped, (*reads, *call.out), shapes)
+        given = [self.source.name(numbers), *arrays, *map(str, limits)]
+        self.source.lines.append(f"{self.source.name(call.function)}({', '.join(given)})")
+        return True
+
+    def _shaped(self, x: Any, shape: tuple[int, ...]) -> str:
+        """An array in another shape, made now if it can be."""
+        array = self.static.get(x.number) if type(x) is Value else x
+        if array is None:
+            return (
+                self.names[x.number]
+                if x.shape == shape
+                else f"{self.names[x.number]}.reshape({self.source.name(shape)})"
+            )
+        if not array.flags.c_contiguous:
+            raise ValueError("an array in a program's buffers does not lie in order")
+        return self.source.name(array.reshape(shape))
+
+    def _view(self, call: Call, index: int) -> bool:
         """A view of a buffer is made now, once; of anything else, at each run."""
         if call.name not in VIEWS or type(call.args[0]) is not Value or len(values_in((call.args, call.kwargs))) != 1:
             return False
@@ -225,18 +256,20 @@ class _Assembly:
 
     def _place(self, call: Call, index: int, *, in_place: bool) -> str:
         """A buffer for the result: that of an operand which ends here, where element by element it may be overwritten."""
-        out = call.out
-        made = self._overwritten(call, index) if in_place and out.number not in self.lent else None
-        if made is None:
-            size, dtype = prod(out.shape), np.dtype(out.dtype)
-            spare = self.free.get((dtype, size))
-            if out.number in self.lent:
-                made = flat = self.lent[out.number]
-            else:
-                flat = spare.pop() if spare else np.empty(size, dtype)
-                made = flat.reshape(out.shape)
-            self._is(out, made, _Buffer(flat, self.last[out.number]))
-        return self.names[out.number]
+        if not in_place or call.out.number in self.lent or self._overwritten(call, index) is None:
+            self._buffer(call.out)
+        return self.names[call.out.number]
+
+    def _buffer(self, out: Value) -> None:
+        """A buffer that nothing else is in."""
+        size, dtype = prod(out.shape), np.dtype(out.dtype)
+        spare = self.free.get((dtype, size))
+        if out.number in self.lent:
+            made = flat = self.lent[out.number]
+        else:
+            flat = spare.pop() if spare else np.empty(size, dtype)
+            made = flat.reshape(out.shape)
+        self._is(out, made, _Buffer(flat, self.last[out.number]))
 
     def _overwritten(self, call: Call, index: int) -> np.ndarray | None:
         values = values_in(call.args)

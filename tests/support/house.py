@@ -58,6 +58,11 @@ CALLS_ALLOWED = {
         "backends/compiled.py",
         "compile",
     ): "gives that loop this file as its place, beside which numba keeps what it made",
+    (
+        "backends/loops.py",
+        "exec",
+    ): "writes the expressions of a group of calls one below the other, with names of its own",
+    ("backends/loops.py", "compile"): "gives that loop a file, beside which the compiler keeps what it made",
     ("backends/program.py", "exec"): "writes a recording's calls one below the other, from names of its own",
 }
 CEILING = 400
