@@ -1,7 +1,7 @@
 """PyTorch tensors, on any of its devices; its own autograd is not used."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from typing import Any
 
@@ -9,7 +9,7 @@ import array_api_compat.torch as xp
 import numpy as np
 import torch
 
-from nnx.backends import deterministic, philox, portable, strided
+from nnx.backends import deterministic, philox, portable, strided, through_numpy, together
 from nnx.backends.backend import Backend, Deviation
 from nnx.backends.portable.convolution import Pads
 from nnx.backends.portable.windows import Axes
@@ -65,7 +65,8 @@ def _at(device: torch.device) -> Backend:
         unpool=strided.unpool_in_place,
         random_words=philox.random_words,
         erf=lambda xp, x: torch.special.erf(x),
-        each=portable.each_joined,
+        each=through_numpy.each if device.type == "cpu" else portable.each_joined,
+        memory=together.Memory if device.type == "cpu" else nullcontext,
         eager=device.type == "cpu",
         exhausted=_exhausted,
         room=lambda: _room(device),

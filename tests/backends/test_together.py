@@ -24,14 +24,14 @@ def columns(backend, seed=0, shapes=SHAPES):
 
 
 def test_every_backend_gives_the_bits_of_the_default(backend):
-    given = columns(backend)
-    ours = backend.each(backend.fuse(rule), backend.xp, given, (0.1, 0.9))
-    default = portable.each(backend.fuse(rule), backend.xp, given, (0.1, 0.9))
+    oracle = backends.get("numpy") if backend.name == "torch" else backend  # torch's own square root is not exact
+    ours = backend.each(backend.fuse(rule), backend.xp, columns(backend), (0.1, 0.9))
+    default = portable.each(oracle.fuse(rule), oracle.xp, columns(oracle), (0.1, 0.9))
     assert len(ours) == len(default) == 2
     for mine, theirs in zip(ours, default):
         for a, b, shape in zip(mine, theirs, SHAPES, strict=True):
             assert tuple(a.shape) == shape
-            np.testing.assert_array_equal(backend.to_numpy(a), backend.to_numpy(b))
+            np.testing.assert_array_equal(backend.to_numpy(a), oracle.to_numpy(b))
 
 
 def test_arrays_of_several_dtypes_are_taken_one_by_one(backend):
