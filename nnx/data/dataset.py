@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from nnx.data.resident import Resident
 from nnx.data.schema import Encoding, Schema, Task
 from nnx.data.stream import Streamed, rows_at
 from nnx.errors import DataError, DtypeError, ShapeError
@@ -17,7 +18,8 @@ _BLOCK = 1 << 20  # elements looked at together: a memory-mapped file is never d
 class Dataset:
     """Rows of input ``x`` and their targets ``y`` on the host, with what is known about them.
 
-    ``x`` is a NumPy array, or what stands for one that is larger than memory (``nnx.data.stream.Streamed``).
+    ``x`` is a NumPy array, or what stands for one that is larger than memory (``nnx.data.stream.Streamed``) or lives on a device
+    (``nnx.data.resident.Resident``).
 
     Shapes: x (N, …) real; y (N,) int64 labels 0…C−1 for classification, (N, k) real for regression, None if unknown.
     ``image_shape`` (H, W, C) says that the flat rows of x are images; ``as_images()`` gives them that shape.
@@ -137,7 +139,7 @@ class Dataset:
 
 def _check_inputs(data: Dataset) -> None:
     x = data.x
-    if not isinstance(x, (np.ndarray, Streamed)):
+    if not isinstance(x, (np.ndarray, Streamed, Resident)):
         raise DtypeError(
             expected="x as a NumPy array", got=type(x).__name__, where=data.name, fix="Use nnx.data.load((x, y))."
         )
@@ -173,7 +175,7 @@ def _check_inputs(data: Dataset) -> None:
             where=data.name,
             fix="Give one name for each column of x.",
         )
-    place = None if isinstance(x, Streamed) and x.finite else first_not_finite(x)
+    place = None if isinstance(x, (Streamed, Resident)) and x.finite else first_not_finite(x)
     if isinstance(x, Streamed):
         x.finite = place is None
     if place is not None:

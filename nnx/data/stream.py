@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from nnx.data.limits import claim, fits
+from nnx.data.resident import Resident
 from nnx.errors import DataError, ShapeError
 
 BLOCK = 1 << 21
@@ -188,7 +189,7 @@ class Streamed:
 
 def rows_at(x: Any, index: np.ndarray[Any, Any]) -> Any:
     """Some rows of host inputs that were seen to be finite: a copy, or where that is large, a view that reads them when they are asked for."""
-    if isinstance(x, Streamed):
+    if isinstance(x, (Streamed, Resident)):
         return x.take(index)
     needed = len(index) * x.nbytes // max(1, len(x))
     if needed > _UNASKED and not fits(needed):
@@ -199,8 +200,8 @@ def rows_at(x: Any, index: np.ndarray[Any, Any]) -> Any:
 
 
 def in_blocks(x: Any) -> Iterator[np.ndarray[Any, Any]]:
-    """Host rows in their order, about two million values at a time."""
-    if isinstance(x, Streamed):
+    """Rows on the host in their order, about two million values at a time."""
+    if isinstance(x, (Streamed, Resident)):
         return x.blocks()
     step = max(1, BLOCK * len(x) // max(1, x.size))
     return (x[start : start + step] for start in range(0, len(x), step))

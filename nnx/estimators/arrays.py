@@ -40,6 +40,13 @@ def check_rows(x: Array, home: backends.Backend, where: str) -> None:
         )
 
 
+def in_floats(x: Array, home: backends.Backend) -> Array:
+    """Rows in 32 or 64 bits as they are; whole numbers and others in 64, or in 32 where the device has no 64."""
+    xp = home.xp
+    known = [getattr(xp, name) for name in ("float32", "float64") if not home.refuses(name)]
+    return x if x.dtype in known else xp.astype(x, known[-1])
+
+
 def sent(values: np.ndarray[Any, Any], home: backends.Backend) -> Array:
     """Host values on a backend, in 32 bits where it has no 64."""
     name = values.dtype.name

@@ -35,7 +35,7 @@ class NNClassifier(ClassifierMixin, Network):  # type: ignore[misc]
 
     X is on the host (lists, NumPy, pandas, polars) or an array of PyTorch, JAX, CuPy or another library of the standard: then
     the network is trained where X is, and answers come as arrays of that library on its device, but for the names of classes that are
-    texts. The rows of ``fit`` are sent batch by batch from the host. ``backend``: another place to train, such as "cupy".
+    texts. X stays on its device: batches are gathered and columns standardised there, and labels are sent to it batch by batch. ``backend``: another place to train, such as "cupy".
 
     After ``fit``: ``classes_``, ``n_features_in_``, ``feature_names_in_`` (of a frame), ``n_iter_`` (epochs), ``loss_curve_``,
     ``history_`` (the records of ``nnx.fit``) and ``model_``, the Module. Errors are ``nnx.errors`` and scikit-learn's own.

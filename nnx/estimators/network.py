@@ -8,12 +8,13 @@ import numpy as np
 from sklearn import get_config
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, check_X_y, validate_data
 
 from nnx import backends, models, optim
 from nnx.data import Dataset, split
+from nnx.data.resident import Resident
 from nnx.errors import ConfigError
-from nnx.estimators.arrays import check_rows, home_of, on_host
+from nnx.estimators.arrays import check_rows, home_of, in_floats, on_host
 from nnx.layers import Module, Sequential, Unstandardize
 from nnx.optim.penalty import penalize
 from nnx.train import EarlyStopping, fit, predict
@@ -75,8 +76,17 @@ class Network(BaseEstimator):  # type: ignore[misc]
 
     # training ---------------------------------------------------------------------------------------------------------
     def _examined(self, X: Any, y: Any, **checks: Any) -> tuple[backends.Backend, Any, Any]:
-        """Where X is; X and y on the host, as scikit-learn examines them."""
-        return home_of(X), *validate_data(self, on_host(X), on_host(y), dtype=FLOATS, order="C", **checks)
+        """Where X is; X (on its device, if the network is trained there) and y on the host, as scikit-learn examines them."""
+        home = home_of(X)
+        if home.name == "numpy" or (self.backend is not None and backends.get(self.backend).spec != home.spec):
+            return home, *validate_data(self, on_host(X), on_host(y), dtype=FLOATS, order="C", **checks)
+        X = in_floats(X, home)
+        check_rows(X, home, f"{type(self).__name__}.fit()")
+        validate_data(self, X, skip_check_array=True)
+        alike = np.zeros(
+            (X.shape[0], min(1, X.shape[1])), dtype=np.float32
+        )  # as many rows, for what concerns them and y
+        return home, Resident(X), check_X_y(alike, on_host(y), estimator=self, **checks)[1]
 
     def _trained(self, home: backends.Backend, data: Dataset) -> Self:
         """Build a network for the data, and train it."""

@@ -8,6 +8,7 @@ import numpy as np
 from nnx import backends, init
 from nnx.autodiff import namespace
 from nnx.autodiff.tensor import value_of
+from nnx.data.resident import Resident
 from nnx.data.stream import Streamed, in_blocks
 from nnx.errors import ConfigError, DataError, DtypeError, ShapeError, StateError
 from nnx.layers.linear import positive
@@ -45,10 +46,11 @@ class Parts:
 
         Source: Chan, Golub, LeVeque (1979), Updating formulae and a pairwise algorithm for computing sample variances.
         """
-        parts = iter(self)
-        means, spreads, largest, n = _moments(next(parts))
-        for part in parts:
-            mean, spread, high, m = _moments(part)
+        parts = map(_moments, self)
+        if isinstance(self.x, Resident) and not self.x.backend.refuses("float64"):
+            parts = map(_moments_there, self.x.pieces())
+        means, spreads, largest, n = next(parts)
+        for mean, spread, high, m in parts:
             apart, total = mean - means, n + m
             spreads = np.sqrt((n * spreads**2 + m * spread**2 + apart**2 * (n * m / total)) / total)
             means, largest, n = means + apart * (m / total), np.maximum(largest, high), total
@@ -59,6 +61,19 @@ def _moments(
     part: np.ndarray[Any, Any],
 ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[Any, Any], int]:
     return part.mean(axis=0), part.std(axis=0), np.abs(part).max(axis=0), len(part)
+
+
+def _moments_there(
+    piece: Array,
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[Any, Any], int]:
+    """The same of rows on a device, computed there: a number for each column comes to the host."""
+    there = backends.of(piece)
+    xp = there.xp
+    with there.use():
+        part = xp.reshape(xp.astype(piece, xp.float64), (-1, piece.shape[-1]))
+        found = xp.mean(part, axis=0), xp.std(part, axis=0), xp.max(xp.abs(part), axis=0)
+    mean, spread, largest = map(there.to_numpy, found)
+    return mean, spread, largest, int(part.shape[0])
 
 
 class Preparation(Module):
@@ -87,7 +102,7 @@ class Preparation(Module):
 
     def fit(self, x: Array) -> Self:
         """Set the buffers from training inputs x (N, features); of images (N, H, W, features) every place counts alike."""
-        host = x if isinstance(x, Streamed) else np.asarray(_host(x))
+        host = x if isinstance(x, (Streamed, Resident)) else np.asarray(_host(x))
         if host.ndim < 2 or host.shape[-1] != self.features or not host.size:
             raise ShapeError(
                 expected=f"training inputs of shape (N, {self.features})",

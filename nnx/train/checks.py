@@ -10,6 +10,7 @@ import numpy as np
 
 from nnx import backends, losses, optim
 from nnx.data import Dataset
+from nnx.data.resident import Resident
 from nnx.data.stream import Streamed
 from nnx.errors import ConfigError, DataError, ShapeError
 from nnx.layers import Flatten, Module, Preparation, Reshape, Sequential, Unstandardize, training
@@ -197,12 +198,15 @@ def prepare(model: Module, train: Dataset, seed: int) -> None:
 
 
 def _through(layers: list[Module], x: Any) -> Any:
-    """Host inputs after these layers, on the host."""
+    """Inputs after these layers: on the host those that are there, on their device those that live on one."""
     if not layers:
         return x
     chain = Sequential(*layers)
     if isinstance(x, Streamed):
         return Streamed(_Passed(chain, x))
+    if isinstance(x, Resident):
+        with x.backend.use():
+            return Resident(x.backend.xp.concat([chain(piece) for piece in x.pieces()], axis=0))
     return np.concatenate([backends.of(out).to_numpy(out) for _, out in outputs_in_batches(chain, x, 4096)])
 
 

@@ -101,8 +101,9 @@ def footprint(
     recorded = not full and (bool(compile) if compile is not None else known(model, loss_of))
     params = model.parameters()
     memory = memory_of(problem, {} if full else taken.init(params), recorded=recorded)
-    if isinstance(taken, optim.LBFGS):  # pairs of steps and of gradients, and the gradient; in its line search the place, the direction and the gradient there
+    if isinstance(taken, optim.LBFGS):  # pairs of steps and of gradients, and the gradient
         memory = replace(memory, optimizer=(2 * taken.history + 1) * memory.gradients)
+    # in the line search of L-BFGS: the place, the direction, and the gradient there
     copies = 3 * memory.gradients if full else memory.update + memory.resident - memory.held
     intermediates = memory.intermediates(rows)
     return Footprint(

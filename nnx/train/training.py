@@ -116,6 +116,8 @@ class Training:
 
     def check_alike(self) -> None:
         """``ConfigError`` unless all processes begin alike."""
+        if self.group.size == 1:
+            return
         settings = [self.course.config(), identity(self.train), self.val and identity(self.val), self.run.step]
         check_alike(self.group, self.model, settings)
 

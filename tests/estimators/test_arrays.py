@@ -12,6 +12,7 @@ pytest.importorskip("sklearn")
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 import nnx
+from nnx.backends.backend import Backend
 from nnx.estimators import NNClassifier, NNRegressor
 
 LIBRARIES = {"numpy": "numpy", "strict": "array_api_strict", "torch": "torch", "cupy": "cupy"}
@@ -101,6 +102,49 @@ def refuse(x):
     from nnx.estimators.arrays import check_rows
 
     check_rows(x, nnx.backends.get("numpy"), "NNClassifier.predict()")
+
+
+@pytest.mark.skip_backends("numpy", reason="its rows are on the host")
+def test_rows_stay_on_their_device(backend, monkeypatch):
+    """Through standardisation, a split, training, validation and prediction: no row comes to the host or from it."""
+    moved = []
+    to_numpy, asarray = Backend.to_numpy, Backend.asarray
+
+    def left(self, x):
+        moved.append(("left", *x.shape))
+        return to_numpy(self, x)
+
+    def entered(self, x, dtype=None):
+        if isinstance(x, np.ndarray):
+            moved.append(("entered", *x.shape))
+        return asarray(self, x, dtype)
+
+    x, y = backend.asarray(rng.normal(size=(48, 7)).astype("float32")), backend.asarray(NUMBERS)
+    monkeypatch.setattr(Backend, "to_numpy", left)
+    monkeypatch.setattr(Backend, "asarray", entered)
+    settings = {**SMALL, "epochs": 2, "validation_fraction": 0.5, "model": "mlp:5"}
+    out = NNClassifier(**settings).fit(x, y).predict_proba(x)
+    assert nnx.backends.of(out).spec == backend.spec
+    assert ("left", 48) in moved, "the labels are known on the host"
+    assert [shape for shape in moved if len(shape) == 3 and shape[-1] == 7] == []
+    monkeypatch.undo()
+    on_host = NNClassifier(**settings).fit(backend.to_numpy(x), NUMBERS).predict_proba(backend.to_numpy(x))
+    np.testing.assert_allclose(backend.to_numpy(out), on_host, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.skip_backends("jax", reason="compiles six networks: the others run")
+def test_mistakes_at_fit_are_those_of_numpy(backend):
+    x, y = backend.asarray(X), backend.asarray(NUMBERS)
+    bad = X.copy()
+    bad[3, 1] = np.inf
+    for given, labels, match in [
+        (x, y[:-1], "inconsistent numbers of samples"), (x, None, "requires y to be passed|should be a 1d array|y cannot be None"), (x[:0, ...], y[:0], "0 sample"),
+        (x[0, ...], y, "Reshape your data"), (backend.asarray(bad), y, "finite|infinity"),
+    ]:  # fmt: skip
+        with pytest.raises(ValueError, match=match):
+            NNClassifier(**LEAST).fit(given, labels)
+    whole = NNClassifier(**LEAST).fit(backend.asarray((10 * X).astype("int32")), y)
+    assert whole.n_features_in_ == 3
 
 
 def test_the_parameters_of_both_are_the_same():

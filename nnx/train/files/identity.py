@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from nnx import backends
 from nnx.data import Dataset
 from nnx.errors import DataError
 
@@ -21,7 +22,8 @@ def identity(data: Dataset) -> dict[str, Any]:
     digest = hashlib.sha256()
     for array in (data.x, data.y):
         if array is not None:
-            digest.update(np.ascontiguousarray(array[chosen, ...]).tobytes())
+            rows = array[chosen, ...]
+            digest.update(np.ascontiguousarray(backends.of(rows).to_numpy(rows)).tobytes())
     return {"shape": list(data.x.shape), "dtype": str(data.x.dtype), "task": data.task, "sha256": digest.hexdigest()}
 
 
