@@ -3,7 +3,7 @@
 What such calls do in a pass over memory each, a loop does in one for each phase of its group (``groups.py``), with the
 calls' bits: no fast-math, and no function that does not round alike compiled and not. As other compiled loops
 these warn of nothing. A loop is compiled (``loops.py``) once for all groups of its kind, whatever their sizes and numbers, and as soon
-as the runs so far would have saved what compiling takes. Its first results are held against those of the calls. If anything goes
+as the runs so far would have saved a quarter of what compiling takes: what was compiled is kept for later trainings. Its first results are held against those of the calls. If anything goes
 wrong, or an array comes in another memory layout, the calls run again.
 """
 
@@ -28,14 +28,17 @@ SHARED_FROM = 100_000
 FIRST = 16
 """Runs after which a program is looked at."""
 
-CALL, ELEMENT = 0.7e-6, 0.4e-9
+CALL, ELEMENT = 1.0e-6, 0.4e-9
 """Seconds that NumPy takes for a call and for each element of it."""
 
-LOOP_CALL, LOOP_ARRAY, LOOP_ELEMENT = 0.5e-6, 0.08e-6, 0.15e-9
+LOOP_CALL, LOOP_ARRAY, LOOP_ELEMENT = 0.5e-6, 0.1e-6, 0.25e-9
 """Seconds that a loop takes for its call, for each array and for each element in each pass."""
 
-IMPORT, COMPILE, LOAD = 0.7, 0.6, 0.02
-"""Seconds for numba to start, to compile a loop, and to find it on the disk."""
+IMPORT, COMPILE, LOAD = 0.7, 0.6 / 4, 0.02
+"""Seconds for numba to start, a quarter of those to compile a loop, and those to find it on the disk."""
+
+LEAST = 0.1
+"""Part of what all loops save that one must save, with those that are alike, to be compiled."""
 
 
 def assemble(program: Program, borrowed: Sequence[int] = ()) -> "Looped":
@@ -71,8 +74,9 @@ class Looped:
         out = self._run(*arrays)
         try:
             chosen = self._chosen = self._chosen or Chosen(self.program)
-            self._next = chosen.cost() / max(chosen.saved, 1e-12)
-            if self._runs < self._next:
+            due = chosen.cost() / chosen.saved if chosen.saved else float("inf")
+            if self._runs < due:
+                self._next = min(due, 2 * self._runs) if chosen.saved else due  # numba may be there by then
                 return out
             run = buffers.assemble(chosen.program(), self.borrowed)
             if not all(map(_same, out, run(*arrays))):
@@ -97,7 +101,7 @@ class Chosen:
         saved: dict[str, float] = {}
         for group, loop in written:
             saved[loop.name] = saved.get(loop.name, 0.0) + max(_saved(group, loop), 0.0)
-        worth = {name for name, seconds in saved.items() if seconds > sum(saved.values()) / 20}
+        worth = {name for name, seconds in saved.items() if seconds > LEAST * sum(saved.values())}
         self.loops = [(group, loop) for group, loop in written if loop.name in worth and _saved(group, loop) > 0]
         self.saved = sum(_saved(group, loop) for group, loop in self.loops)
 
