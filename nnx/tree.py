@@ -1,6 +1,6 @@
 """Nested lists, tuples and dictionaries of arrays: walk them, map over them, name their leaves."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 
@@ -12,7 +12,7 @@ def map(fn: Callable[[Any], Any], tree: Any) -> Any:
     """
     if tree is None:
         return None
-    if isinstance(tree, dict):
+    if isinstance(tree, Mapping):
         return {key: map(fn, branch) for key, branch in tree.items()}
     if isinstance(tree, tuple) and hasattr(tree, "_fields"):
         return type(tree)(*(map(fn, branch) for branch in tree))
@@ -29,7 +29,7 @@ def paths(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """
     if tree is None:
         return
-    if isinstance(tree, dict):
+    if isinstance(tree, Mapping):
         branches: Any = tree.items()
     elif isinstance(tree, (list, tuple)):
         branches = enumerate(tree)

@@ -1,6 +1,7 @@
 """How modules nest: as attributes, and in lists, tuples and dictionaries of attributes."""
 
 from collections.abc import Callable, Iterator
+from operator import is_
 from typing import Any
 
 from nnx.autodiff.transforms import is_module
@@ -50,7 +51,7 @@ def unchanged(container_and_items: tuple[Any, list[Any]]) -> bool:
     """Whether the very same objects are in it as before."""
     container, before = container_and_items
     now = items(container)
-    return len(now) == len(before) and all(a is b for a, b in zip(now, before))
+    return len(now) == len(before) and all(map(is_, now, before))
 
 
 def copied(

@@ -16,6 +16,7 @@ from nnx.errors import NnxError
 from nnx.layers import Module, training
 from nnx.layers.observing import current_observer
 from nnx.layers.places import Places
+from nnx.layers.training import Draw
 from nnx.train.step import Step, Taken
 from nnx.train.whole import Whole
 from nnx.typing import Array
@@ -106,12 +107,13 @@ class Plan:
             raise NnxError(
                 "a layer draws by a key of its own", fix="Use current_pass().draw(purpose, self, function, …)."
             )
-        self.draws, self.moved = this.draws, list(this.buffers)
+        self.draws, self.moved = list(this.draws), list(this.buffers)
+        self._draws = [_on_host(draw) if self.backend.jit else draw for draw in this.draws.values()]
         changing = {*self.trained, *self.moved}
         self.places = Places(
             model, [*self.trained, *self.moved, *(path for path in self.places.paths if path not in changing)]
         )
-        given = [*self.places.take(), x, y, *(draw.at(seed, number) for draw in self.draws.values())]
+        given = [*self.places.take(), x, y, *self.drawn(seed, number)]
         self._run = compiler(self.pure, given, self.backend, range(2, 2 + len(self.trained)))
         self.whole = Whole(self) if self.backend.jit is not None else None
 
@@ -129,7 +131,7 @@ class Plan:
 
     def drawn(self, seed: int, number: int) -> list[Array]:
         """The draws of a step."""
-        return [draw.at(seed, number) for draw in self.draws.values()]
+        return [draw.at(seed, number) for draw in self._draws]
 
     def run(self, x: Array, y: Array, seed: int, number: int) -> tuple[Any, ...]:
         """Parameters, loss, outputs, gradients and new buffers of a step. The gradients are valid until the next."""
@@ -141,7 +143,9 @@ class Plan:
     def step(self, optimizer: Any, state: dict[str, Any], x: Array, y: Array, seed: int, number: int) -> Taken:
         """A step, not yet given to the model."""
         if self.whole is not None and (update := self.whole.of(optimizer)) is not None:
-            return update(state, x, y, seed, number)
+            taken = update(state, x, y, seed, number)
+            if taken is not None:
+                return taken
         params, loss, outputs, grads, buffers = self.run(x, y, seed, number)
         params, state = optimizer.update(grads, state, params)
         return Taken(Step(loss, outputs, params, state), buffers)
@@ -153,3 +157,9 @@ class Plan:
             return np.array_equal(a, b, equal_nan=True)
         scale = np.max(np.abs(b), initial=0.0)
         return bool(np.all(np.abs(a - b) <= 1e4 * np.finfo(b.dtype).eps * scale))
+
+
+def _on_host(draw: Draw) -> Draw:
+    """The same draw as a host array: a compiled function takes it along with its call, which costs less than sending it first."""
+    host = backends.get("numpy")
+    return draw._replace(args=tuple(host if isinstance(arg, backends.Backend) else arg for arg in draw.args))

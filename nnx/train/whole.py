@@ -12,6 +12,7 @@ import numpy as np
 
 from nnx.optim import SGD, Chain, Constrained, Optimizer, clip_by_global_norm, clip_by_norm, clip_by_value, penalize
 from nnx.optim.base import Rule, State, check_state
+from nnx.train.pieces import Pieces, layout
 from nnx.train.step import Step, Taken
 from nnx.typing import Array
 
@@ -59,25 +60,41 @@ class Update:
 
     def __init__(self, plan: Any, optimizer: Optimizer, rule: Optimizer, decays: list[bool]) -> None:
         self.plan, self.optimizer, self.rule, self.decays = plan, optimizer, rule, decays
-        self.slots, self.where = rule.kept(), f"{type(rule).__name__}.update"
-        self.dtype = np.dtype(plan.places.take()[0].dtype)
+        self.plain, self.slots = rule is optimizer, rule.kept()
+        params = plan.places.take()[: len(plan.trained)]
+        self.dtype = params[0].dtype
+        self.layout = layout(plan.backend, tuple(plan.trained), tuple(tuple(p.shape) for p in params))
 
-    def __call__(self, state: State, x: Array, y: Array, seed: int, number: int) -> Taken:
-        """One step, not yet given to the model."""
-        plan, trained, count = self.plan, self.plan.trained, len(self.plan.trained)
-        own = _inside(self.optimizer, state)
+    def __call__(self, state: State, x: Array, y: Array, seed: int, number: int) -> Taken | None:
+        """One step, not yet given to the model; none if the state is not like what ``init`` gives."""
+        plan, count = self.plan, len(self.plan.trained)
+        own = state if self.plain else _inside(self.optimizer, state)
+        slots = [self._parts(own, slot) for slot in self.slots]
+        if None in slots or "step" not in own:
+            return None
         arrays = plan.places.take()
-        params = dict(zip(trained, arrays))
-        check_state(own, self.slots, params, self.where)
         step, rate = own["step"], self.rule.rate(own)
         numbers = np.array([self.rule.numbers(step, rate, on) for on in self.decays], self.dtype)
-        slots = [[own[slot][path] for path in trained] for slot in self.slots]
         loss, outputs, new, moved, slots = self.run(
             numbers, arrays[:count], slots, arrays[count:], x, y, plan.drawn(seed, number)
         )
-        own = {**own, "step": step + 1, **{slot: dict(zip(trained, a)) for slot, a in zip(self.slots, slots)}}
-        state = _around(self.optimizer, state, own)
-        return Taken(Step(loss, outputs, dict(zip(trained, new)), state), dict(zip(plan.moved, moved)))
+        own = {**own, "step": step + 1}
+        for slot, parts in zip(self.slots, slots):
+            own[slot] = Pieces(self.layout, parts)
+        params = dict(zip(plan.trained, new))
+        state = own if self.plain else _around(self.optimizer, state, own)
+        return Taken(Step(loss, outputs, params, state), dict(zip(plan.moved, moved)))
+
+    def _parts(self, own: State, slot: str) -> list[Array] | None:
+        """A slot as the compiled step takes it."""
+        column, layout = own.get(slot), self.layout
+        if type(column) is Pieces and column.layout is layout:
+            return column.parts
+        params = dict(zip(layout.paths, self.plan.places.take()))
+        check_state(own, self.slots, params, f"{type(self.rule).__name__}.update")
+        arrays = [own[slot][path] for path in layout.paths]
+        alike = all(array.dtype == self.dtype and tuple(array.shape) == s for array, s in zip(arrays, layout.shapes))
+        return layout.joined(arrays) if alike else None  # type: ignore[no-any-return]
 
     def pure(
         self, numbers: Any, params: Any, slots: Any, others: Any, x: Array, y: Array, draws: Any
@@ -85,14 +102,14 @@ class Update:
         """(numbers of the rule, parameters, slots, other arrays, x, y, draws) → (loss, outputs, parameters, buffers, slots)."""
         trained = self.plan.trained
         loss, outputs, *rest = self.plan.pure(*params, *others, x, y, *draws)
-        own = {"step": 0} | {slot: dict(zip(trained, arrays)) for slot, arrays in zip(self.slots, slots)}
+        own = {"step": 0} | {slot: dict(zip(trained, self.layout.cut(p))) for slot, p in zip(self.slots, slots)}
         given = {on: [numbers[i, j] for j in range(numbers.shape[1])] for i, on in enumerate(self.decays)}
         optimizer = _with_rule(self.optimizer, Numbered(self.rule, given))
         state = _around(self.optimizer, {}, own)
         new, state = optimizer.update(dict(zip(trained, rest)), state, dict(zip(trained, params)))
         own = _inside(self.optimizer, state)
-        columns = [[column[path] for path in trained] for column in (new, *(own[slot] for slot in self.slots))]
-        return loss, outputs, columns[0], rest[len(trained) :], columns[1:]
+        joined = [self.layout.join([own[slot][path] for path in trained]) for slot in self.slots]
+        return loss, outputs, [new[path] for path in trained], rest[len(trained) :], joined
 
 
 @dataclass(frozen=True, eq=False)
