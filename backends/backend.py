@@ -86,7 +86,7 @@ class Backend:
     fuse: Callable[[Callable[..., Any]], Callable[..., Any]] = portable.fuse
     each: Callable[..., list[list[Array]]] = portable.each
     memory: Callable[[], AbstractContextManager[Any]] = nullcontext
-    """``with memory:``, where ``memory = backend.memory()``: results of ``each`` may lie where dead ones lay."""
+    """``with memory:``, where ``memory = backend.memory()``, a training step is taken: results of ``each`` may lie where dead ones lay."""
     finite: Callable[[Namespace, Sequence[Array]], Any] = portable.finite
     """Whether every number of these floating arrays is finite, as one 0-d array on the device."""
     eager: bool = False

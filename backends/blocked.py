@@ -1,5 +1,11 @@
-"""Convolution on NumPy, a few images at a time: the windows of one block stay in the cache, and no others ever exist."""
+"""Convolution on NumPy, a few images at a time: the windows of one block stay in the cache, and no others ever exist.
 
+A large batch is shared among threads (:mod:`nnx.backends.crew`), each of which has images and a block of its own. Memory that is
+asked of the system comes page by page, which can take as long as the work: results go to ``out`` where it is given,
+and each thread keeps its block.
+"""
+
+import threading
 from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 from math import prod
@@ -7,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from nnx.backends import compiled_windows, portable, strided
+from nnx.backends import compiled_windows, crew, portable, strided
 from nnx.backends.portable.convolution import Pads
 from nnx.backends.portable.windows import Axes, extent, places
+from nnx.backends.products import SHARED_FROM
 from nnx.typing import Array, Namespace
 
 BLOCK = 512 * 1024
@@ -17,42 +24,77 @@ BLOCK = 512 * 1024
 
 
 def convolve(
-    xp: Namespace, x: Array, weight: Array, bias: Array | None, stride: Axes, pads: Pads, dilation: Axes, groups: int
+    xp: Namespace,
+    x: Array,
+    weight: Array,
+    bias: Array | None,
+    stride: Axes,
+    pads: Pads,
+    dilation: Axes,
+    groups: int,
+    out: Array | None = None,
 ) -> Array:
     """The ``convolve`` hook of NumPy."""
     if groups > 1:
-        return _convolve_groups(xp, x, weight, bias, stride, pads, dilation, groups)
+        return _into(out, _convolve_groups(xp, x, weight, bias, stride, pads, dilation, groups))
     kernel, outputs = weight.shape[:-2], weight.shape[-1]
     matrix = weight.reshape(-1, outputs)
-    y = np.empty((len(x), *_extent(x.shape[1:-1], kernel, stride, pads, dilation), outputs), x.dtype)
+    shape = (len(x), *_extent(x.shape[1:-1], kernel, stride, pads, dilation), outputs)
+    y = np.empty(shape, x.dtype) if out is None else out
     row = None if bias is None else np.empty((*y.shape[2:-1], outputs), bias.dtype)
     if row is not None:
         row[...] = bias
-    for place, windows in _blocks(x, kernel, stride, pads, dilation):
-        part = y[place].reshape(-1, outputs)
-        np.matmul(windows, matrix, out=part)
-        if row is not None:  # over whole rows of the image: NumPy's loop over the last axis is then long
-            lines = part.reshape(-1, row.size)
-            lines += row.reshape(-1)
+
+    def some(x: Array, y: Array) -> None:
+        for place, windows in _blocks(x, kernel, stride, pads, dilation):
+            part = y[place].reshape(-1, outputs)
+            np.matmul(windows, matrix, out=part)
+            if row is not None:  # over whole rows of the image: NumPy's loop over the last axis is then long
+                lines = part.reshape(-1, row.size)
+                lines += row.reshape(-1)
+
+    crew.share(some, [(x[part], y[part]) for part in _parts(len(x), y.size * len(matrix))])
     return y
 
 
 def convolve_to_weight(
-    xp: Namespace, x: Array, g: Array, kernel: Axes, stride: Axes, pads: Pads, dilation: Axes, groups: int
+    xp: Namespace,
+    x: Array,
+    g: Array,
+    kernel: Axes,
+    stride: Axes,
+    pads: Pads,
+    dilation: Axes,
+    groups: int,
+    out: Array | None = None,
 ) -> Array:
     """The ``convolve_to_weight`` hook of NumPy."""
     if groups > 1:
-        return _to_weight_groups(xp, x, g, kernel, stride, pads, dilation, groups)
+        return _into(out, _to_weight_groups(xp, x, g, kernel, stride, pads, dilation, groups))
     inputs, outputs = x.shape[-1], g.shape[-1]
-    total = np.zeros((prod(kernel) * inputs, outputs), g.dtype)
     g = np.ascontiguousarray(g)
-    for place, windows in _blocks(x, kernel, stride, pads, dilation):
-        total += windows.T @ g[place].reshape(-1, outputs)
-    return total.reshape(*kernel, inputs, outputs)
+
+    def some(x: Array, g: Array, total: Array) -> None:
+        for place, windows in _blocks(x, kernel, stride, pads, dilation):
+            total += windows.T @ g[place].reshape(-1, outputs)
+
+    width = prod(kernel) * inputs
+    parts = _parts(len(x), g.size * width)
+    totals = np.zeros((len(parts), width, outputs), g.dtype)
+    crew.share(some, [(x[part], g[part], total) for part, total in zip(parts, totals, strict=True)])
+    return _into(out, np.add.reduce(totals).reshape(*kernel, inputs, outputs))
 
 
 def convolve_to_input(
-    xp: Namespace, g: Array, weight: Array, spatial: Axes, stride: Axes, pads: Pads, dilation: Axes, groups: int
+    xp: Namespace,
+    g: Array,
+    weight: Array,
+    spatial: Axes,
+    stride: Axes,
+    pads: Pads,
+    dilation: Axes,
+    groups: int,
+    out: Array | None = None,
 ) -> Array:
     """The ``convolve_to_input`` hook of NumPy: for a stride of 1 the convolution of g with the kernel turned round."""
     *kernel, inputs, outputs = weight.shape
@@ -61,20 +103,36 @@ def convolve_to_input(
         for d, k, (before, after) in zip(dilation, kernel, pads, strict=True)
     )
     if groups > 1:
-        return _to_input_groups(xp, g, weight, spatial, stride, pads, dilation, groups)
+        return _into(out, _to_input_groups(xp, g, weight, spatial, stride, pads, dilation, groups))
     if set(stride) == {1} and outputs <= 4 * inputs and min(min(wall) for wall in walls) >= 0:
         turned = weight.reshape(-1, inputs, outputs)[::-1].transpose(0, 2, 1).reshape(*kernel, outputs, inputs)
-        return convolve(xp, g, turned, None, stride, walls, dilation, 1)
+        return convolve(xp, g, turned, None, stride, walls, dilation, 1, out)
     padded = tuple(n + before + after for n, (before, after) in zip(spatial, pads, strict=True))
-    out, matrix = np.zeros((len(g), *padded, inputs), g.dtype), weight.reshape(-1, outputs).T
+    total, matrix = np.zeros((len(g), *padded, inputs), g.dtype), weight.reshape(-1, outputs).T
     slots = places(tuple(g.shape[1:-1]), tuple(kernel), stride, dilation)
     step = max(1, BLOCK // max(1, prod(g.shape[1:-1]) * matrix.shape[1] * g.itemsize))
-    for at in range(0, len(g), step):
-        block = g[at : at + step]
-        columns = (block.reshape(-1, outputs) @ matrix).reshape(*block.shape[:-1], len(slots), inputs)
-        for k, slot in enumerate(slots):
-            out[at : at + step][slot] += columns[..., k, :]
-    return out[portable.inside(spatial, pads)]
+
+    def some(g: Array, total: Array) -> None:
+        for at in range(0, len(g), step):
+            block = g[at : at + step]
+            columns = (block.reshape(-1, outputs) @ matrix).reshape(*block.shape[:-1], len(slots), inputs)
+            for k, slot in enumerate(slots):
+                total[at : at + step][slot] += columns[..., k, :]
+
+    crew.share(some, [(g[part], total[part]) for part in _parts(len(g), g.size * matrix.shape[1])])
+    return _into(out, total[portable.inside(spatial, pads)])
+
+
+def _into(out: Array | None, made: Array) -> Array:
+    if out is None:
+        return made
+    out[...] = made
+    return out
+
+
+def _parts(images: int, multiplications: int) -> list[slice]:
+    """Runs of images, one for each thread; gathering windows takes three times as long as multiplying them."""
+    return crew.cut(images) if multiplications >= SHARED_FROM // 4 else [slice(0, images)]
 
 
 @lru_cache(256)
@@ -93,7 +151,7 @@ def _blocks(x: Array, kernel: Axes, stride: Axes, pads: Pads, dilation: Axes) ->
     short = strided.run_length(x, kernel, dilation) < strided.SHORT
     fill = compiled_windows.gatherer(x, short, kernel, stride, pads, dilation, out[-1])
     fill = fill or _filler(x, images, short, out, kernel, stride, pads, dilation)
-    room = np.empty(images * rows * line * width, x.dtype)
+    room = _room(images * rows * line * width, x.dtype)
     for at in range(0, len(x), images):
         n = min(images, len(x) - at)
         for row in range(0, out[0], rows):
@@ -101,6 +159,17 @@ def _blocks(x: Array, kernel: Axes, stride: Axes, pads: Pads, dilation: Axes) ->
             filled = room[: n * m * line * width].reshape((width, -1) if short else (-1, width))
             fill(filled, at, n, row, m)
             yield (slice(at, at + n), slice(row, row + m)), filled.T if short else filled
+
+
+def _room(size: int, dtype: Any) -> Array:
+    """This thread's block; whoever has it is done with it before anybody else in the thread asks."""
+    kept: dict[Any, Array] = _own.__dict__
+    if dtype.char not in kept or kept[dtype.char].size < size:
+        kept[dtype.char] = np.empty(size, dtype)
+    return kept[dtype.char]
+
+
+_own = threading.local()
 
 
 def _filler(

@@ -28,6 +28,9 @@ UFUNCS: dict[str, Any] = {
 
 REDUCTIONS = {"sum": np.add, "max": np.maximum, "min": np.minimum, "prod": np.multiply}
 
+HOOKS = {"convolve", "convolve_to_weight", "convolve_to_input", "pool", "unpool"}
+"""NumPy's overrides of these take ``out``."""
+
 VIEWS = {
     "reshape", "matrix_transpose", "permute_dims", "expand_dims", "squeeze", "broadcast_to", "flip", "moveaxis", "getitem",
 }  # fmt: skip
@@ -91,7 +94,7 @@ class _Assembly:
     def run(self) -> Callable[..., list[Array]]:
         """The whole as one function."""
         for index, call in enumerate(self.calls):
-            ways = (self._loop, self._view, self._ufunc, self._reduction, self._copy)
+            ways = (self._loop, self._view, self._ufunc, self._reduction, self._copy, self._hook)
             if not any(way(call, index) for way in ways):
                 self._plain(call)
             self._release(index)
@@ -228,6 +231,18 @@ class _Assembly:
             self.source.lines.append(f"{copyto}({place}, {x}, 'same_kind', {condition})")
             return True
         return False
+
+    def _hook(self, call: Call, index: int) -> bool:
+        """A hook that can be told where its results go."""
+        values = values_in(call.out)
+        if call.name not in HOOKS or call.kwargs or any(value.number in self.leaving for value in values):
+            return False
+        arguments = [self.source.expression(arg, self.names) for arg in call.args]
+        for value in values:
+            self._buffer(value)
+        out = self.source.expression(call.out, self.names)
+        self.source.lines.append(f"{self.source.name(call.function)}({', '.join([*arguments, f'out={out}'])})")
+        return True
 
     def _plain(self, call: Call) -> None:
         """As it was recorded; the results are variables."""

@@ -17,25 +17,52 @@ SHARED_FROM = 60_000
 worth = compiled.Worth()
 
 
-def pool(xp: Namespace, x: Array, kernel: Axes, stride: Axes, dilation: Axes) -> tuple[Array, Array]:
+def _worth(size: int) -> bool:
+    return compiled.installed() and worth(size)
+
+
+def pool(
+    xp: Namespace, x: Array, kernel: Axes, stride: Axes, dilation: Axes, out: tuple[Array, Array] | None = None
+) -> tuple[Array, Array]:
     """The ``pool`` hook of NumPy where numba is installed: the portable one's values and places."""
-    if x.dtype.char not in "fd" or len(kernel) > 2 or max(kernel) > 15 or not worth(x.size):
-        return strided.pool_in_place(xp, x, kernel, stride, dilation)
-    out = extent(tuple(x.shape[1:-1]), kernel, stride, dilation)
-    y, place = np.empty((len(x), *out, x.shape[-1]), x.dtype), np.empty((len(x), *out, x.shape[-1]), np.uint8)
+    if x.dtype.char not in "fd" or len(kernel) > 2 or max(kernel) > 15 or not _worth(x.size):
+        return _into(out, strided.pool_in_place(xp, x, kernel, stride, dilation))
+    shape = (len(x), *extent(tuple(x.shape[1:-1]), kernel, stride, dilation), x.shape[-1])
+    y, place = out or (np.empty(shape, x.dtype), np.empty(shape, np.uint8))
     _shared(_loops()[0], (_plane(x), _plane(y), _plane(place)), x.size, *map(_pair, (kernel, stride, dilation)))
     return y, place
 
 
-def unpool(xp: Namespace, g: Array, place: Array, spatial: Axes, kernel: Axes, stride: Axes, dilation: Axes) -> Array:
+def unpool(
+    xp: Namespace,
+    g: Array,
+    place: Array,
+    spatial: Axes,
+    kernel: Axes,
+    stride: Axes,
+    dilation: Axes,
+    out: Array | None = None,
+) -> Array:
     """The ``unpool`` hook of NumPy where numba is installed."""
-    if g.dtype.char not in "fd" or place.dtype != np.uint8 or not worth(4 * g.size):
-        return strided.unpool_in_place(xp, g, place, spatial, kernel, stride, dilation)
+    if g.dtype.char not in "fd" or place.dtype != np.uint8 or not _worth(4 * g.size):
+        return _into(out, strided.unpool_in_place(xp, g, place, spatial, kernel, stride, dilation))
     apart = all(d * (k - 1) < s for k, s, d in zip(kernel, stride, dilation, strict=True))
     covered = apart and all(n * k == length for n, k, length in zip(g.shape[1:-1], kernel, spatial, strict=True))
-    out = (np.empty if covered else np.zeros)((len(g), *spatial, g.shape[-1]), g.dtype)
+    if out is None:
+        out = np.empty((len(g), *spatial, g.shape[-1]), g.dtype)
+    if not covered:
+        out[...] = 0
     sizes = map(_pair, (kernel, stride, dilation))
     _shared(_loops()[1], (_plane(g), _plane(place), _plane(out)), 4 * g.size, *sizes, (apart,))
+    return out
+
+
+def _into(out: Any, made: Any) -> Any:
+    """Where they are wanted."""
+    if out is None:
+        return made
+    for place, value in zip(*((x if isinstance(x, tuple) else (x,)) for x in (out, made)), strict=True):
+        place[...] = value
     return out
 
 

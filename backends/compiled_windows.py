@@ -40,24 +40,32 @@ def gatherer(
 def _loops() -> tuple[Callable[..., Any], Callable[..., Any]]:
     def by_window(x, matrix, first, rows, start, places, kh, kw, sh, sw, dh, dw, top, left):  # type: ignore[no-untyped-def]
         images, height, width, channels = x.shape
+        lines = x.reshape(images, height, width * channels)
+        run = kw * channels
         at = 0
         for b in range(images):
             for i in range(first, first + rows):
                 for j in range(start, start + places):
                     window = matrix[at]
                     at += 1
-                    to = 0
+                    left_edge = j * sw - left
+                    inside = dw == 1 and left_edge >= 0 and left_edge + kw <= width
                     for u in range(kh):
                         y = i * sh + u * dh - top
+                        to = u * run
+                        if inside and 0 <= y < height:  # a whole row of the window lies together
+                            line, begin = lines[b, y], left_edge * channels
+                            for c in range(run):
+                                window[to + c] = line[begin + c]
+                            continue
                         for v in range(kw):
-                            z = j * sw + v * dw - left
+                            z = left_edge + v * dw
                             if 0 <= y < height and 0 <= z < width:
                                 for c in range(channels):
-                                    window[to + c] = x[b, y, z, c]
+                                    window[to + v * channels + c] = x[b, y, z, c]
                             else:
                                 for c in range(channels):
-                                    window[to + c] = 0
-                            to += channels
+                                    window[to + v * channels + c] = 0
 
     def by_place(x, turned, first, rows, start, places, kh, kw, sh, sw, dh, dw, top, left):  # type: ignore[no-untyped-def]
         images, height, width, channels = x.shape

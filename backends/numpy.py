@@ -14,6 +14,7 @@ from nnx.backends import (
     buffers,
     compiled,
     compiled_pool,
+    crew,
     deterministic,
     looped,
     philox,
@@ -63,8 +64,8 @@ def open(device: str) -> Backend:
         convolve=blocked.convolve,
         convolve_to_weight=blocked.convolve_to_weight,
         convolve_to_input=blocked.convolve_to_input,
-        pool=compiled_pool.pool if compiled.installed() else strided.pool_in_place,
-        unpool=compiled_pool.unpool if compiled.installed() else strided.unpool_in_place,
+        pool=compiled_pool.pool,
+        unpool=compiled_pool.unpool,
         random_words=philox.random_words,
         erf=compiled.erf(portable.erf) if compiled.installed() else portable.erf,
         fuse=compiled.fuse if compiled.installed() else portable.fuse,
@@ -84,7 +85,7 @@ def of(array: Array) -> Backend:
 
 def _finite(xp: Namespace, arrays: Any) -> bool:
     """By products of BLAS, which read an array once and write nothing; where one is no number, or too large for one, exactly."""
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), crew.one_blas_thread:
         for array in arrays:
             flat = array.reshape(-1)
             if not (flat.dtype.char in "fd" and isfinite(np.dot(flat, flat))) and not portable.finite(np, [flat]):

@@ -250,8 +250,8 @@ def backend_over(backend: Backend) -> Backend:
     def noted(name: str) -> Any:
         hook = getattr(backend, name)
 
-        def real(*args: Any) -> Any:
-            return hook(backend.xp, *args)
+        def real(*args: Any, **into: Any) -> Any:
+            return hook(backend.xp, *args, **into)
 
         def call(xp: Any, *args: Any, **kwargs: Any) -> Any:
             return space.note(name, real, args, kwargs)

@@ -1,7 +1,8 @@
 """An element-wise rule over many NumPy arrays, small ones joined end to end, since each call costs more than its work.
 
 Within ``with Memory():`` results are written into arrays whose last holder has gone, so that a training step asks the
-system for nothing; what was cut from one array is known again when it comes back, and there is nothing to join.
+system for nothing; what was cut from one array is known again when it comes back, and there is nothing to join. BLAS takes
+one thread meanwhile: large work is shared among those of :mod:`nnx.backends.crew`.
 """
 
 import sys
@@ -15,7 +16,7 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from nnx.backends import portable
+from nnx.backends import crew, portable
 from nnx.backends.compiled import Fused
 from nnx.backends.portable.each import SMALL
 from nnx.typing import Array, Namespace
@@ -91,12 +92,14 @@ class Memory:
         self._sets: dict[tuple[Shapes, Any], list[Set]] = {}
 
     def __enter__(self) -> "Memory":
+        crew.one_blas_thread.__enter__()
         self._before = getattr(_current, "memory", None)
         _current.memory = self
         return self
 
     def __exit__(self, *_: Any) -> None:
         _current.memory = self._before
+        crew.one_blas_thread.__exit__()
 
     def take(self, shapes: Shapes, dtype: Any, count: int = 1) -> list["Set"]:
         """So many sets of arrays of these shapes, their values whatever they are."""

@@ -107,6 +107,31 @@ def test_blocks_of_any_size_give_the_same(monkeypatch, block):
             )
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_images_shared_among_threads_and_results_where_they_are_wanted(monkeypatch, dtype):
+    from nnx.backends import blocked, crew
+
+    be, shared, share = backends.get("numpy"), [], crew.share
+    for name in CASES:
+        x, w, b, how = (a.astype(dtype) if isinstance(a, np.ndarray) else a for a in arrays(name))
+        x = np.concatenate([x, 2 * x, 3 * x])
+        alone = be.convolve(be.xp, x, w, b, *how)
+        rest = [(be.convolve_to_weight, x, alone, w.shape[:-2]), (be.convolve_to_input, alone, w, x.shape[1:-1])]
+        wanted = [alone, *(function(be.xp, *given, *how) for function, *given in rest)]
+        with monkeypatch.context() as patch:
+            patch.setattr(blocked, "SHARED_FROM", 0)
+            patch.setattr(crew, "size", lambda: 1 if getattr(crew._here, "busy", False) else 3)
+            patch.setattr(crew, "share", lambda function, parts: shared.append(len(parts)) or share(function, parts))
+            outs = [np.full_like(a, np.nan) for a in wanted]
+            got = [be.convolve(be.xp, x, w, b, *how, out=outs[0])]
+            got += [f(be.xp, *given, *how, out=out) for (f, *given), out in zip(rest, outs[1:], strict=True)]
+        for a, e, out in zip(got, wanted, outs, strict=True):
+            assert a is out
+            assert_agrees(a, e, rtol=float(np.finfo(dtype).eps) * 64, scale=np.max(np.abs(e), initial=0.0))
+        assert (name in ("groups", "empty batch")) == (3 not in shared), name
+        shared.clear()
+
+
 def test_views_are_taken(be):
     x, w, b, how = arrays("plain")
     wide = be.asarray(np.repeat(np.repeat(x, 2, axis=0), 2, axis=-1))[::2, ..., ::2]
