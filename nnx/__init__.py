@@ -1,5 +1,7 @@
 """nnx: train neural networks on any array library that speaks the Python Array API standard."""
 
+import typing as _typing
+
 from nnx import (
     autodiff,
     backends,
@@ -95,3 +97,10 @@ __all__ = [
     "metrics", "namespace", "ops", "optim", "parity", "plot", "predict", "random", "regularizers", "resume", "save", "stop_gradient", "training", "tune", "value_and_grad",
     "vjp",
 ]  # fmt: skip
+
+if not _typing.TYPE_CHECKING:  # else every name would pass a type checker
+
+    def __getattr__(name):
+        from nnx.errors import unknown
+
+        raise unknown("nnx", name, __all__)

@@ -6,6 +6,8 @@ working. The sentence is made of four parts, any of which may be missing::
     layers.0 (Linear): expected x of shape (N, 64), got (32, 63). Pass 64 features, or build nnx.Linear(63, ...).
 """
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Any, Self
 
 _LONGEST = 500  # characters of a part: a cell of a stranger's table may have many more
@@ -99,3 +101,15 @@ class OutOfMemoryError(NnxError, MemoryError):
 
 class UnknownAttributeError(NnxError, AttributeError):
     """An object has no attribute of this name; the message says which is near."""
+
+
+def unknown(module: str, name: str, known: Iterable[str]) -> UnknownAttributeError:
+    """The error of a name that a module does not have, with the nearest that it has, in whatever case.
+
+    >>> print(unknown("nnx", "Liner", ["Linear", "Conv2d"]))
+    nnx: no attribute 'Liner'. Did you mean nnx.Linear?
+    """
+    names = {one.lower(): one for one in known}
+    near = get_close_matches(name.lower(), names, n=1)
+    fix = f"Did you mean {module}.{names[near[0]]}?" if near else f"dir({module}) lists what there is."
+    return UnknownAttributeError(f"no attribute {name!r}", where=module, fix=fix)

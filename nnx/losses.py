@@ -7,9 +7,12 @@ against ``(N, 1)``: that would compare every output with every target. The mean 
 from collections.abc import Callable
 from difflib import get_close_matches
 
+import numpy as np
+
 from nnx import ops
 from nnx.autodiff import namespace
-from nnx.errors import ConfigError, DtypeError, ShapeError
+from nnx.autodiff.tensor import value_of
+from nnx.errors import ConfigError, DataError, DtypeError, ShapeError
 from nnx.typing import Array, Namespace
 
 Loss = Callable[..., Array]
@@ -29,10 +32,11 @@ def cross_entropy(
     target is (1 − s) t + s/C. With ``class_weights`` w (C,) the terms are w_c t_c log p_c and the mean is divided by the
     weights of the targets before smoothing, Σ_nc w_c t_nc, so that a constant weight changes nothing (0 if no row has a
     weight). With labels that is PyTorch's ``CrossEntropyLoss``, which divides by N for probabilities. At the start, with
-    small logits, it is near ln C. Labels are range-checked on the host by ``nnx.fit``, not here: a label outside gives no
-    gradient.
+    small logits, it is near ln C.
 
-    Errors: ``ShapeError`` if the shapes do not fit, ``DtypeError`` for float labels.
+    Errors: ``ShapeError`` if the shapes do not fit, ``DtypeError`` for float labels. A label that is no class raises ``DataError`` where
+    NumPy computes, and in ``nnx.fit`` before the first step; elsewhere nobody can look without waiting for the device: there, and inside a
+    recorded training step, it gives no loss and no gradient.
 
     >>> import numpy as np
     >>> round(float(cross_entropy(np.zeros((2, 10)), np.asarray([3, 7]))), 6)
@@ -62,6 +66,8 @@ def cross_entropy(
             where="cross_entropy",
             fix="Cast them with astype(int64); for real targets use mse.",
         )
+    if not soft:
+        _check_classes(target, classes, "cross_entropy")
     if not 0 <= label_smoothing < 1:
         raise ConfigError(
             expected="0 ≤ label_smoothing < 1", got=repr(label_smoothing), where="cross_entropy", fix="0.1 is usual."
@@ -143,7 +149,7 @@ def huber(prediction: Array, target: Array, *, delta: float = 1.0, reduction: st
 def hinge(scores: Array, target: Array, *, margin: float = 1.0, reduction: str = "mean") -> Array:
     """Σ_{c ≠ t} max(0, s_c − s_t + margin): the multi-class SVM loss, summed over the wrong classes of a row.
 
-    Shapes: scores (N, C), target (N,) integer labels. The derivative where a margin is met exactly is 0.
+    Shapes: scores (N, C), target (N,) integer labels. The derivative where a margin is met exactly is 0. Errors: as of :func:`cross_entropy`.
     Source: Weston and Watkins (1999).
 
     >>> import numpy as np
@@ -164,6 +170,7 @@ def hinge(scores: Array, target: Array, *, margin: float = 1.0, reduction: str =
         raise DtypeError(
             expected="integer labels", got=f"{target.dtype}", where="hinge", fix="Cast them with astype(int64)."
         )
+    _check_classes(target, scores.shape[1], "hinge")
     right = ops.one_hot(xp, target, scores.shape[1], scores.dtype)
     own = xp.sum(scores * right, axis=-1, keepdims=True)
     rows = xp.sum(ops.relu(scores - own + margin) * (1 - right), axis=-1)
@@ -194,6 +201,23 @@ def get(loss: str | Loss) -> Loss:
             fix=f"Did you mean {near[0]!r}?" if near else "Choose one, or pass a function.",
         )
     return LOSSES[loss]
+
+
+def _check_classes(target: Array, classes: int, where: str) -> None:
+    """``DataError`` for a label that is no class, where looking costs nothing: on the host, outside of recordings."""
+    labels = value_of(target)
+    if not isinstance(labels, np.ndarray) or not labels.size:
+        return
+    low, high = int(labels.min()), int(labels.max())
+    if low >= 0 and high < classes:
+        return
+    wrong = low if low < 0 else high
+    raise DataError(
+        expected=f"labels 0…{classes - 1}, one for each of the {classes} outputs",
+        got=f"{wrong} in row {int(np.argmax(labels == wrong))}",
+        where=where,
+        fix="Number the classes from 0 (nnx.data.load does), or give the last layer more outputs; leave out rows without a class.",
+    )
 
 
 def _alike(prediction: Array, target: Array, where: str) -> tuple[Namespace, Array]:

@@ -70,7 +70,7 @@ def build(
     Conv2d 3×3 → BatchNorm → activation → MaxPool2d 2 → Dropout, and a dense layer; images that became smaller than 2×2 are
     pooled no more. ``transformer:32,2`` is a small vision transformer (Dosovitskiy et al. 2021, arXiv:2010.11929): patches
     (2×2 of an 8×8 image) → dense to 32 features → learned positions → 2 blocks → LayerNorm → a dense layer of all of them, with
-    4 heads where they divide the width; it normalises by layer, whatever ``batch_norm`` says, and takes no maxout. Weights before a ReLU and its kin are drawn by He's rule, before tanh, sigmoid, maxout and the outputs by
+    4 heads where they divide the width; it normalises by layer, and takes neither ``batch_norm`` nor maxout. Weights before a ReLU and its kin are drawn by He's rule, before tanh, sigmoid, maxout and the outputs by
     Glorot's. Rows that are not flat are flattened; flat rows of ``image_shape`` (height, width, channels) become images for a
     cnn or a transformer. Inputs are standardised per feature, images for those two per channel.
 
@@ -93,6 +93,13 @@ def build(
     if standardize:
         layers.append(Standardize(shape[-1]))
     if name == "transformer":
+        if batch_norm:
+            raise ConfigError(
+                expected="no batch norm for a transformer, which normalises by layer",
+                got="batch_norm=True",
+                where="batch_norm",
+                fix="Leave it away, or take a cnn.",
+            )
         if activation == "maxout":
             raise ConfigError(
                 expected="an activation that keeps the width",

@@ -55,9 +55,7 @@ def test_a_cnn_reads_digits():
 
 
 def test_a_transformer_takes_images_as_patches():
-    small = models.build(
-        "transformer", (64,), 10, image_shape=(8, 8, 1), batch_norm=True, dropout=0.1, activation="gelu"
-    )
+    small = models.build("transformer", (64,), 10, image_shape=(8, 8, 1), dropout=0.1, activation="gelu")
     blocks = ["TransformerBlock"] * 2
     assert kinds(small) == [
         "Reshape", "Standardize", "Conv2d", "Reshape", "LearnedPositions", *blocks, "LayerNorm", "Flatten", "Linear"
@@ -148,5 +146,9 @@ def test_other_options_are_refused():
         ConfigError, match=r"an activation that keeps the width, got maxout for a transformer. Take gelu"
     ):
         models.build("transformer", (4, 4), 3, activation="maxout")
+    with pytest.raises(
+        ConfigError, match="no batch norm for a transformer, which normalises by layer, got batch_norm=True"
+    ):
+        models.build("transformer", (4, 4), 3, batch_norm=True)
     with pytest.raises(ConfigError, match="0 ≤ p < 1"):
         models.build("mlp:3", (5,), 3, dropout=1.0)

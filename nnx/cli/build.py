@@ -67,11 +67,16 @@ def model(settings: Settings, whole: Dataset) -> Sequential:
     """The model for this data; for real targets its last layer gives them in their own unit."""
     built = models.build(
         settings.model, whole.x.shape[1:], whole.outputs or 1, activation=settings.activation, dropout=settings.dropout,
-        batch_norm=settings.batch_norm, standardize=settings.standardize, image_shape=whole.image_shape,
+        batch_norm=batch_norm(settings), standardize=settings.standardize, image_shape=whole.image_shape,
     )  # fmt: skip
     if whole.task == "regression" and settings.standardize:
         return Sequential(*built.layers, Unstandardize(whole.outputs or 1))
     return built
+
+
+def batch_norm(settings: Settings) -> bool:
+    """Whether the model has batch norm: it is the default, but not of a transformer (asked for, it is refused; see ``config.merged``)."""
+    return settings.batch_norm and _name(settings.model) != "transformer"
 
 
 def loss(settings: Settings, whole: Dataset) -> str:

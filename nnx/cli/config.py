@@ -76,7 +76,7 @@ class Settings:
     activation: str = _setting("relu", MODEL, f"{', '.join(ACTIVATIONS)}.", _one_of(*ACTIVATIONS))
     dropout: float = _setting(0.2, MODEL, "Probability of dropping a hidden value in training.", _CHANCE)
     batch_norm: bool = _setting(
-        True, MODEL, "Batch normalisation before each activation; a transformer normalises by layer."
+        True, MODEL, "Batch normalisation before each activation; not for a transformer, which normalises by layer."
     )
     standardize: bool = _setting(True, MODEL, "Standardise inputs (and real targets) as fitted on the training rows.")
     backend: str = _setting("numpy", TRAINING, "numpy, cupy, torch, jax or strict, perhaps with a device: cupy:0.")
@@ -198,7 +198,15 @@ def merged(flags: Mapping[str, Any], file: str | None) -> Settings:
                 where=places[name],
                 fix=near if near[:3] == "Did" else f"Write for example {_line_of(name, name in flags)}.",
             )
-    return Settings(**chosen)
+    settings = Settings(**chosen)
+    if flags.get("batch_norm") and settings.model.partition(":")[0].strip() == "transformer":
+        raise ConfigError(
+            expected="no batch norm for a transformer, which normalises by layer",
+            got=repr(settings.model),
+            where="--batch-norm",
+            fix="Leave it away, or take another --model, such as cnn:16,32.",
+        )
+    return settings
 
 
 def read(path: Path) -> dict[str, tuple[Any, int]]:

@@ -208,7 +208,7 @@ def _beginning(
 def shared(settings: Settings) -> str:
     """Who does what of a step."""
     (_, count), rows = launched() or (0, 1), settings.batch_size // settings.shards
-    norm = ", over which batch norm takes its statistics" if settings.batch_norm else ""
+    norm = ", over which batch norm takes its statistics" if build.batch_norm(settings) else ""
     return f"{settings.shards} shards of about {rows} rows{norm}; {count} process{'es' * (count != 1)}"
 
 
@@ -217,7 +217,7 @@ def _manner(settings: Settings) -> list[str]:
     if settings.finish is None and not settings.optimizer.strip().startswith("lbfgs"):
         return []
     still = ["no dropout"] if settings.dropout else []
-    still += ["fixed batch-norm statistics"] if settings.batch_norm else []
+    still += ["fixed batch-norm statistics"] if build.batch_norm(settings) else []
     return ["; ".join(["lbfgs: a step takes all rows", ", ".join(still)]) if still else "lbfgs: a step takes all rows"]
 
 

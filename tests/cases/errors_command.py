@@ -375,6 +375,8 @@ COMMANDS = [
             "rows that are images (height, width", "rows of shape (3,)", "Give x of shape (N, H, W, C), or"),
     Command("train digits --model transformer:3", "--model",
             "a width and a number of blocks, whole", "'transformer:3'", "Write for example transformer:32,2."),
+    Command("train digits --model transformer:8,1 --batch-norm", "--batch-norm",
+            "no batch norm for a transformer, which", "'transformer:8,1'", "Leave it away, or take another --model"),
     Command("train digits --activation maxout --model transformer:8,1", "--activation",
             "an activation that keeps the width", "maxout for a transformer", "Take gelu or relu."),
     Command("train digits --header maybe", "train",

@@ -82,6 +82,51 @@ def test_a_layer_in_two_places_is_one_again(tmp_path):
     np.testing.assert_array_equal(back(x), model(x))
 
 
+def test_what_is_frozen_is_frozen_again(tmp_path):
+    shared = nnx.Linear(3, 3)
+    model = nnx.Sequential(nnx.Linear(3, 3), nnx.BatchNorm(3), shared, nnx.Residual(nnx.Sequential(shared))).initialize(
+        0
+    )
+    plain = tmp_path / "plain.safetensors"
+    nnx.save(model, plain)
+    assert "frozen" not in read_arrays(plain)[1], "a file without frozen parts is what it was"
+    model.layers[0].freeze("bias")
+    model.layers[1].freeze()
+    shared.freeze()
+    path = tmp_path / "m.safetensors"
+    nnx.save(model, path)
+    again = nnx.load(path)
+    assert again.parameters().keys() == model.parameters().keys() == {"layers.0.weight"}
+    assert again.parameters(frozen=True).keys() == model.parameters(frozen=True).keys()
+    run = nnx.fit(again, nnx.data.load((np.eye(3), [0, 1, 2])), epochs=1)
+    np.testing.assert_array_equal(run.model.layers[0].bias, model.layers[0].bias)
+    nnx.save(again.unfreeze(), path)
+    assert nnx.load(path).parameters(frozen=True) == {}
+    mine = nnx.Sequential(
+        nnx.Linear(3, 3), nnx.BatchNorm(3), nnx.Linear(3, 3), nnx.Residual(nnx.Sequential(nnx.Linear(3, 3)))
+    )
+    one = nnx.Sequential(nnx.Linear(3, 3)).freeze().initialize(0)
+    nnx.save(one, path)
+    mine.layers[0].freeze("weight")
+    assert nnx.load(path, into=nnx.Sequential(nnx.Linear(3, 3))).parameters(frozen=True) == {}, "into keeps its own"
+
+
+@pytest.mark.parametrize(
+    "frozen",
+    ["[]", "3", '{"layers.9": ["bias"]}', '{"layers.0": []}', '{"layers.0": "bias"}', '{"layers.0": ["bais"]}', '{"layers.0": [3]}',
+     '{"layers.0": [["bias"]]}', '{"layers.1": ["running_mean"]}', "{", '{"": ["bias"]}'],
+)  # fmt: skip
+def test_a_file_that_freezes_what_is_not_there_is_refused(frozen, tmp_path):
+    model = nnx.Sequential(nnx.Linear(3, 3), nnx.BatchNorm(3)).initialize(0)
+    model.layers[0].freeze("bias")
+    path = tmp_path / "m.safetensors"
+    nnx.save(model, path)
+    arrays, metadata = read_arrays(path)
+    write_arrays(path, dict(arrays), {**metadata, "frozen": frozen})
+    with pytest.raises(DataError, match="frozen"):
+        nnx.load(path)
+
+
 def test_layers_changed_after_they_were_made_are_saved_as_they_are(tmp_path):
     model = nnx.Sequential(nnx.Linear(4, 3), nnx.ReLU()).initialize(0)
     model.layers[1] = nnx.Tanh()

@@ -25,7 +25,7 @@ def save(model: Module, path: str | os.PathLike[str], *, notes: Mapping[str, Any
     """Write a model to one safetensors file, from whatever backend it is on.
 
     Models of your own classes are saved too; they are loaded by ``nnx.load(path, into=YourModel(...))``. ``notes`` is
-    anything JSON can hold, e.g. class names; :func:`read_notes` gives it back.
+    anything JSON can hold, e.g. class names; :func:`read_notes` gives it back. What is frozen is kept, too.
     """
     check_model(model, "save")
     arrays = {name: backends.of(array).to_numpy(array) for name, array in model.state().items()}
@@ -43,6 +43,8 @@ def save(model: Module, path: str | os.PathLike[str], *, notes: Mapping[str, Any
         "model": json.dumps(describe(model)),
         "notes": text,
     }
+    if frozen := frozen_parts(model):
+        metadata["frozen"] = json.dumps(frozen)
     try:
         write_arrays(path, arrays, metadata)
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError) as error:
@@ -54,7 +56,8 @@ def save(model: Module, path: str | os.PathLike[str], *, notes: Mapping[str, Any
 
 
 def load(path: str | os.PathLike[str], *, into: Module | None = None) -> Module:
-    """The model in a file, on the CPU in NumPy arrays; ``.to("cupy")`` moves it. ``into``: a model to fill instead.
+    """The model in a file, on the CPU in NumPy arrays; ``.to("cupy")`` moves it. What was frozen is so again. ``into``: a model to fill instead,
+    of which only the arrays are replaced: what it has frozen stays its own affair.
 
     Errors: ``DataError`` for a damaged file, ``StateError`` if the arrays do not fit the model.
     """
@@ -68,6 +71,8 @@ def load(path: str | os.PathLike[str], *, into: Module | None = None) -> Module:
         if not isinstance(model, Module):
             raise DataError(expected="the description of a model", got=repr(model)[:60], where=str(path), fix=_DAMAGED)
         _check_arrays(model, arrays, str(path))
+        if "frozen" in metadata:  # files without it were written by earlier versions, or have nothing frozen
+            freeze_parts(model, _json(metadata, "frozen", path), str(path))
         return model.load(arrays)
     except RecursionError:
         raise DataError(
@@ -88,6 +93,36 @@ def _check_arrays(model: Module, arrays: Mapping[str, Any], where: str) -> None:
             where=where,
             fix=_DAMAGED,
         )
+
+
+def frozen_parts(model: Module) -> dict[str, list[str]]:
+    """The parameters that are frozen, by name, of each module that has some, by path.
+
+    >>> import nnx
+    >>> frozen_parts(nnx.Sequential(nnx.Linear(2, 3).freeze("bias"), nnx.ReLU()))
+    {'layers.0': ['bias']}
+    """
+    found = {path: sorted(set(module._frozen) & set(_trained(module))) for path, module in model.modules()}
+    return {path: names for path, names in found.items() if names}
+
+
+def freeze_parts(model: Module, described: Any, where: str) -> None:
+    """Freeze what :func:`frozen_parts` has named. ``DataError`` for what is no list of parameters that the model has."""
+    modules = dict(model.modules())
+    for path, names in described.items() if isinstance(described, dict) else [("", None)]:
+        known = _trained(modules[path]) if path in modules else []
+        if not isinstance(names, list) or not names or any(name not in known for name in names):
+            raise DataError(
+                expected="frozen parameters that the model has",
+                got=f"{path or 'model'}: {names!r}"[:80],
+                where=where,
+                fix=_DAMAGED,
+            )
+        modules[path].freeze(*names)
+
+
+def _trained(module: Module) -> list[str]:
+    return [name for name, declaration in module._declared.items() if declaration.trained]
 
 
 def read_notes(path: str | os.PathLike[str]) -> dict[str, Any]:
