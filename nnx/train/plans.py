@@ -4,7 +4,7 @@ A recording holds for batches of one shape and a model of one structure. What di
 draws of dropout. Where the library compiles, the optimizer's update goes in too (:mod:`nnx.train.whole`).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,15 +40,17 @@ class Plans:
         self.made: dict[Any, Plan | None] = {}
         self._recordings = 0
 
-    def find(self, x: Array, y: Array, seed: int, number: int) -> "Plan | None":
+    def find(self, x: Array, y: Array, seed: int, number: int, left: Sequence[Array] = ()) -> "Plan | None":
         """The recording of this kind of batch, made if it is time for one: the second time that the kind is met, since the first
         may be the only one. Where the library compiles, the first time, for it would compile every operation of a written step too.
+
+        ``left``: the arrays that the last step's plan gave the model.
         """
         if self.declined or current_observer() is not None:
             return None
         kind = (x.shape, x.dtype, y.shape, y.dtype)
         plan = self.made.get(kind)
-        if plan is not None and plan.places.fit():
+        if plan is not None and plan.places.fit(left):
             return plan
         compiles = backends.of(x).jit is not None
         if kind not in self.made:
@@ -131,7 +133,7 @@ class Plan:
 
     def drawn(self, seed: int, number: int) -> list[Array]:
         """The draws of a step."""
-        return [draw.at(seed, number) for draw in self._draws]
+        return [draw.at(seed, number) for draw in self._draws] if self._draws else []
 
     def run(self, x: Array, y: Array, seed: int, number: int) -> tuple[Any, ...]:
         """Parameters, loss, outputs, gradients and new buffers of a step. The gradients are valid until the next."""
@@ -142,13 +144,11 @@ class Plan:
 
     def step(self, optimizer: Any, state: dict[str, Any], x: Array, y: Array, seed: int, number: int) -> Taken:
         """A step, not yet given to the model."""
-        if self.whole is not None and (update := self.whole.of(optimizer)) is not None:
-            taken = update(state, x, y, seed, number)
-            if taken is not None:
-                return taken
+        if self.whole is not None and (taken := self.whole(optimizer, state, x, y, seed, number)) is not None:
+            return taken
         params, loss, outputs, grads, buffers = self.run(x, y, seed, number)
         params, state = optimizer.update(grads, state, params)
-        return Taken(Step(loss, outputs, params, state), buffers)
+        return Taken(Step(loss, outputs, params, state), [*(params[path] for path in self.trained), *buffers.values()])
 
     def same(self, replayed: Array, written: Array) -> bool:
         """Whether two arrays have the same bits; where the library compiles, whether they agree to a few roundings."""

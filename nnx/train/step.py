@@ -18,10 +18,10 @@ class Step(NamedTuple):
 
 
 class Taken(NamedTuple):
-    """A step that the model has not been given yet, and the buffers that it would have."""
+    """A step that the model has not been given yet: its new arrays are in the order of the plan's places."""
 
     step: Step
-    buffers: dict[str, Array]
+    arrays: list[Array]
 
 
 def train_step(

@@ -51,6 +51,7 @@ class Stepper:
         self.model, self.written = model, Written(model, loss)
         self.plans = Plans(model, loss, trusting=known(model, loss))
         self._memory = backend_of(model).memory()
+        self._left: list[Array] = []
 
     @property
     def declined(self) -> str:
@@ -60,22 +61,20 @@ class Stepper:
     def __call__(self, optimizer: Any, state: dict[str, Any], x: Array, y: Array, seed: int, number: int) -> Step:
         """One step."""
         plan = self.plans.find(x, y, seed, number)
-        if plan is None:
-            return self.written(optimizer, state, x, y, seed, number)
-        if not plan.trusted:
-            return self._compared(plan, optimizer, state, x, y, seed, number)
         with self._memory:
-            step, buffers = plan.step(optimizer, state, x, y, seed, number)
-        plan.places.put(step.params)
-        plan.places.put(buffers)
+            if plan is None:
+                return self.written(optimizer, state, x, y, seed, number)
+            if not plan.trusted:
+                return self._compared(plan, optimizer, state, x, y, seed, number)
+            step, arrays = plan.step(optimizer, state, x, y, seed, number)
+        plan.places.give(arrays)
         return step
 
     def _compared(self, plan: Plan, optimizer: Any, state: Any, x: Array, y: Array, seed: int, number: int) -> Step:
         """Take the step as written, and the recording's beside it."""
-        (loss, outputs, params, _), buffers = plan.step(optimizer, state, x, y, seed, number)
-        replayed = [loss, outputs, *params.values(), *buffers.values()]
+        (loss, outputs, _, _), arrays = plan.step(optimizer, state, x, y, seed, number)
         step = self.written(optimizer, state, x, y, seed, number)
         now = self.model.state()
-        written = [step.loss, step.outputs, *step.params.values(), *(now[path] for path in buffers)]
-        self.plans.compare(plan, replayed, written)
+        written = [step.loss, step.outputs, *(now[path] for path in plan.places.paths[: len(arrays)])]
+        self.plans.compare(plan, [loss, outputs, *arrays], written)
         return step

@@ -32,11 +32,11 @@ class Whole:
         self._optimizer: Any = None
         self._update: Update | None = None
 
-    def of(self, optimizer: Any) -> "Update | None":
-        """The step with this optimizer; none where its update is not known to be the same at every step but for its numbers."""
+    def __call__(self, optimizer: Any, state: State, x: Array, y: Array, seed: int, number: int) -> Taken | None:
+        """A step, not yet given to the model; none where the update is not known to be the same at every step but for its numbers."""
         if optimizer is not self._optimizer:
             self._optimizer, self._update = optimizer, self._prepared(optimizer)
-        return self._update
+        return self._update and self._update(state, x, y, seed, number)
 
     def _prepared(self, optimizer: Any) -> "Update | None":
         found, trained = _innermost(optimizer), self.plan.trained
@@ -75,15 +75,13 @@ class Update:
         arrays = plan.places.take()
         step, rate = own["step"], self.rule.rate(own)
         numbers = np.array([self.rule.numbers(step, rate, on) for on in self.decays], self.dtype)
-        loss, outputs, new, moved, slots = self.run(
-            numbers, arrays[:count], slots, arrays[count:], x, y, plan.drawn(seed, number)
-        )
+        draws = plan.drawn(seed, number)
+        loss, outputs, new, moved, slots = self.run(numbers, arrays[:count], slots, arrays[count:], x, y, draws)
         own = {**own, "step": step + 1}
         for slot, parts in zip(self.slots, slots):
             own[slot] = Pieces(self.layout, parts)
-        params = dict(zip(plan.trained, new))
         state = own if self.plain else _around(self.optimizer, state, own)
-        return Taken(Step(loss, outputs, params, state), dict(zip(plan.moved, moved)))
+        return Taken(Step(loss, outputs, dict(zip(plan.trained, new)), state), new + moved)
 
     def _parts(self, own: State, slot: str) -> list[Array] | None:
         """A slot as the compiled step takes it."""
