@@ -48,8 +48,9 @@ class Loop(NamedTuple):
 
         kernel = _kernel(self.name, self.lines, self.codes)
         if not kernel.signatures:  # for arrays like these, whose rows lie one after another, and for no others
-            codes = self.codes.split()
-            arrays = [numba.types.Array(numba.from_dtype(np.dtype(code[0])), int(code[1]), "C") for code in codes]
+            kinds = [(numba.from_dtype(np.dtype(code[0])), int(code[1]), "C") for code in self.codes.split()]
+            read = len(kinds) - len(self.writes)
+            arrays = [numba.types.Array(*kind, readonly=i < read) for i, kind in enumerate(kinds)]
             kernel.compile((*arrays, *[numba.int64] * 4))
             kernel.disable_compile()
         return kernel  # type: ignore[no-any-return]
