@@ -81,6 +81,12 @@ class Backend:
     convolve_to_input: Callable[..., Array] = portable.convolve_to_input
     pool: Callable[..., tuple[Array, Array]] = portable.pool
     unpool: Callable[..., Array] = portable.unpool
+    relu: Callable[[Namespace, Array], Array] = portable.relu
+    relu_back: Callable[[Namespace, Array, Array], Array] = portable.relu_back
+    batch_norm: Callable[..., tuple[Any, ...]] = portable.batch_norm
+    batch_norm_back: Callable[..., tuple[Any, ...]] = portable.batch_norm_back
+    cross_entropy: Callable[[Namespace, Array, Array], tuple[Array, Any]] = portable.cross_entropy
+    cross_entropy_back: Callable[[Namespace, Any, Array], Array] = portable.cross_entropy_back
     random_words: Callable[[tuple[int, int], int], Array] = portable.random_words
     erf: Callable[[Namespace, Array], Array] = portable.erf
     fuse: Callable[[Callable[..., Any]], Callable[..., Any]] = portable.fuse

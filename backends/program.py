@@ -138,5 +138,5 @@ def _target(out: Any, names: dict[int, str]) -> str:
     if type(out) is Value:
         return names[out.number]
     if isinstance(out, (tuple, list)):
-        return "".join(f"{_target(item, names)}, " for item in out)
+        return f"({''.join(f'{_target(item, names)}, ' for item in out)})"
     return "_"

@@ -18,6 +18,7 @@ from typing import Any
 import array_api_compat
 import numpy as np
 
+from nnx.backends import portable
 from nnx.backends.backend import Backend
 from nnx.backends.program import Call, Program, Value, nested
 from nnx.errors import TracingError
@@ -241,6 +242,16 @@ NOTED = (
 )  # fmt: skip
 """The hooks that are functions of arrays."""
 
+JOINED = ("relu", "relu_back", "batch_norm", "batch_norm_back", "cross_entropy", "cross_entropy_back")
+"""Hooks that are expressions of the standard's functions where a library has no single call for them."""
+
+
+def looked_at(args: Any) -> bool:
+    """Whether a recording among these arguments is looked at call by call, on all backends alike."""
+    found: list[bool] = []
+    nested(lambda x: found.append(type(x) is Recorded and x._recording is not None and x._recording.open), args)
+    return any(found)
+
 
 @cache
 def backend_over(backend: Backend) -> Backend:
@@ -255,6 +266,16 @@ def backend_over(backend: Backend) -> Backend:
 
         def call(xp: Any, *args: Any, **kwargs: Any) -> Any:
             return space.note(name, real, args, kwargs)
+
+        return call
+
+    def joined(name: str) -> Any:
+        parts, whole = getattr(portable, name), noted(name)
+        if getattr(backend, name) is parts:
+            return parts
+
+        def call(xp: Any, *args: Any) -> Any:
+            return (parts if looked_at(args) else whole)(xp, *args)
 
         return call
 
@@ -273,7 +294,7 @@ def backend_over(backend: Backend) -> Backend:
         backend,
         name=f"{backend.name}, recorded", xp=space, owns=lambda x: type(x) is Recorded, resides=lambda x: True,
         send=lambda host: Recorded(backend.send(host), space), move=lambda x: x, fetch=fetch, fuse=fuse,
-        **{name: noted(name) for name in NOTED},
+        **{name: noted(name) for name in NOTED}, **{name: joined(name) for name in JOINED},
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import array_api_compat.torch as xp
 import numpy as np
 import torch
 
-from nnx.backends import deterministic, philox, portable, strided, through_numpy, together
+from nnx.backends import deterministic, philox, portable, strided, through_numpy, together, torch_layers
 from nnx.backends.backend import Backend, Deviation
 from nnx.backends.portable.convolution import Pads
 from nnx.backends.portable.windows import Axes
@@ -62,7 +62,14 @@ def _at(device: torch.device) -> Backend:
         convolve=_convolve,
         convolve_to_weight=_convolve_to_weight,
         convolve_to_input=_convolve_to_input,
-        unpool=strided.unpool_in_place,
+        pool=torch_layers.pool,
+        unpool=torch_layers.unpool,
+        relu=torch_layers.relu,
+        relu_back=torch_layers.relu_back,
+        batch_norm=torch_layers.batch_norm,
+        batch_norm_back=torch_layers.batch_norm_back,
+        cross_entropy=torch_layers.cross_entropy,
+        cross_entropy_back=torch_layers.cross_entropy_back,
         random_words=philox.random_words,
         erf=lambda xp, x: torch.special.erf(x),
         each=through_numpy.each if device.type == "cpu" else portable.each_joined,

@@ -13,9 +13,15 @@ from nnx import backends
 from nnx.autodiff.namespace import Namespace
 from nnx.autodiff.primitive import Primitive
 from nnx.autodiff.tensor import bare_key
+from nnx.backends import portable
 from nnx.backends.portable.windows import places
 from nnx.typing import Array
 from nnx.typing import Namespace as Module
+
+
+def joined(xp: Module, name: str) -> Any:
+    """A hook that is an expression of the standard's functions: that expression where it is to be differentiated again."""
+    return getattr(portable if isinstance(xp, Namespace) else backends.over(xp), name)
 
 
 # scatter_add: y[i] = Σ_{k: index[k] = i} values[k]

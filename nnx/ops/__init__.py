@@ -1,6 +1,7 @@
 """What networks need and the standard lacks: each file is formula, forward, derivative."""
 
 from nnx.autodiff.hooks import erf, fold, scatter_add, windows
+from nnx.backends.portable import one_hot
 from nnx.ops.activation import elu, gelu, leaky_relu, maxout, relu, sigmoid, silu, softplus, tanh
 from nnx.ops.attention import attention
 from nnx.ops.convolution import convolution, transposed_convolution
@@ -14,7 +15,7 @@ from nnx.ops.normalization import batch_norm, normalize
 from nnx.ops.pooling import adaptive_average_pool, average_pool, global_average_pool, max_pool
 from nnx.ops.recurrence import gru, lstm
 from nnx.ops.rms_norm import rms_norm
-from nnx.ops.softmax import label_cross_entropy, log_softmax, one_hot, softmax, softmax_cross_entropy
+from nnx.ops.softmax import label_cross_entropy, log_softmax, softmax, softmax_cross_entropy
 
 __all__ = [
     "adaptive_average_pool", "attention", "average_pool", "batch_norm", "convolution", "dropout", "elu",

@@ -8,9 +8,10 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from nnx import backends
 from nnx.autodiff import Namespace as Traced
 from nnx.autodiff import Primitive, namespace
-from nnx.autodiff.hooks import erf
+from nnx.autodiff.hooks import erf, joined
 from nnx.backends.portable.lengths import lengths
 from nnx.errors import ConfigError, ShapeError
 from nnx.typing import Array, Namespace
@@ -23,11 +24,11 @@ def _elementwise(forward: Callable[..., Any], derivative: Callable[..., Any]) ->
 
 # relu: max(x, 0) ------------------------------------------------------------------------------------------------------
 def _relu_forward(xp: Namespace, x: Array) -> tuple[Array, Array]:
-    y = relu(x) if isinstance(xp, Traced) else xp.maximum(x, 0)
+    y = relu(x) if isinstance(xp, Traced) else backends.over(xp).relu(xp, x)
     return y, y
 
 
-_relu = _elementwise(_relu_forward, lambda xp, y: xp.astype(y > 0, y.dtype))
+_relu = Primitive(_relu_forward, lambda xp, needs, y, g: (joined(xp, "relu_back")(xp, g, y),))
 
 
 def relu(x: Array) -> Array:

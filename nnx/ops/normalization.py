@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from nnx.autodiff import Primitive, namespace
+from nnx.autodiff.hooks import joined
 from nnx.typing import Array, Namespace
 
 Statistics = Callable[[Array, Array], None]
@@ -17,26 +18,14 @@ Statistics = Callable[[Array, Array], None]
 def _forward(
     xp: Namespace, x: Array, gamma: Array | None, beta: Array | None, *, eps: float, statistics: Statistics | None
 ) -> tuple[Array, Any]:
-    axes = tuple(range(x.ndim - 1))
-    mean = xp.mean(x, axis=axes, keepdims=True)
-    centred = x - mean
-    variance = xp.mean(centred * centred, axis=axes, keepdims=True)
-    inverse = 1 / xp.sqrt(variance + eps)
-    normal = centred * inverse
+    y, mean, variance, saved = joined(xp, "batch_norm")(xp, x, gamma, beta, eps)
     if statistics is not None:
-        statistics(xp.reshape(mean, (-1,)), xp.reshape(variance, (-1,)))
-    y = normal if gamma is None else normal * gamma
-    return (y if beta is None else y + beta), (normal, inverse, gamma, axes)
+        statistics(mean, variance)
+    return y, saved
 
 
 def _backward(xp: Namespace, needs: tuple[bool, ...], saved: Any, g: Array) -> Any:
-    normal, inverse, gamma, axes = saved
-    h = g if gamma is None else g * gamma
-    gx = None
-    if needs[0]:
-        along = xp.mean(h * normal, axis=axes, keepdims=True)
-        gx = (h - xp.mean(h, axis=axes, keepdims=True) - normal * along) * inverse
-    return gx, xp.sum(g * normal, axis=axes) if needs[1] else None, xp.sum(g, axis=axes) if needs[2] else None
+    return joined(xp, "batch_norm_back")(xp, needs, saved, g)
 
 
 _batch_norm = Primitive(_forward, _backward)

@@ -1,0 +1,86 @@
+"""What PyTorch has a single call for where the standard needs a dozen: ReLU, batch normalisation, cross-entropy, on any device.
+
+And pooling of tensors on the CPU, by NumPy's loops on the same memory.
+"""
+
+from typing import Any
+
+import array_api_compat.numpy as host
+import numpy as np
+import torch
+
+from nnx.backends import compiled, compiled_pool, portable, strided
+from nnx.backends.portable.windows import Axes
+from nnx.typing import Namespace
+
+_FLOATS = (torch.float32, torch.float64)
+
+
+def relu(xp: Namespace, x: torch.Tensor) -> torch.Tensor:
+    return torch.relu(x)
+
+
+def relu_back(xp: Namespace, g: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    return torch.ops.aten.threshold_backward(g, y, 0)
+
+
+def batch_norm(
+    xp: Namespace, x: torch.Tensor, gamma: torch.Tensor | None, beta: torch.Tensor | None, eps: float
+) -> tuple[Any, ...]:
+    """torch gives the unbiased variance, as running statistics that forget all they were."""
+    features = x.shape[-1]
+    n = x.numel() // max(features, 1)
+    if n < 2 or x.dtype not in _FLOATS:
+        y, mean, variance, saved = portable.batch_norm(xp, x, gamma, beta, eps)
+        return y, mean, variance, (None, *saved[:3])
+    rows = x.reshape(n, features)
+    moments = torch.zeros((2, features), dtype=x.dtype, device=x.device)
+    y, mean, inverse = torch.native_batch_norm(rows, gamma, beta, moments[0], moments[1], True, 1.0, eps)
+    return y.reshape(x.shape), moments[0], moments[1] * ((n - 1) / n), (rows, mean, inverse, gamma)
+
+
+def batch_norm_back(xp: Namespace, needs: tuple[bool, ...], saved: Any, g: torch.Tensor) -> tuple[Any, ...]:
+    rows, mean, inverse, gamma = saved
+    if rows is None:
+        return portable.batch_norm_back(xp, needs, (mean, inverse, gamma, tuple(range(g.ndim - 1))), g)
+    flat = g.reshape(rows.shape)
+    gx, *others = torch.ops.aten.native_batch_norm_backward(
+        flat, rows, gamma, None, None, mean, inverse, True, 0.0, needs
+    )
+    return (gx if gx is None else gx.reshape(g.shape), *others)
+
+
+def cross_entropy(xp: Namespace, logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, Any]:
+    log_p = torch.log_softmax(logits, -1)
+    column = labels.unsqueeze(-1)
+    index = column.clamp(0, logits.shape[-1] - 1)
+    there = index == column
+    index = index.to(torch.int64)
+    rows = torch.where(there, log_p.gather(-1, index), 0.0).squeeze(-1)
+    return rows.neg_(), (log_p, index, there)
+
+
+def cross_entropy_back(xp: Namespace, saved: Any, g: torch.Tensor) -> torch.Tensor:
+    log_p, index, there = saved
+    h = g.unsqueeze(-1) * there
+    return (log_p.exp() * h).scatter_add_(-1, index, -h)
+
+
+def pool(
+    xp: Namespace, x: torch.Tensor, kernel: Axes, stride: Axes, dilation: Axes
+) -> tuple[torch.Tensor, torch.Tensor]:
+    if x.device.type != "cpu" or x.dtype not in _FLOATS or x.requires_grad:
+        return portable.pool(xp, x, kernel, stride, dilation)
+    by_numpy = compiled_pool.pool if compiled.installed() else strided.pool_in_place
+    y, place = by_numpy(host, x.numpy(), kernel, stride, dilation)
+    return torch.from_numpy(y), torch.from_numpy(place)
+
+
+def unpool(
+    xp: Namespace, g: torch.Tensor, place: torch.Tensor, spatial: Axes, kernel: Axes, stride: Axes, dilation: Axes
+) -> torch.Tensor:
+    if g.device.type != "cpu" or g.dtype not in _FLOATS or g.requires_grad:
+        return strided.unpool_in_place(xp, g, place, spatial, kernel, stride, dilation)
+    by_numpy = compiled_pool.unpool if compiled.installed() else strided.unpool_in_place
+    made: np.ndarray = by_numpy(host, g.numpy(), place.numpy(), spatial, kernel, stride, dilation)
+    return torch.from_numpy(made)
