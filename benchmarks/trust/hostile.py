@@ -8,13 +8,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from support import fuzz, hostile
+from support import fuzz, hostile, loaders
 from support.larger import trained_within
 
 from benchmarks.trust.row import Row
 
 NOTE = """
-- **Strangers' files**: each loader is fed its corpus (`tests/support/hostile.py`: sizes of 2^63, archives that grow a thousand times, names that
+- **Strangers' files**: each loader is fed its corpus (`tests/support/loaders.py`: sizes of 2^63, archives that grow a thousand times, names that
   stand twice, numbers of 5000 digits, 10^4 levels, objects, links) and mutations of whole files (cuts, flips, lying sizes, values of JSON
   exchanged; sizes and hashes around them are made to fit, so that what lies behind the first check is reached too), chosen by atheris, a fuzzer led
   by coverage (edges in nnx's readers, at first and at the end), or at random where it is not installed. Each input must give an object, or an
@@ -27,7 +27,7 @@ NOTE = """
 
 def rows(seconds: float | None, place: Path) -> list[Row]:
     """Every loader for some seconds; in a short run, three of them."""
-    names = list(hostile.LOADERS) if seconds is None else ["array of an NPZ file", "CSV file", "configuration"]
+    names = list(loaders.LOADERS) if seconds is None else ["array of an NPZ file", "CSV file", "configuration"]
     each = 2.0 if seconds is None else seconds / 5
     if find_spec("atheris"):
         found = fuzz.fuzzed(names, each, 1, hostile.BYTES)

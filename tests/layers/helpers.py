@@ -54,3 +54,20 @@ def gradients(row: Row, model: nnx.Module, x: Any, weights: Any) -> tuple[dict[s
     if not model.parameters():
         return {}, nnx.grad(lambda x, weights: loss(model, x, weights))(x, weights)
     return nnx.grad(loss, argnums=(0, 1))(model, x, weights)  # type: ignore[no-any-return]
+
+
+def host(state: dict[str, Any]) -> dict[str, Any]:
+    """A state as host arrays of its own."""
+    return {path: np.array(nnx.backends.of(array).to_numpy(array)) for path, array in state.items()}
+
+
+def same(a: dict[str, Any], b: dict[str, Any]) -> bool:
+    """Whether two states on the host have the same paths, bits and dtypes."""
+    return a.keys() == b.keys() and all(
+        np.array_equal(a[path], b[path]) and a[path].dtype == b[path].dtype for path in a
+    )
+
+
+def foreign(backend: Any, x: Any) -> Any:
+    """An array of another library: of array-api-strict beside NumPy, of NumPy beside all others."""
+    return nnx.backends.get("strict").asarray(x) if backend.name == "numpy" else np.array(x)

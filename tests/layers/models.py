@@ -14,6 +14,13 @@ def mlp(dropout: float = 0.0) -> nnx.Sequential:
     )
 
 
+STATE = [
+    "layers.0.weight", "layers.1.gamma", "layers.1.beta", "layers.1.running_mean", "layers.1.running_variance", "layers.4.weight",
+    "layers.4.bias",
+]  # fmt: skip
+"""The paths of ``mlp``."""
+
+
 class Scale(nnx.Module):
     """A layer of one's own, by ``__call__``."""
 

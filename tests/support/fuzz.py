@@ -68,7 +68,7 @@ def within(folder: str, seconds: str, seed: str, more: str, *names: str) -> None
 
     sys.path.append(str(HERE.parent))
     with contextlib.redirect_stderr(io.StringIO()), atheris.instrument_imports(include=READERS):
-        from support.hostile import LOADERS
+        from support.loaders import LOADERS
 
     for number, name in enumerate(names):
         place = Path(folder, str(number))

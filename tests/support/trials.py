@@ -63,7 +63,7 @@ def peak(anew: bool = False) -> int:
 def main() -> None:
     name, seconds, seed, more = sys.argv[1], float(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
     sys.path[:] = [str(Path(__file__).parent.parent), *sys.path]
-    from support.hostile import LOADERS
+    from support.loaders import LOADERS
 
     loader = LOADERS[name]
     loader.seeds()

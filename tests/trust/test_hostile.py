@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.hostile import LOADERS, Loader, outcome
+from support.hostile import Loader, outcome
+from support.loaders import LOADERS
 from support.mutations import mutated
 from support.process import run_python
 
@@ -44,7 +45,7 @@ WATCHED = """
 import json, sys, tempfile
 from pathlib import Path
 sys.path.append(TESTS)
-from support import hostile
+from support import hostile, loaders
 from support.trials import limited, trials
 events, watching, judged = [], "", hostile.judged
 FORBIDDEN = ("pickle.", "marshal.", "exec", "compile", "code.", "subprocess.", "os.system", "os.exec", "os.fork", "os.posix_spawn",
@@ -60,13 +61,13 @@ def watched(loader, path):
     finally:
         watching = ""
 with tempfile.TemporaryDirectory() as folder:
-    for loader in hostile.LOADERS.values():
+    for loader in loaders.LOADERS.values():
         for seed in loader.seeds():  # what is imported for whole files is imported now
             judged(loader, loader.write(seed, Path(folder)))
     sys.addaudithook(hook)
     hostile.judged = watched
     limited(600 << 20)
-    found = [trials(loader, 600.0, 0, Path(folder), most=30) for loader in hostile.LOADERS.values()]
+    found = [trials(loader, 600.0, 0, Path(folder), most=30) for loader in loaders.LOADERS.values()]
     watching = "planted"
     import pickle, pickletools
     pickle.loads(pickle.dumps(Path))
@@ -139,6 +140,7 @@ RUNS_CODE = {
 ALLOWED = {
     ("backends/program.py", "exec"): "a recording's calls, written by nnx from names of its own",
     ("backends/compiled.py", "exec"): "a loop over as many arguments as a rule has, from names of its own",
+    ("backends/loops.py", "exec"): "a run of recorded calls as one loop, from names of its own",
     ("backends/selector.py", "import_module"): "a backend of the closed list in that file, never what a file names",
     ("nnx/autodiff/standard.py", "literal_eval"): "defaults in the signatures of the standard, which nnx wrote itself",
 }
