@@ -6,8 +6,10 @@ compiled loops and convolutions are cut into parts, one for each thread that BLA
 which sleep when they wait. What is called must let go of Python's lock, as NumPy's products and numba's ``nogil`` loops do.
 """
 
+import ctypes
 import importlib.util
 import os
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
@@ -101,18 +103,28 @@ class OpenBlas(NamedTuple):
 
 @cache
 def openblas() -> OpenBlas | None:
-    """NumPy's OpenBLAS, which threadpoolctl (extra ``fast``) finds; None without either."""
-    if importlib.util.find_spec("threadpoolctl") is None:
-        return None
-    from threadpoolctl import ThreadpoolController
-
-    found = [one for one in ThreadpoolController().lib_controllers if one.internal_api == "openblas"]
-    of_numpy = [one for one in found if "numpy" in one.filepath] or found
-    for prefix, suffix in product(("", "scipy_"), ("", "64_", "_64")) if len(of_numpy) == 1 else ():
+    """NumPy's OpenBLAS; None where NumPy was built with another BLAS."""
+    library = _library()
+    for prefix, suffix in product(("scipy_", ""), ("64_", "_64", "")):
         names = [f"{prefix}openblas_{verb}_num_threads{suffix}" for verb in ("get", "set")]
-        if all(hasattr(of_numpy[0].dynlib, name) for name in names):
-            return OpenBlas(*(getattr(of_numpy[0].dynlib, name) for name in names))
+        if all(hasattr(library, name) for name in names):
+            return OpenBlas(*(getattr(library, name) for name in names))
     return None
+
+
+def _library() -> Any:
+    """What threadpoolctl (extra ``fast``) finds; else NumPy's own module, through which the system's loader finds what it needs."""
+    if importlib.util.find_spec("threadpoolctl") is not None:
+        from threadpoolctl import ThreadpoolController
+
+        found = [one for one in ThreadpoolController().lib_controllers if one.internal_api == "openblas"]
+        of_numpy = [one.dynlib for one in found if "numpy" in one.filepath] or [one.dynlib for one in found]
+        return of_numpy[0] if len(of_numpy) == 1 else None
+    core = sys.modules.get("numpy._core._multiarray_umath") or sys.modules.get("numpy.core._multiarray_umath")
+    try:
+        return ctypes.CDLL(getattr(core, "__file__", None) or "")
+    except OSError:
+        return None
 
 
 class _Hand:

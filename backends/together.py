@@ -64,13 +64,23 @@ def _rows(rule: Any, xp: Any, columns: Sequence[Sequence[Array]], numbers: Seque
 
 def _in_blocks(rule: Any, xp: Any, args: list[Any], shapes: Shapes, memory: "Memory") -> list["Set"]:
     """The rule as it is written, on parts that stay in the cache from its first operation to its last."""
-    sets: list[Set] = []
-    for start in range(0, max(args[0].size, 1), BLOCK):
-        part = slice(start, start + BLOCK)
-        results = rule(xp, *[arg[part] if type(arg) is np.ndarray else arg for arg in args])
-        sets = sets or memory.take(shapes, args[0].dtype, len(results))
-        for made, result in zip(sets, results):
-            np.copyto(made.flat[part], result)
+    size = args[0].size
+
+    def results(part: slice) -> Any:
+        return rule(xp, *[arg[part] if type(arg) is np.ndarray else arg for arg in args])
+
+    first = results(slice(0, BLOCK))
+    sets = memory.take(shapes, args[0].dtype, len(first))
+
+    def some(start: int, stop: int) -> None:
+        for at in range(start, stop, BLOCK):
+            part = slice(at, min(at + BLOCK, stop))
+            for made, result in zip(sets, results(part)):
+                np.copyto(made.flat[part], result)
+
+    for made, result in zip(sets, first):
+        np.copyto(made.flat[:BLOCK], result)
+    crew.share(some, [(BLOCK + part.start, BLOCK + part.stop) for part in crew.cut(max(size - BLOCK, 0), 8 * BLOCK)])
     return sets
 
 

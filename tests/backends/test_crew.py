@@ -1,5 +1,6 @@
 """The crew: every part is done once, errors come back, BLAS has its threads again; and products in parts are the products."""
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -70,10 +71,24 @@ def test_within_a_part_nobody_shares_again(three):
     assert crew.size() == 3
 
 
-def test_blas_takes_one_thread_meanwhile_and_its_own_number_afterwards():
-    blas = crew.openblas()
-    if blas is None:
-        pytest.skip("threadpoolctl is not installed")
+@pytest.fixture(params=["threadpoolctl", "the system's loader"])
+def blas(request, monkeypatch):
+    """NumPy's OpenBLAS, however it is found."""
+    if request.param == "threadpoolctl":
+        pytest.importorskip("threadpoolctl", reason="threadpoolctl is not installed")
+    else:
+        find = importlib.util.find_spec
+        monkeypatch.setattr(
+            crew.importlib.util, "find_spec", lambda name: None if name == "threadpoolctl" else find(name)
+        )
+    found = crew.openblas.__wrapped__()
+    if found is None:
+        pytest.skip("NumPy's BLAS is not an OpenBLAS that can be told its threads")
+    return found
+
+
+def test_blas_takes_one_thread_meanwhile_and_its_own_number_afterwards(blas, monkeypatch):
+    monkeypatch.setattr(crew, "openblas", lambda: blas)
     before = blas.threads()
     try:
         blas.take(2)

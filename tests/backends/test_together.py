@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nnx import backends
-from nnx.backends import portable, together
+from nnx.backends import crew, portable, together
 
 SHAPES = [(3, 4), (4,), (), (0,), (200, 100), (2, 2, 2)]
 """One of them larger than what is joined."""
@@ -67,6 +67,20 @@ def test_what_somebody_holds_is_not_written(part):
         held[step] = (held[step], held[step].copy())
     for array, before in held.values():
         np.testing.assert_array_equal(array, before)
+
+
+@pytest.mark.parametrize("size", [99, 1600, 1700, 5003])
+def test_blocks_shared_among_threads_give_the_same_bits(monkeypatch, size):
+    be, shared, share = backends.get("numpy"), [], crew.share
+    given = columns(be, shapes=[(size,), (size, 3)])
+    default = portable.each(rule, be.xp, given, (0.1, 0.9))
+    monkeypatch.setattr(together, "BLOCK", 100)
+    monkeypatch.setattr(crew, "size", lambda: 3)
+    monkeypatch.setattr(crew, "share", lambda function, parts: shared.append(len(parts)) or share(function, parts))
+    ours = be.each(rule, be.xp, given, (0.1, 0.9))
+    for a, b in zip([*ours[0], *ours[1]], [*default[0], *default[1]], strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert (max(shared) == 1) == (size == 99)
 
 
 def test_pieces_in_another_order_are_not_taken_for_the_whole():
