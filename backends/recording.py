@@ -20,6 +20,7 @@ import numpy as np
 
 from nnx.backends import portable
 from nnx.backends.backend import Backend
+from nnx.backends.operators import APPLIED, ARITHMETIC, COMPARISON, UNARY
 from nnx.backends.program import Call, Program, Value, nested
 from nnx.errors import TracingError
 from nnx.typing import Array
@@ -180,27 +181,9 @@ class Space(ModuleType):
         return wrapped
 
 
-OPERATORS: dict[str, Callable[..., Any]] = {
-    "add": operator.add, "subtract": operator.sub, "multiply": operator.mul, "divide": operator.truediv,
-    "floor_divide": operator.floordiv, "remainder": operator.mod, "pow": operator.pow, "matmul": operator.matmul,
-    "bitwise_and": operator.and_, "bitwise_or": operator.or_, "bitwise_xor": operator.xor,
-    "bitwise_left_shift": operator.lshift, "bitwise_right_shift": operator.rshift, "equal": operator.eq,
-    "not_equal": operator.ne, "less": operator.lt, "less_equal": operator.le, "greater": operator.gt,
-    "greater_equal": operator.ge, "negative": operator.neg, "positive": operator.pos, "abs": operator.abs,
-    "bitwise_invert": operator.invert, "getitem": operator.getitem,
-}  # fmt: skip
+OPERATORS: dict[str, Callable[..., Any]] = {**APPLIED, "getitem": operator.getitem}
 BY_SHAPE = {"zeros_like", "ones_like", "empty_like", "full_like"}
 """Their results do not depend on the values of what they are given."""
-
-_BINARY = {
-    "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "floordiv": "floor_divide",
-    "mod": "remainder", "pow": "pow", "matmul": "matmul", "and": "bitwise_and", "or": "bitwise_or",
-    "xor": "bitwise_xor", "lshift": "bitwise_left_shift", "rshift": "bitwise_right_shift",
-}  # fmt: skip
-_COMPARISON = {
-    "eq": "equal", "ne": "not_equal", "lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal",
-}  # fmt: skip
-_UNARY = {"neg": "negative", "pos": "positive", "abs": "abs", "invert": "bitwise_invert"}
 
 
 def _operators() -> None:
@@ -215,9 +198,9 @@ def _operators() -> None:
     def reflected(function: str) -> Any:
         return lambda self, other: getattr(self._space, function)(other, self)
 
-    for name, function in (_BINARY | _COMPARISON | _UNARY).items():
+    for name, function in (ARITHMETIC | COMPARISON | UNARY).items():
         setattr(Recorded, f"__{name}__", forward(function))
-    for name, function in _BINARY.items():
+    for name, function in ARITHMETIC.items():
         setattr(Recorded, f"__r{name}__", reflected(function))
 
 

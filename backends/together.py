@@ -18,7 +18,7 @@ import numpy as np
 
 from nnx.backends import crew, portable
 from nnx.backends.compiled import Fused
-from nnx.backends.portable.each import SMALL
+from nnx.backends.portable.each import SMALL, grouped
 from nnx.typing import Array, Namespace
 
 BLOCK = 32_768
@@ -40,12 +40,7 @@ def each(
     small = [i for i, array in enumerate(first) if array.size <= SMALL]
     if len(small) == len(first):
         return _rows(rule, xp, columns, numbers)
-    rows: dict[int, tuple[Array, ...]] = {}
-    for group in [small, *([i] for i in range(len(first)) if first[i].size > SMALL)]:
-        if group:
-            made = _rows(rule, xp, [[column[i] for i in group] for column in columns], numbers)
-            rows |= dict(zip(group, zip(*made)))
-    return [list(column) for column in zip(*(rows[i] for i in range(len(first))))]
+    return grouped(lambda part: _rows(rule, xp, part, numbers), columns, small)
 
 
 def _rows(rule: Any, xp: Any, columns: Sequence[Sequence[Array]], numbers: Sequence[float]) -> list[list[Array]]:

@@ -1,6 +1,7 @@
 """An element-wise rule over many arrays: by default one after the other."""
 
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from math import prod
 
 from nnx.typing import Array, Namespace
@@ -43,17 +44,34 @@ def each_joined(
     """
     first = columns[0]
     small = [i for i, array in enumerate(first) if prod(array.shape) <= SMALL and array.dtype == first[0].dtype]
-    if len(small) < 2:
-        return each(rule, xp, columns, numbers)
-    joined = [xp.concat([xp.reshape(column[i], (-1,)) for i in small]) for column in columns]
-    made: dict[int, list[Array]] = {i: [] for i in range(len(first))}
-    for flat in rule(xp, *joined, *numbers):
-        start = 0
-        for i in small:
-            end = start + prod(first[i].shape)
-            made[i].append(xp.reshape(flat[start:end], first[i].shape))
-            start = end
-    large = [i for i in range(len(first)) if i not in set(small)]
-    for i, row in zip(large, zip(*each(rule, xp, [[column[i] for i in large] for column in columns], numbers))):
-        made[i].extend(row)
-    return [list(column) for column in zip(*made.values(), strict=True)]
+
+    def together(part: Sequence[Sequence[Array]]) -> list[list[Array]]:
+        if len(part[0]) == 1:
+            return each(rule, xp, part, numbers)
+        joined = [xp.concat([xp.reshape(array, (-1,)) for array in column]) for column in part]
+        ends = [0, *accumulate(prod(array.shape) for array in part[0])]
+        return [
+            [xp.reshape(flat[start:end], array.shape) for array, start, end in zip(part[0], ends, ends[1:])]
+            for flat in rule(xp, *joined, *numbers)
+        ]
+
+    return grouped(together, columns, small)
+
+
+def grouped(
+    take: Callable[[Sequence[Sequence[Array]]], list[list[Array]]],
+    columns: Sequence[Sequence[Array]],
+    small: Sequence[int],
+) -> list[list[Array]]:
+    """``take`` of the small rows together and of each other row alone; the results as columns in the order of the rows.
+
+    >>> grouped(lambda part: [[len(part[0])] * len(part[0])], [["a", "long", "b"]], [0, 2])
+    [[2, 1, 2]]
+    """
+    count = len(columns[0])
+    rows: dict[int, tuple[Array, ...]] = {}
+    for group in [small, *([i] for i in sorted({*range(count)} - {*small}))]:
+        if group:
+            made = take([[column[i] for i in group] for column in columns])
+            rows |= dict(zip(group, zip(*made, strict=True), strict=True))
+    return [list(column) for column in zip(*(rows[i] for i in range(count)), strict=True)]

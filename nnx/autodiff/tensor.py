@@ -10,6 +10,7 @@ import array_api_compat
 import numpy as np
 
 from nnx.autodiff.tape import Node
+from nnx.backends.operators import ARITHMETIC, COMPARISON, UNARY
 from nnx.errors import TracingError, UnknownAttributeError
 from nnx.typing import Array
 
@@ -140,16 +141,6 @@ def _unary(function: str) -> Any:
 
     return operate
 
-
-ARITHMETIC = {
-    "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "floordiv": "floor_divide",
-    "mod": "remainder", "pow": "pow", "matmul": "matmul", "and": "bitwise_and", "or": "bitwise_or",
-    "xor": "bitwise_xor", "lshift": "bitwise_left_shift", "rshift": "bitwise_right_shift",
-}  # fmt: skip
-COMPARISON = {
-    "eq": "equal", "ne": "not_equal", "lt": "less", "le": "less_equal", "gt": "greater", "ge": "greater_equal",
-}  # fmt: skip
-UNARY = {"neg": "negative", "pos": "positive", "abs": "abs", "invert": "bitwise_invert"}
 
 for _name, _function in ARITHMETIC.items():
     setattr(Tensor, f"__{_name}__", _operator(_function))
