@@ -68,9 +68,9 @@ class Plan:
             joined = [group for group in found if group[0] == key and group[1] & members]
             found = [group for group in found if group not in joined]
             found.append((key, members.union(*(group[1] for group in joined))))
-        order = {call.out.number: call for call in self.calls if type(call.out) is Value}
+        order = {call.out.number: index for index, call in enumerate(self.calls) if type(call.out) is Value}
         return [
-            Group([order[number] for number in sorted(members, key=list(order).index)], members & self._at(key), *key)
+            Group([self.calls[index] for index in sorted(order[n] for n in members)], members & self._at(key), *key)
             for key, members in found
         ]
 
@@ -112,7 +112,7 @@ class Plan:
     def _home(self, call: Call) -> Home | None:
         summed = is_sum(call)
         dtype = call.out.dtype if summed else precision(call)
-        if dtype is False:
+        if dtype is False or (summed and call.args[0].number not in self._maker):  # an input may lie in any order
             return None
         given = [x for x in operands(call) if not is_number(x)]
         if any(x.number in self._scattered if type(x) is Value else not x.flags.c_contiguous for x in given):

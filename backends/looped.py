@@ -37,8 +37,8 @@ LOOP_CALL, LOOP_ARRAY, LOOP_ELEMENT = 0.5e-6, 0.1e-6, 0.25e-9
 IMPORT, COMPILE, LOAD = 0.7, 0.6 / 4, 0.02
 """Seconds for numba to start, a quarter of those to compile a loop, and those to find it on the disk."""
 
-LEAST = 0.1
-"""Part of what all loops save that one must save, with those that are alike, to be compiled."""
+MOST, LEAST = 4, 0.1
+"""Kinds of loops that are compiled for one program, and the part of what all loops save that one of these must save."""
 
 
 def assemble(program: Program, borrowed: Sequence[int] = ()) -> "Looped":
@@ -101,7 +101,8 @@ class Chosen:
         saved: dict[str, float] = {}
         for group, loop in written:
             saved[loop.name] = saved.get(loop.name, 0.0) + max(_saved(group, loop), 0.0)
-        worth = {name for name, seconds in saved.items() if seconds > LEAST * sum(saved.values())}
+        best = sorted(saved, key=saved.__getitem__, reverse=True)[:MOST]
+        worth = {name for name in best if saved[name] > LEAST * sum(saved.values())}
         self.loops = [(group, loop) for group, loop in written if loop.name in worth and _saved(group, loop) > 0]
         self.saved = sum(_saved(group, loop) for group, loop in self.loops)
 
@@ -117,7 +118,9 @@ class Chosen:
 
 
 def _saved(group: Group, loop: Loop) -> float:
-    """Seconds that a run is shorter by with the loop than with its calls."""
+    """Seconds that a run is shorter by with the loop than with its calls, if there are several."""
+    if len(group.calls) == 1:
+        return 0.0
     matrix = group.frame[0] * group.frame[1]
     calls = 0.0
     for call in group.calls:
@@ -127,7 +130,7 @@ def _saved(group: Group, loop: Loop) -> float:
 
 
 def _call(group: Group, loop: Loop) -> Call:
-    rows, columns = group.frame
+    rows, columns = loop.frame
     large = rows * columns >= SHARED_FROM
     kernel = partial(_shared, loop.kernel(), loop.by_rows) if large else loop.kernel()
     return Call(LOOP, kernel, (loop.numbers, loop.reads, loop.shapes, (0, rows, 0, columns)), {}, loop.writes)

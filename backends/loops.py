@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from functools import cache
 from hashlib import blake2b
+from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from nnx.backends import compiled
-from nnx.backends.elementwise import EXPRESSIONS, frame, is_number, is_sum, operands, spelled
+from nnx.backends.elementwise import EXPRESSIONS, Frame, frame, is_number, is_sum, operands, spelled
 from nnx.backends.groups import Group, Plan
 from nnx.backends.program import Call, Value
 
@@ -18,7 +19,7 @@ PLACES = {"matrix": "[i, j]", "row": "[j]", "column": "[i]", "point": "[0]"}
 
 
 class Loop(NamedTuple):
-    """A loop as it is written: its lines, what it reads and writes, with shapes, and its numbers; how often it goes over the matrix.
+    """A loop as it is written: its lines, what it reads and writes, with shapes, and its numbers; its rows and columns; passes over all.
 
     ``by_rows``: any of its rows may be taken by themselves; else any of its columns may.
     """
@@ -28,6 +29,7 @@ class Loop(NamedTuple):
     writes: list[Value]
     shapes: list[tuple[int, ...]]
     numbers: np.ndarray
+    frame: Frame
     passes: int
     by_rows: bool
 
@@ -71,6 +73,10 @@ class _Writer:
     def __init__(self, plan: Plan, group: Group) -> None:
         self.plan, self.group = plan, group
         self.maker = {call.out.number: call for call in group.calls}
+        met = [x for call in group.calls for x in map(plan.source, operands(call)) if not is_number(x)]
+        frames = {frame(tuple(x.shape)) for x in (*met, *(call.out for call in group.calls))}
+        self.flat = frames <= {group.frame, (1, 1)}
+        self.frame = (1, prod(group.frame)) if self.flat else group.frame
         self.stored = [call for call in group.calls if call.out.number in group.kept]
         self.names = {call.out.number: f"o{i}" for i, call in enumerate(self.stored)}
         self.reads: dict[int, tuple[str, Any]] = {}
@@ -95,7 +101,16 @@ class _Writer:
         lines = f"({', '.join(names)}):\n" + "".join(f"    {line}\n" for line in [*start, *body])
         arrays = [*(x for _, x in reads), *outs]
         numbers = np.asarray([*self.numbers.values(), 0.0], dtype=self.group.dtype)
-        return Loop(lines, arrays[: len(reads)], outs, [self._shape(x) for x in arrays], numbers, self.passes, by_rows)
+        return Loop(
+            lines,
+            arrays[: len(reads)],
+            outs,
+            [self._shape(x) for x in arrays],
+            numbers,
+            self.frame,
+            self.passes,
+            by_rows,
+        )
 
     def _over_columns(self, targets: list[Call], sums: list[Call]) -> list[str]:
         """The values of rows, and the sums that are taken next at nothing."""
@@ -134,7 +149,7 @@ class _Writer:
             if is_sum(call):
                 if call.name == "sum":  # it stands where it was taken
                     continue
-                expression = f"{self.names[number]}[j] / {self._number(call, -1, self.group.frame[0])}"
+                expression = f"{self.names[number]}[j] / {self._number(call, -1, self.frame[0])}"
             else:
                 given = [self._operand(call, i, lines, known) for i in range(len(operands(call)))]
                 expression = EXPRESSIONS[spelled(call)][2].format(*given)
@@ -169,19 +184,28 @@ class _Writer:
 
     def _role(self, x: Any) -> str:
         """What an array is in this loop."""
-        rows, columns = frame(tuple(x.shape))
-        if columns != self.group.frame[1]:
-            return "column" if rows == self.group.frame[0] != 1 else "point"
-        return "matrix" if rows == self.group.frame[0] != 1 else "row"
+        rows, columns = self._frame(x)
+        if columns != self.frame[1]:
+            return "column" if rows == self.frame[0] != 1 else "point"
+        return "matrix" if rows == self.frame[0] != 1 else "row"
+
+    def _frame(self, x: Any) -> Frame:
+        """Its rows and columns; where there are whole matrices only, all are one row."""
+        return (1, prod(x.shape)) if self.flat else frame(tuple(x.shape))
 
     def _shape(self, x: Any) -> tuple[int, ...]:
-        rows, columns = frame(tuple(x.shape))
+        rows, columns = self._frame(x)
         return {"matrix": (rows, columns), "row": (columns,), "column": (rows,), "point": (1,)}[self._role(x)]
 
 
 @cache
 def _kernel(name: str, lines: str, codes: str) -> Any:
     """The loop for such arrays, to be compiled by numba."""
-    scope = {"__name__": __name__, "number": np.dtype(codes[0]).type, "index": np.uint64, "sqrt": np.sqrt}
+    scope: dict[str, Any] = {
+        "__name__": __name__,
+        "number": np.dtype(codes[0]).type,
+        "index": np.uint64,
+        "sqrt": np.sqrt,
+    }
     exec(compile(f"def {name}{lines}", __file__, "exec"), scope)
     return compiled.njit(scope[name])

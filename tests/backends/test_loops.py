@@ -162,6 +162,10 @@ def normalised(x, y, row, wide, column, mask, point):
     return [kept, xp.sum(g, axis=0), xp.flip(g * wide, axis=0)]
 
 
+def shifted(x, y, row, wide, column, mask, point):
+    return [(x + row) * 0.5 - x]
+
+
 def chained(x, y, row, wide, column, mask, point):
     return [(x + y) * 0.5 - x]
 
@@ -275,8 +279,8 @@ def test_where_a_loop_fails_the_calls_run(trouble, at_once, monkeypatch):
         return run
 
     monkeypatch.setattr(loops.Loop, "kernel", kernel)
-    arrays = [np.arange(24.0).reshape(4, 6)] * 7
-    _, program = record(chained, arrays, backends.get("numpy"))
+    arrays = [np.arange(24.0).reshape(4, 6)] * 2 + [np.ones(6)] * 5
+    _, program = record(shifted, arrays, backends.get("numpy"))
     run = trained(program, arrays, 5)
     if trouble == "meets another layout":
         assert not run.declined
