@@ -1,6 +1,7 @@
 """An epoch of small steps: the rows shuffled and taken batch by batch, an update after each."""
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from itertools import islice
 from typing import Any
 
@@ -116,11 +117,21 @@ class _Average:
         self.sums: list[Array] = [0.0, 0.0]
 
     def add(self, loss: Array, outputs: Array, y: Array) -> None:
-        n = int(outputs.shape[0])
-        quality = metrics.accuracy(outputs, y) if self.classes else metrics.mae(outputs, y)
-        self.rows += n
-        self.sums = [self.sums[0] + loss * n, self.sums[1] + quality * n]
+        self.rows += int(outputs.shape[0])
+        self.sums = _adding(self.device, self.classes)(*self.sums, loss, outputs, y)
 
     def values(self) -> dict[str, float]:
         loss, quality = (float(self.device.to_numpy(total)) / self.rows for total in self.sums)
         return {"loss": loss, "accuracy" if self.classes else "mae": quality}
+
+
+@cache
+def _adding(device: backends.Backend, classes: bool) -> Callable[..., list[Array]]:
+    """(sum of losses, sum of the metric, loss, outputs, y) → both sums with this batch; one call where the library compiles."""
+
+    def add(losses: Array, qualities: Array, loss: Array, outputs: Array, y: Array) -> list[Array]:
+        n = int(outputs.shape[0])
+        quality = metrics.accuracy(outputs, y) if classes else metrics.mae(outputs, y)
+        return [losses + loss * n, qualities + quality * n]
+
+    return device.jit(add) if device.jit else add
