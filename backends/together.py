@@ -38,7 +38,7 @@ def each(
             if type(array) is not np.ndarray or array.dtype != dtype:
                 return portable.each(rule, xp, columns, numbers)
     small = [i for i, array in enumerate(first) if array.size <= SMALL]
-    if len(small) == len(first):
+    if len(small) == len(first) or _known(columns[1]) is not None:  # gradients that a recorded step has made lie together
         return _rows(rule, xp, columns, numbers)
     return grouped(lambda part: _rows(rule, xp, part, numbers), columns, small)
 
@@ -81,10 +81,16 @@ def _in_blocks(rule: Any, xp: Any, args: list[Any], shapes: Shapes, memory: "Mem
 
 def joined(arrays: Sequence[Array]) -> Array:
     """The arrays end to end: what they were cut from, if they are its pieces."""
-    known = _by_piece.get(id(arrays[0]))
-    if known is not None and len(known.pieces) == len(arrays) and all(map(is_, known.pieces, arrays)):
+    known = _known(arrays)
+    if known is not None:
         return known.flat
     return np.concatenate([array.reshape(-1) for array in arrays]) if len(arrays) > 1 else arrays[0].reshape(-1)
+
+
+def _known(arrays: Sequence[Array]) -> "Set | None":
+    """What the arrays were cut from, if they are all of it."""
+    known = _by_piece.get(id(arrays[0]))
+    return known if known and len(known.pieces) == len(arrays) and all(map(is_, known.pieces, arrays)) else None
 
 
 class Memory:
