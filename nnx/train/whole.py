@@ -36,7 +36,7 @@ class Whole:
         """A step, not yet given to the model; none where the update is not known to be the same at every step but for its numbers."""
         if optimizer is not self._optimizer:
             self._optimizer, self._update = optimizer, self._prepared(optimizer)
-        return self._update and self._update(state, x, y, seed, number)
+        return None if self._update is None else self._update(state, x, y, seed, number)
 
     def _prepared(self, optimizer: Any) -> "Update | None":
         found, trained = _innermost(optimizer), self.plan.trained
@@ -92,7 +92,7 @@ class Update:
         check_state(own, self.slots, params, f"{type(self.rule).__name__}.update")
         arrays = [own[slot][path] for path in layout.paths]
         alike = all(array.dtype == self.dtype and tuple(array.shape) == s for array, s in zip(arrays, layout.shapes))
-        return layout.joined(arrays) if alike else None  # type: ignore[no-any-return]
+        return layout.joined(arrays) if alike else None
 
     def pure(
         self, numbers: Any, params: Any, slots: Any, others: Any, x: Array, y: Array, draws: Any
@@ -100,7 +100,7 @@ class Update:
         """(numbers of the rule, parameters, slots, other arrays, x, y, draws) → (loss, outputs, parameters, buffers, slots)."""
         trained = self.plan.trained
         loss, outputs, *rest = self.plan.pure(*params, *others, x, y, *draws)
-        own = {"step": 0} | {slot: dict(zip(trained, self.layout.cut(p))) for slot, p in zip(self.slots, slots)}
+        own: State = {"step": 0} | {slot: dict(zip(trained, self.layout.cut(p))) for slot, p in zip(self.slots, slots)}
         given = {on: [numbers[i, j] for j in range(numbers.shape[1])] for i, on in enumerate(self.decays)}
         optimizer = _with_rule(self.optimizer, Numbered(self.rule, given))
         state = _around(self.optimizer, {}, own)
