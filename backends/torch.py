@@ -9,7 +9,7 @@ import array_api_compat.torch as xp
 import numpy as np
 import torch
 
-from nnx.backends import deterministic, philox, portable, strided, through_numpy, together, torch_layers
+from nnx.backends import deterministic, philox, portable, strided, through_numpy, together, torch_layers, torch_program
 from nnx.backends.backend import Backend, Deviation
 from nnx.backends.portable.convolution import Pads
 from nnx.backends.portable.windows import Axes
@@ -74,6 +74,7 @@ def _at(device: torch.device) -> Backend:
         erf=lambda xp, x: torch.special.erf(x),
         each=through_numpy.each if device.type == "cpu" else portable.each_joined,
         memory=together.Memory if device.type == "cpu" else nullcontext,
+        assemble=torch_program.assemble,
         eager=device.type == "cpu",
         exhausted=_exhausted,
         room=lambda: _room(device),

@@ -14,6 +14,7 @@ from nnx.backends.portable.windows import Axes
 from nnx.typing import Namespace
 
 _FLOATS = (torch.float32, torch.float64)
+_NO_CLASS = -100
 
 
 def relu(xp: Namespace, x: torch.Tensor) -> torch.Tensor:
@@ -21,7 +22,7 @@ def relu(xp: Namespace, x: torch.Tensor) -> torch.Tensor:
 
 
 def relu_back(xp: Namespace, g: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    return torch.ops.aten.threshold_backward(g, y, 0)
+    return torch.ops.aten.threshold_backward.default(g, y, 0)
 
 
 def batch_norm(
@@ -44,26 +45,26 @@ def batch_norm_back(xp: Namespace, needs: tuple[bool, ...], saved: Any, g: torch
     if rows is None:
         return portable.batch_norm_back(xp, needs, (mean, inverse, gamma, tuple(range(g.ndim - 1))), g)
     flat = g.reshape(rows.shape)
-    gx, *others = torch.ops.aten.native_batch_norm_backward(
+    gx, *others = torch.ops.aten.native_batch_norm_backward.default(
         flat, rows, gamma, None, None, mean, inverse, True, 0.0, needs
     )
     return (gx if gx is None else gx.reshape(g.shape), *others)
 
 
 def cross_entropy(xp: Namespace, logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, Any]:
-    log_p = torch.log_softmax(logits, -1)
-    column = labels.unsqueeze(-1)
-    index = column.clamp(0, logits.shape[-1] - 1)
-    there = index == column
-    index = index.to(torch.int64)
-    rows = torch.where(there, log_p.gather(-1, index), 0.0).squeeze(-1)
-    return rows.neg_(), (log_p, index, there)
+    """A label that is no class becomes the one that torch ignores; it would refuse others."""
+    log_p = torch.log_softmax(logits.reshape(-1, logits.shape[-1]), -1)
+    labels = labels.reshape(-1)
+    known = torch.where(labels.clamp(0, logits.shape[-1] - 1) == labels, labels, _NO_CLASS).to(torch.int64)
+    rows, total = torch.ops.aten.nll_loss_forward.default(log_p, known, None, 0, _NO_CLASS)
+    return rows.reshape(logits.shape[:-1]), (log_p, known, total)
 
 
 def cross_entropy_back(xp: Namespace, saved: Any, g: torch.Tensor) -> torch.Tensor:
-    log_p, index, there = saved
-    h = g.unsqueeze(-1) * there
-    return (log_p.exp() * h).scatter_add_(-1, index, -h)
+    log_p, known, total = saved
+    h = torch.ops.aten.nll_loss_backward.default(g.reshape(-1), log_p, known, None, 0, _NO_CLASS, total)
+    back = torch.ops.aten._log_softmax_backward_data.default(h, log_p, -1, h.dtype)
+    return back.reshape(*g.shape, log_p.shape[-1])
 
 
 def pool(
