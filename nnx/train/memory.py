@@ -4,7 +4,7 @@
 
     resident      weights, buffers and optimizer state, and once more those of the last clean look where they are small
     step(n)       the most that is alive at once of what a step on n rows makes: max over its calls of a + b n, from two small recordings
-    update        the new weights and the new optimizer state, beside the old
+    update        the new weights and the new optimizer state, beside the old, and where steps are replayed, those of the replay
 
 What a library keeps for itself (a pool, the workspace of a product, columns of a convolution within a hook) is not seen.
 """
@@ -49,7 +49,8 @@ class Memory:
     course: tuple[tuple[float, float], ...]
     """What is alive at each call of a step on n rows: a + b n."""
     copies: int = 1
-    """2 where steps are replayed: the first replay is made in memory of its own, beside the step as it is written."""
+    """2 where steps are replayed: the first replay is made in memory of its own, beside the step as it is written, and its update too, in
+    memory that later ones use in turn."""
 
     @property
     def held(self) -> int:
@@ -64,7 +65,7 @@ class Memory:
     @property
     def update(self) -> int:
         """The new weights and the new optimizer state, beside the old."""
-        return self.gradients + self.optimizer
+        return self.copies * (self.gradients + self.optimizer)
 
     def intermediates(self, rows: int) -> int:
         """The most that is alive at once of what a step on so many rows makes, its gradients among it."""
