@@ -28,25 +28,30 @@ def relu_back(xp: Namespace, g: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
 def batch_norm(
     xp: Namespace, x: torch.Tensor, gamma: torch.Tensor | None, beta: torch.Tensor | None, eps: float
 ) -> tuple[Any, ...]:
-    """torch gives the unbiased variance, as running statistics that forget all they were."""
+    """On what was centred before: torch's own y = x a + b loses the digits that a large mean takes.
+
+    torch gives the unbiased variance, as running statistics that forget all they were.
+    """
     features = x.shape[-1]
     n = x.numel() // max(features, 1)
     if n < 2 or x.dtype not in _FLOATS:
         y, mean, variance, saved = portable.batch_norm(xp, x, gamma, beta, eps)
         return y, mean, variance, (None, *saved[:3])
     rows = x.reshape(n, features)
+    mean = rows.mean(0)
+    rows = rows - mean
     moments = torch.zeros((2, features), dtype=x.dtype, device=x.device)
-    y, mean, inverse = torch.native_batch_norm(rows, gamma, beta, moments[0], moments[1], True, 1.0, eps)
-    return y.reshape(x.shape), moments[0], moments[1] * ((n - 1) / n), (rows, mean, inverse, gamma)
+    y, rest, inverse = torch.native_batch_norm(rows, gamma, beta, moments[0], moments[1], True, 1.0, eps)
+    return y.reshape(x.shape), mean + rest, moments[1] * ((n - 1) / n), (rows, rest, inverse, gamma)
 
 
 def batch_norm_back(xp: Namespace, needs: tuple[bool, ...], saved: Any, g: torch.Tensor) -> tuple[Any, ...]:
-    rows, mean, inverse, gamma = saved
+    rows, rest, inverse, gamma = saved
     if rows is None:
-        return portable.batch_norm_back(xp, needs, (mean, inverse, gamma, tuple(range(g.ndim - 1))), g)
+        return portable.batch_norm_back(xp, needs, (rest, inverse, gamma, tuple(range(g.ndim - 1))), g)
     flat = g.reshape(rows.shape)
     gx, *others = torch.ops.aten.native_batch_norm_backward.default(
-        flat, rows, gamma, None, None, mean, inverse, True, 0.0, needs
+        flat, rows, gamma, None, None, rest, inverse, True, 0.0, needs
     )
     return (gx if gx is None else gx.reshape(g.shape), *others)
 

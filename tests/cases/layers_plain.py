@@ -182,7 +182,15 @@ PLAIN: dict[str, Row] = {
         lambda torch, x, p: (x - p["mean"]) @ p["directions"] / torch.sqrt(p["variances"] + 0.01),
     ),
     "relu": Row(nnx.ReLU, nnx.ReLU, lambda x, p: x * (x > 0), lambda torch, x, p: torch.nn.functional.relu(x)),
-    "sequential": Row(nnx.Sequential, network, network_numpy, network_torch, training=True, rows_alone=False),
+    "sequential": Row(
+        nnx.Sequential,
+        network,
+        network_numpy,
+        network_torch,
+        training=True,
+        rows_alone=False,
+        grows=10.0,  # the rounding of a mean of equal values, over √ε
+    ),
     "sigmoid": Row(
         nnx.Sigmoid, nnx.Sigmoid, lambda x, p: (1 + np.tanh(x / 2)) / 2, lambda torch, x, p: torch.sigmoid(x)
     ),
