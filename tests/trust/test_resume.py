@@ -20,6 +20,7 @@ from support.trust import (
 )
 
 import nnx
+from nnx.backends import crew, products
 from nnx.errors import ConfigError, DataError, DivergedError
 from nnx.train import Callback, Checkpoints, EarlyStopping, Snapshots, Statistics
 
@@ -40,6 +41,19 @@ def test_the_same_bits(backend, name, tmp_path):
         assert (sha(resumed.model), resumed.step) == (sha(whole.model), whole.step), f"cut at {step}, every {every}"
         assert history(resumed) == history(whole)
         assert resumed.stopped == whole.stopped
+
+
+def test_the_same_bits_where_threads_share_the_work(monkeypatch, tmp_path):
+    shared, share = [], crew.share
+    monkeypatch.setattr(crew, "size", lambda: 1 if getattr(crew._here, "busy", False) else 2)
+    monkeypatch.setattr(crew, "share", lambda function, parts: shared.append(len(parts)) or share(function, parts))
+    for name, value in {"QUIET_FROM": 1, "SHARED_FROM": 1, "STEP": 2}.items():
+        monkeypatch.setattr(products, name, value)
+    case = Case(nnx.optim.Adam(0.02), "both")
+    whole = trained(case, "numpy")
+    resumed = cut_and_resumed(case, 5, 2, tmp_path, "numpy")
+    assert max(shared) == 2
+    assert sha(resumed.model) == sha(whole.model)
 
 
 def test_what_watches_goes_on_where_it_was(backend, tmp_path):
