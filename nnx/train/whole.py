@@ -12,7 +12,7 @@ import numpy as np
 
 from nnx.optim import SGD, Chain, Constrained, Optimizer, clip_by_global_norm, clip_by_norm, clip_by_value, penalize
 from nnx.optim.base import Rule, State, check_state
-from nnx.train.pieces import Pieces, layout
+from nnx.train.pieces import Laid, Pieces, layout
 from nnx.train.step import Step, Taken
 from nnx.typing import Array
 
@@ -63,50 +63,62 @@ class Update:
         self.plain, self.slots = rule is optimizer, rule.kept()
         params = plan.places.take()[: len(plan.trained)]
         self.dtype = params[0].dtype
-        self.layout = layout(plan.backend, tuple(plan.trained), tuple(tuple(p.shape) for p in params))
+        self.layout = layout(plan.backend, tuple(plan.trained), tuple(tuple(p.shape) for p in params), len(self.slots))
 
     def __call__(self, state: State, x: Array, y: Array, seed: int, number: int) -> Taken | None:
         """One step, not yet given to the model; none if the state is not like what ``init`` gives."""
         plan, count = self.plan, len(self.plan.trained)
         own = state if self.plain else _inside(self.optimizer, state)
-        slots = [self._parts(own, slot) for slot in self.slots]
-        if None in slots or "step" not in own:
+        parts = self._parts(own)
+        if parts is None or "step" not in own:
             return None
         arrays = plan.places.take()
         step, rate = own["step"], self.rule.rate(own)
         numbers = np.array([self.rule.numbers(step, rate, on) for on in self.decays], self.dtype)
         draws = plan.drawn(seed, number)
-        loss, outputs, new, moved, slots = self.run(numbers, arrays[:count], slots, arrays[count:], x, y, draws)
-        own = {**own, "step": step + 1}
-        for slot, parts in zip(self.slots, slots):
-            own[slot] = Pieces(self.layout, parts)
+        loss, outputs, new, moved, parts = self.run(numbers, arrays[:count], parts, arrays[count:], x, y, draws)
+        own, laid = {**own, "step": step + 1}, Laid(self.layout, parts)
+        for number, slot in enumerate(self.slots):
+            own[slot] = Pieces(laid, number)
         state = own if self.plain else _around(self.optimizer, state, own)
         return Taken(Step(loss, outputs, dict(zip(plan.trained, new)), state), new + moved)
 
-    def _parts(self, own: State, slot: str) -> list[Array] | None:
-        """A slot as the compiled step takes it."""
-        column, layout = own.get(slot), self.layout
-        if type(column) is Pieces and column.layout is layout:
-            return column.parts
+    def _parts(self, own: State) -> list[Array] | None:
+        """The slots as the compiled step takes them; none where they are not as ``init`` makes them."""
+        layout = self.layout
+        laid = None
+        for number, name in enumerate(self.slots):
+            slot = own.get(name)
+            if type(slot) is not Pieces or slot.slot != number or (laid is not None and slot.laid is not laid):
+                break
+            laid = slot.laid
+        else:
+            if laid is None:
+                return []
+            if laid.layout is layout:
+                return laid.parts
         params = dict(zip(layout.paths, self.plan.places.take()))
         check_state(own, self.slots, params, f"{type(self.rule).__name__}.update")
-        arrays = [own[slot][path] for path in layout.paths]
-        alike = all(array.dtype == self.dtype and tuple(array.shape) == s for array, s in zip(arrays, layout.shapes))
-        return layout.joined(arrays) if alike else None
+        columns = [[own[slot][path] for path in layout.paths] for slot in self.slots]
+        for column in columns:
+            if any(a.dtype != self.dtype or tuple(a.shape) != s for a, s in zip(column, layout.shapes)):
+                return None
+        return layout.joined(columns)  # type: ignore[no-any-return]
 
     def pure(
-        self, numbers: Any, params: Any, slots: Any, others: Any, x: Array, y: Array, draws: Any
+        self, numbers: Any, params: Any, parts: Any, others: Any, x: Array, y: Array, draws: Any
     ) -> tuple[Any, ...]:
-        """(numbers of the rule, parameters, slots, other arrays, x, y, draws) → (loss, outputs, parameters, buffers, slots)."""
+        """(numbers of the rule, parameters, parts, other arrays, x, y, draws) → (loss, outputs, parameters, buffers, parts)."""
         trained = self.plan.trained
         loss, outputs, *rest = self.plan.pure(*params, *others, x, y, *draws)
-        own: State = {"step": 0} | {slot: dict(zip(trained, self.layout.cut(p))) for slot, p in zip(self.slots, slots)}
+        slots = zip(self.slots, self.layout.cut(parts))
+        own: State = {"step": 0} | {slot: dict(zip(trained, arrays)) for slot, arrays in slots}
         given = {on: [numbers[i, j] for j in range(numbers.shape[1])] for i, on in enumerate(self.decays)}
         optimizer = _with_rule(self.optimizer, Numbered(self.rule, given))
         state = _around(self.optimizer, {}, own)
         new, state = optimizer.update(dict(zip(trained, rest)), state, dict(zip(trained, params)))
         own = _inside(self.optimizer, state)
-        joined = [self.layout.join([own[slot][path] for path in trained]) for slot in self.slots]
+        joined = self.layout.join([[own[slot][path] for path in trained] for slot in self.slots])
         return loss, outputs, [new[path] for path in trained], rest[len(trained) :], joined
 
 

@@ -12,7 +12,7 @@ from cases.optimizers import OPTIMIZERS, SCHEDULES
 import nnx
 from nnx import optim, tree
 from nnx.errors import StateError
-from nnx.train.pieces import Pieces, layout
+from nnx.train.pieces import Laid, Pieces, layout
 from nnx.train.stepper import Stepper, Written
 from nnx.train.whole import FUNCTIONS, Whole
 
@@ -219,10 +219,10 @@ def test_a_model_of_another_dtype_in_the_middle(backend):
 def test_pieces_are_a_mapping_like_any(backend):
     shapes = {"large": (200, 100), "a": (2, 3), "scalar": (), "b": (4,)}
     arrays = {path: backend.asarray(np.full(shape, i, "float32")) for i, (path, shape) in enumerate(shapes.items())}
-    where = layout(backend, tuple(shapes), tuple(shapes.values()))
-    parts = where.joined(list(arrays.values()))
-    assert [tuple(part.shape) for part in parts] == [(11,), (200, 100)]
-    pieces = Pieces(where, parts)
+    where = layout(backend, tuple(shapes), tuple(shapes.values()), 2)
+    parts = where.joined([[array + 9 for array in arrays.values()], list(arrays.values())])
+    assert [tuple(part.shape) for part in parts] == [(22,), (200, 100), (200, 100)]
+    pieces = Pieces(Laid(where, parts), 1)
     assert (list(pieces), len(pieces), "a" in pieces, "c" in pieces) == (list(shapes), 4, True, False)
     for other in (
         pieces,
