@@ -41,7 +41,8 @@ def _array(x: torch.Tensor) -> np.ndarray:
     array = reference() if reference is not None else None
     if array is not None and array.shape == x.shape and x.is_contiguous() and array.size:
         return array
-    return x.numpy()
+    seen: np.ndarray = x.numpy()
+    return seen
 
 
 def _tensor(array: np.ndarray) -> torch.Tensor:

@@ -17,7 +17,7 @@ from nnx.typing import Array
 
 def _relu_back(g: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """Written over g."""
-    return torch.ops.aten.threshold_backward.grad_input(g, y, 0, grad_input=g)  # type: ignore[no-any-return]
+    return torch.ops.aten.threshold_backward.grad_input(g, y, 0, grad_input=g)
 
 
 IN_PLACE: dict[str, Callable[..., Any]] = {
