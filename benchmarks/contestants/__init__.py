@@ -41,7 +41,7 @@ class Contestant:
 
 
 OURS = "nnx"
-PURE = "nnx without numba"
+PURE = "nnx without fast"
 WRITTEN = "nnx, as written"
 FUSED = "PyTorch, fused Adam"
 DEFAULT = "PyTorch, default Adam"
@@ -56,7 +56,7 @@ FLOOR = "its matrix products"
 
 CONTESTANTS = (
     Contestant(OURS, "ours", {"backend": "numpy"}),
-    Contestant(PURE, "ours", {"backend": "numpy"}, hides=("numba",)),
+    Contestant(PURE, "ours", {"backend": "numpy"}, hides=("numba", "threadpoolctl")),
     Contestant(WRITTEN, "ours", {"backend": "numpy", "written": True}, questions=("step", "inference"), quick=False),
     Contestant(FUSED, "pytorch", {"fused": True}, ("torch",)),
     Contestant(DEFAULT, "pytorch", {"fused": False}, ("torch",), quick=False),
