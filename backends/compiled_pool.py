@@ -26,7 +26,8 @@ def pool(
 ) -> tuple[Array, Array]:
     """The ``pool`` hook of NumPy where numba is installed: the portable one's values and places."""
     if x.dtype.char not in "fd" or len(kernel) > 2 or max(kernel) > 15 or not _worth(x.size):
-        return _into(out, strided.pool_in_place(xp, x, kernel, stride, dilation))
+        y, place = _into(out, strided.pool_in_place(xp, x, kernel, stride, dilation))
+        return y, place
     shape = (len(x), *extent(tuple(x.shape[1:-1]), kernel, stride, dilation), x.shape[-1])
     y, place = out or (np.empty(shape, x.dtype), np.empty(shape, np.uint8))
     _shared(_loops()[0], (_plane(x), _plane(y), _plane(place)), x.size, *map(_pair, (kernel, stride, dilation)))

@@ -38,7 +38,9 @@ def each(
             if type(array) is not np.ndarray or array.dtype != dtype:
                 return portable.each(rule, xp, columns, numbers)
     small = [i for i, array in enumerate(first) if array.size <= SMALL]
-    if len(small) == len(first) or _known(columns[1]) is not None:  # gradients that a recorded step has made lie together
+    if (
+        len(small) == len(first) or _known(columns[1]) is not None
+    ):  # gradients that a recorded step has made lie together
         return _rows(rule, xp, columns, numbers)
     return grouped(lambda part: _rows(rule, xp, part, numbers), columns, small)
 
@@ -116,10 +118,14 @@ class Memory:
         """So many sets of arrays of these shapes, their values whatever they are."""
         kept = self._sets.setdefault((shapes, dtype), [])
         found = [made for made in kept if made.idle()][:count] if _COUNTED else []
+        if len(found) < count:  # the arrays may be grouped in another way from now on
+            for other in self._sets.values():
+                if other is not kept:
+                    other[:] = [made for made in other if not made.idle()]
         for _ in range(count - len(found)):
-            made = Set(shapes, dtype)
-            kept.append(made)
-            found.append(made)
+            found.append(Set(shapes, dtype))
+            if _COUNTED:
+                kept.append(found[-1])
         return found
 
 

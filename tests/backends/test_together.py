@@ -83,6 +83,22 @@ def test_blocks_shared_among_threads_give_the_same_bits(monkeypatch, size):
     assert (max(shared) == 1) == (size == 99)
 
 
+def test_memory_of_another_grouping_is_let_go():
+    be, memory = backends.get("numpy"), together.Memory()
+    p, g, m = columns(be)
+    for _ in range(3):
+        with memory:
+            p, m = be.each(rule, be.xp, [p, g, m], (0.1, 0.9))
+    assert len(memory._sets) == 2  # small arrays, and a large one
+    gradients = together.Set(tuple(x.shape for x in g), g[0].dtype)
+    for piece, x in zip(gradients.pieces, g, strict=True):
+        piece[...] = x
+    for _ in range(4):
+        with memory:
+            p, m = be.each(rule, be.xp, [p, gradients.pieces, m], (0.1, 0.9))
+    assert sorted(len(made) for made in memory._sets.values()) == [0, 0, 4]
+
+
 def test_pieces_in_another_order_are_not_taken_for_the_whole():
     made = together.Set(((2, 2), (2, 2)), np.dtype("float32"))
     made.flat[:] = np.arange(8)
