@@ -22,10 +22,12 @@ def each(
 ) -> list[list[Array]]:
     """The ``each`` hook: NumPy's values for tensors of NumPy's kind, the default's for others."""
     dtype = columns[0][0].dtype
-    if dtype not in (torch.float32, torch.float64) or any(
-        type(x) is not torch.Tensor or x.dtype != dtype or x.requires_grad for column in columns for x in column
-    ):
+    if dtype is not torch.float32 and dtype is not torch.float64:
         return portable.each_joined(rule, xp, columns, numbers)
+    for column in columns:
+        for x in column:
+            if type(x) is not torch.Tensor or x.dtype is not dtype or x.requires_grad:
+                return portable.each_joined(rule, xp, columns, numbers)
     made = together.each(_on_host(rule), host, [[_array(x) for x in column] for column in columns], numbers)
     return [[_tensor(array) for array in column] for column in made]
 

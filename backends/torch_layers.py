@@ -37,23 +37,24 @@ def batch_norm(
     if n < 2 or x.dtype not in _FLOATS:
         y, mean, variance, saved = portable.batch_norm(xp, x, gamma, beta, eps)
         return y, mean, variance, (None, *saved[:3])
-    rows = x.reshape(n, features)
+    rows = x if x.ndim == 2 else x.reshape(n, features)
     mean = rows.mean(0)
     rows = rows - mean
-    moments = torch.zeros((2, features), dtype=x.dtype, device=x.device)
-    y, rest, inverse = torch.native_batch_norm(rows, gamma, beta, moments[0], moments[1], True, 1.0, eps)
-    return y.reshape(x.shape), mean + rest, moments[1] * ((n - 1) / n), (rows, rest, inverse, gamma)
+    moved, unbiased = torch.zeros((2, features), dtype=x.dtype, device=x.device).unbind(0)
+    y, rest, inverse = torch.native_batch_norm(rows, gamma, beta, moved, unbiased, True, 1.0, eps)
+    y = y if x.ndim == 2 else y.reshape(x.shape)
+    return y, mean + rest, unbiased * ((n - 1) / n), (rows, rest, inverse, gamma)
 
 
 def batch_norm_back(xp: Namespace, needs: tuple[bool, ...], saved: Any, g: torch.Tensor) -> tuple[Any, ...]:
     rows, rest, inverse, gamma = saved
     if rows is None:
         return portable.batch_norm_back(xp, needs, (rest, inverse, gamma, tuple(range(g.ndim - 1))), g)
-    flat = g.reshape(rows.shape)
+    flat = g if g.ndim == 2 else g.reshape(rows.shape)
     gx, *others = torch.ops.aten.native_batch_norm_backward.default(
         flat, rows, gamma, None, None, rest, inverse, True, 0.0, needs
     )
-    return (gx if gx is None else gx.reshape(g.shape), *others)
+    return (gx if gx is None or g.ndim == 2 else gx.reshape(g.shape), *others)
 
 
 def cross_entropy(xp: Namespace, logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, Any]:
