@@ -21,7 +21,7 @@ from nnx.backends.elementwise import (
     operands,
     precision,
     spelled,
-)  # fmt: skip
+)
 from nnx.backends.program import Call, Program, Value, needed, values_in
 
 AGAIN = 8

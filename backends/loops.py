@@ -1,5 +1,6 @@
 """The text of one loop for a group of element-by-element calls, and its compiled form. numba is imported when one is compiled."""
 
+import threading
 from collections.abc import Callable
 from functools import cache
 from hashlib import blake2b
@@ -16,6 +17,8 @@ from nnx.backends.program import Call, Value
 
 PLACES = {"matrix": "[i, j]", "row": "[j]", "column": "[i]", "point": "[0]"}
 """Where a loop reads an array, by what it is for it."""
+
+_one_at_a_time = threading.Lock()
 
 
 class Loop(NamedTuple):
@@ -49,12 +52,13 @@ class Loop(NamedTuple):
         import numba
 
         kernel = _kernel(self.name, self.lines, self.codes)
-        if not kernel.signatures:  # for arrays like these, whose rows lie one after another, and for no others
-            kinds = [(numba.from_dtype(np.dtype(code[0])), int(code[1]), "C") for code in self.codes.split()]
-            read = len(kinds) - len(self.writes)
-            arrays = [numba.types.Array(*kind, readonly=i < read) for i, kind in enumerate(kinds)]
-            kernel.compile((*arrays, *[numba.int64] * 4))
-            kernel.disable_compile()
+        with _one_at_a_time:
+            if not kernel.signatures:  # for arrays like these, whose rows lie one after another, and for no others
+                kinds = [(numba.from_dtype(np.dtype(code[0])), int(code[1]), "C") for code in self.codes.split()]
+                read = len(kinds) - len(self.writes)
+                arrays = [numba.types.Array(*kind, readonly=i < read) for i, kind in enumerate(kinds)]
+                kernel.compile((*arrays, *[numba.int64] * 4))
+                kernel.disable_compile()
         return kernel  # type: ignore[no-any-return]
 
     def is_known(self) -> bool:

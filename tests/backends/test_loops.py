@@ -212,6 +212,17 @@ def test_alike_layers_have_the_same_loop():
         assert names((4, 6)) == names((9, 33))
 
 
+def test_what_is_the_same_in_all_rows_is_computed_once_for_a_column():
+    _, program = record(
+        normalised,
+        [*[np.ones((4, 6))] * 2, *[np.ones(6)] * 2, *[np.ones((4, 1))] * 2, np.ones(())],
+        backends.get("numpy"),
+    )
+    plan = Plan(program)
+    lines = "".join(loops.write(plan, group).lines for group in plan.groups()).splitlines()
+    assert [len(line) - len(line.lstrip()) for line in lines if "sqrt" in line] == [8]
+
+
 def test_what_only_a_loop_needs_is_not_stored():
     _, program = record(chained, [np.ones((4, 6))] * 7, backends.get("numpy"))
     (group,) = Plan(program).groups()
