@@ -32,6 +32,8 @@ class Layout:
         sizes = [prod(shape) for shape in shapes] * slots
         self.small = [i for i, size in enumerate(sizes) if size <= SMALL]
         self.large = [i for i, size in enumerate(sizes) if size > SMALL]
+        self.count = bool(self.small) + len(self.large)
+        """How many arrays :meth:`join` makes."""
         self.ends = list(accumulate(sizes[i] for i in self.small))
         compiler: Callable[..., Any] = backend.jit or (lambda function: function)
         self.joined, self.pieces = compiler(self.join), compiler(self.cut)

@@ -61,13 +61,14 @@ class Update:
     def __init__(self, plan: Any, optimizer: Optimizer, rule: Optimizer, decays: list[bool]) -> None:
         self.plan, self.optimizer, self.rule, self.decays = plan, optimizer, rule, decays
         self.plain, self.slots = rule is optimizer, rule.kept()
+        self.changed = len(plan.trained) + len(plan.moved)
         params = plan.places.take()[: len(plan.trained)]
         self.dtype = params[0].dtype
         self.layout = layout(plan.backend, tuple(plan.trained), tuple(tuple(p.shape) for p in params), len(self.slots))
 
     def __call__(self, state: State, x: Array, y: Array, seed: int, number: int) -> Taken | None:
         """One step, not yet given to the model; none if the state is not like what ``init`` gives."""
-        plan, count = self.plan, len(self.plan.trained)
+        plan = self.plan
         own = state if self.plain else _inside(self.optimizer, state)
         parts = self._parts(own)
         if parts is None or "step" not in own:
@@ -75,13 +76,13 @@ class Update:
         arrays = plan.places.take()
         step, rate = own["step"], self.rule.rate(own)
         numbers = np.array([self.rule.numbers(step, rate, on) for on in self.decays], self.dtype)
-        draws = plan.drawn(seed, number)
-        loss, outputs, new, moved, parts = self.run(numbers, arrays[:count], parts, arrays[count:], x, y, draws)
-        own, laid = {**own, "step": step + 1}, Laid(self.layout, parts)
-        for number, slot in enumerate(self.slots):
-            own[slot] = Pieces(laid, number)
+        loss, outputs, *made = self.run(numbers, x, y, *arrays, *parts, *plan.drawn(seed, number))
+        own, laid = {**own, "step": step + 1}, Laid(self.layout, made[self.changed :])
+        del made[self.changed :]
+        for index, slot in enumerate(self.slots):
+            own[slot] = Pieces(laid, index)
         state = own if self.plain else _around(self.optimizer, state, own)
-        return Taken(Step(loss, outputs, dict(zip(plan.trained, new)), state), new + moved)
+        return Taken(Step(loss, outputs, dict(zip(plan.trained, made)), state), made)
 
     def _parts(self, own: State) -> list[Array] | None:
         """The slots as the compiled step takes them; none where they are not as ``init`` makes them."""
@@ -105,12 +106,11 @@ class Update:
                 return None
         return layout.joined(columns)  # type: ignore[no-any-return]
 
-    def pure(
-        self, numbers: Any, params: Any, parts: Any, others: Any, x: Array, y: Array, draws: Any
-    ) -> tuple[Any, ...]:
-        """(numbers of the rule, parameters, parts, other arrays, x, y, draws) → (loss, outputs, parameters, buffers, parts)."""
-        trained = self.plan.trained
-        loss, outputs, *rest = self.plan.pure(*params, *others, x, y, *draws)
+    def pure(self, numbers: Any, x: Array, y: Array, *arrays: Array) -> list[Array]:
+        """(numbers of the rule, x, y, parameters, other arrays, parts of the slots, draws) → (loss, outputs, parameters, buffers, parts)."""
+        trained, held, count = self.plan.trained, len(self.plan.places.paths), self.layout.count
+        params, parts, draws = arrays[: len(trained)], arrays[held : held + count], arrays[held + count :]
+        loss, outputs, *rest = self.plan.pure(*arrays[:held], x, y, *draws)
         slots = zip(self.slots, self.layout.cut(parts))
         own: State = {"step": 0} | {slot: dict(zip(trained, arrays)) for slot, arrays in slots}
         given = {on: [numbers[i, j] for j in range(numbers.shape[1])] for i, on in enumerate(self.decays)}
@@ -119,7 +119,7 @@ class Update:
         new, state = optimizer.update(dict(zip(trained, rest)), state, dict(zip(trained, params)))
         own = _inside(self.optimizer, state)
         joined = self.layout.join([[own[slot][path] for path in trained] for slot in self.slots])
-        return loss, outputs, [new[path] for path in trained], rest[len(trained) :], joined
+        return [loss, outputs, *(new[path] for path in trained), *rest[len(trained) :], *joined]
 
 
 @dataclass(frozen=True, eq=False)
