@@ -128,6 +128,8 @@ class Space(ModuleType):
         return backend_over(self._backend)
 
     def __getattr__(self, name: str) -> Any:
+        if name == "__array_namespace_info__":
+            return getattr(self._inner, name)
         if name.startswith("__"):
             raise AttributeError(name)
         found = getattr(self._inner, name)
