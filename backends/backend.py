@@ -74,8 +74,7 @@ class Backend:
     put: Callable[..., Array] = portable.put
     windows: Callable[..., Array] = portable.windows
     fold: Callable[..., Array] = portable.fold
-    product: Callable[[Namespace, Array, Array], Array] = lambda xp, a, b: a @ b
-    """The matrix product of layers, which may be large."""
+    product: Callable[[Namespace, Array, Array], Array] = portable.product
     convolve: Callable[..., Array] = portable.convolve
     convolve_to_weight: Callable[..., Array] = portable.convolve_to_weight
     convolve_to_input: Callable[..., Array] = portable.convolve_to_input

@@ -223,11 +223,11 @@ def space_over(backend: Backend) -> Space:
 
 
 NOTED = (
-    "scatter_add", "put", "windows", "fold", "product", "convolve", "convolve_to_weight", "convolve_to_input", "pool", "unpool", "erf",
+    "scatter_add", "put", "windows", "fold", "convolve", "convolve_to_weight", "convolve_to_input", "pool", "unpool", "erf",
 )  # fmt: skip
 """The hooks that are functions of arrays."""
 
-JOINED = ("relu", "relu_back", "batch_norm", "batch_norm_back", "cross_entropy", "cross_entropy_back")
+JOINED = ("product", "relu", "relu_back", "batch_norm", "batch_norm_back", "cross_entropy", "cross_entropy_back")
 """Hooks that are expressions of the standard's functions where a library has no single call for them."""
 
 

@@ -29,7 +29,7 @@ IN_PLACE: dict[str, Callable[..., Any]] = {
 EITHER = {"add", "multiply"}
 """They may as well write their second, beside a first that is smaller: the result is then laid out as the second."""
 
-NEW = {*IN_PLACE, "product", "matmul", "exp", "log", "sqrt", "sum", "mean"}
+NEW = {*IN_PLACE, "matmul", "exp", "log", "sqrt", "sum", "mean"}
 """Their results are in memory of their own, and they keep nothing of what they are given."""
 
 
@@ -113,5 +113,5 @@ def _reshape(x: Any, shape: Any, **options: Any) -> Any:
 
 _DIRECT: dict[str, Callable[..., Any]] = {
     "astype": _astype, "sum": _sum, "mean": _mean, "expand_dims": _expand, "squeeze": _squeeze, "permute_dims": _permute,
-    "reshape": _reshape, "product": lambda a, b: (operator.matmul, (a, b)),
+    "reshape": _reshape,
 }  # fmt: skip

@@ -10,6 +10,7 @@ from nnx.backends.portable.fuse import fuse
 from nnx.backends.portable.memory import exhausted, room
 from nnx.backends.portable.philox import random_words
 from nnx.backends.portable.pool import pool, unpool
+from nnx.backends.portable.product import product
 from nnx.backends.portable.put import put
 from nnx.backends.portable.relu import relu, relu_back
 from nnx.backends.portable.scatter_add import scatter_add
@@ -17,6 +18,6 @@ from nnx.backends.portable.windows import fold, windows
 
 __all__ = [
     "batch_norm", "batch_norm_back", "convolve", "convolve_to_input", "convolve_to_weight", "cross_entropy", "cross_entropy_back", "each",
-    "each_joined", "erf", "exhausted", "finite", "fold", "fuse", "inside", "one_hot", "pad", "pool", "put", "random_words", "relu", "relu_back", "room",
+    "each_joined", "erf", "exhausted", "finite", "fold", "fuse", "inside", "one_hot", "pad", "pool", "product", "put", "random_words", "relu", "relu_back", "room",
     "scatter_add", "unpool", "windows",
 ]  # fmt: skip

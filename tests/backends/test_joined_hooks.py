@@ -91,4 +91,6 @@ def test_a_recording_has_the_call_or_its_parts(backend):
 
 
 def test_the_portable_hooks_are_numpys():
-    assert all(getattr(backends.get("numpy"), name) is getattr(portable, name) for name in JOINED)
+    """But for the product, which is shared among threads."""
+    own = [name for name in JOINED if getattr(backends.get("numpy"), name) is not getattr(portable, name)]
+    assert own == ["product"]
