@@ -11,13 +11,18 @@ import importlib.util
 import os
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from contextvars import copy_context
 from functools import cache
 from itertools import pairwise, product
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from nnx.backends.threads import SETTINGS
+
+CORE = "numpy._core._multiarray_umath"
+"""The module of NumPy that was linked to its BLAS."""
 
 _idle: list["_Hand"] = []
 _here = threading.local()
@@ -104,27 +109,25 @@ class OpenBlas(NamedTuple):
 @cache
 def openblas() -> OpenBlas | None:
     """NumPy's OpenBLAS; None where NumPy was built with another BLAS."""
-    library = _library()
-    for prefix, suffix in product(("scipy_", ""), ("64_", "_64", "")):
-        names = [f"{prefix}openblas_{verb}_num_threads{suffix}" for verb in ("get", "set")]
-        if all(hasattr(library, name) for name in names):
-            return OpenBlas(*(getattr(library, name) for name in names))
+    for library in _libraries():
+        for prefix, suffix in product(("scipy_", ""), ("64_", "_64", "")):
+            names = [f"{prefix}openblas_{verb}_num_threads{suffix}" for verb in ("get", "set")]
+            if all(hasattr(library, name) for name in names):
+                return OpenBlas(*(getattr(library, name) for name in names))
     return None
 
 
-def _library() -> Any:
-    """What threadpoolctl (extra ``fast``) finds; else NumPy's own module, through which the system's loader finds what it needs."""
+def _libraries() -> Iterator[Any]:
+    """NumPy's own module, through which the system's loader finds what it needs; else what threadpoolctl (extra ``fast``) finds."""
+    if file := getattr(sys.modules.get(CORE), "__file__", None):
+        with suppress(OSError):
+            yield ctypes.CDLL(file)
     if importlib.util.find_spec("threadpoolctl") is not None:
         from threadpoolctl import ThreadpoolController
 
-        found = [one for one in ThreadpoolController().lib_controllers if one.internal_api == "openblas"]
-        of_numpy = [one.dynlib for one in found if "numpy" in one.filepath] or [one.dynlib for one in found]
-        return of_numpy[0] if len(of_numpy) == 1 else None
-    core = sys.modules.get("numpy._core._multiarray_umath") or sys.modules.get("numpy.core._multiarray_umath")
-    try:
-        return ctypes.CDLL(getattr(core, "__file__", None) or "")
-    except OSError:
-        return None
+        for one in ThreadpoolController().lib_controllers:
+            if one.internal_api == "openblas" and Path(one.filepath).parent.name == "numpy.libs":
+                yield one.dynlib
 
 
 class _Hand:
