@@ -12,7 +12,7 @@ import pytest
 from support.process import until
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of another kind")
-TRAIN = ["train", "digits", "--epochs", "32", "--checkpoint-every", "20", "--check", "off", "--model", "mlp:24"]
+TRAIN = ["train", "digits", "--epochs", "16", "--checkpoint-every", "20", "--check", "off", "--model", "mlp:24"]
 
 
 def nnx(folder, *arguments):
@@ -62,7 +62,7 @@ def test_kill_9_at_any_moment(folder):
         process = nnx(folder, "resume", "killed")
         until(lambda p=process: gone_on(folder, "killed") or p.poll() is not None, "going on")
     out = ended(process, 0)
-    assert "trained   mlp:24 on digits for 32 epochs" in out
+    assert "trained   mlp:24 on digits for 16 epochs" in out
     assert digest(folder, "killed") == digest(folder, "whole")
 
 
