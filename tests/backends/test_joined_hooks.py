@@ -8,6 +8,9 @@ from nnx import backends
 from nnx.backends import portable
 from nnx.backends.recording import JOINED, Recorded, Recording, backend_over, record, space_over
 
+pytestmark = pytest.mark.skip_backends(
+    "jax", reason="has none of its own, and compiles the expressions for every shape"
+)
 TIER = {"rtol": 1e-12, "scale": 10.0}
 BOTH = [(True, True), (True, False), (False, True), (False, False)]
 

@@ -13,6 +13,7 @@ from nnx.optim import LBFGS, penalize
 from nnx.train import Callback, evaluate
 
 SMALL = 1e-9
+COMPILES = pytest.mark.skip_backends("jax", reason="compiles each operation, five seconds and more: the others run")
 
 
 def linear(dtype="float64"):
@@ -48,6 +49,7 @@ def test_a_logistic_regression_ends_in_scipys_minimum(backend):
     assert len(run.history) <= 1.5 * outside.nit
 
 
+@COMPILES
 def test_the_rows_are_gathered_a_few_at_a_time(backend):
     class Counting(nnx.Module):
         rows = []
@@ -70,6 +72,7 @@ def test_the_rows_are_gathered_a_few_at_a_time(backend):
     np.testing.assert_allclose(few, whole, rtol=1e-9)
 
 
+@COMPILES
 def test_the_loss_is_that_of_inference(backend):
     """Dropout lets everything through, and batch norm takes its running statistics: so does ``evaluate``."""
     data = blobs()
