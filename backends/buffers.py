@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from nnx.backends import products, together
-from nnx.backends.program import Call, Program, Source, Value, needed, values_in
+from nnx.backends.program import VIEWS, Call, Program, Source, Value, needed, values_in
 from nnx.typing import Array
 
 UFUNCS: dict[str, Any] = {
@@ -30,11 +30,6 @@ REDUCTIONS = {"sum": np.add, "max": np.maximum, "min": np.minimum, "prod": np.mu
 
 HOOKS = {"convolve", "convolve_to_weight", "convolve_to_input", "pool", "unpool"}
 """NumPy's overrides of these take ``out``."""
-
-VIEWS = {
-    "reshape", "matrix_transpose", "permute_dims", "expand_dims", "squeeze", "broadcast_to", "flip", "moveaxis", "getitem",
-}  # fmt: skip
-"""They may give a view of their first argument; whether they did is looked at."""
 
 LOOP = "loop"
 """The name of a call of a compiled loop, which writes into its outputs: its arguments are numbers, arrays, their shapes, limits."""
@@ -109,11 +104,7 @@ class _Assembly:
             return False
         numbers, reads, shapes, limits = call.args
         for value in call.out:
-            if value.number in self.leaving:
-                kind = f"{self.source.name(value.shape)}, {self.source.name(np.dtype(value.dtype))}"
-                self._line(value, f"{self.source.name(np.empty)}({kind})")
-            else:
-                self._buffer(value)
+            self._memory(value)
         arrays = map(self._shaped, (*reads, *call.out), shapes)
         given = [self.source.name(numbers), *arrays, *map(str, limits)]
         self.source.lines.append(f"{self.source.name(call.function)}({', '.join(given)})")
@@ -199,14 +190,8 @@ class _Assembly:
             return False
         operand = self._operand(x, call)
         reduce = self.source.name(REDUCTIONS.get(call.name, np.add).reduce)
-        if call.out.number in self.leaving:
-            empty = self.source.name(np.empty)
-            self._line(
-                call.out, f"{empty}({self.source.name(call.out.shape)}, {self.source.name(np.dtype(call.out.dtype))})"
-            )
-            place = self.names[call.out.number]
-        else:
-            place = self._place(call, index, in_place=False)
+        self._memory(call.out)
+        place = self.names[call.out.number]
         self.source.lines.append(f"{reduce}({operand}, {self.source.name(axis)}, None, {place}, {bool(keepdims)})")
         if call.name == "mean":
             count = prod(x.shape) // max(prod(call.out.shape), 1)
@@ -274,6 +259,14 @@ class _Assembly:
         if not in_place or call.out.number in self.lent or self._overwritten(call, index) is None:
             self._buffer(call.out)
         return self.names[call.out.number]
+
+    def _memory(self, out: Value) -> None:
+        """What a call writes all of: a buffer, or an array made at each run if it leaves the program."""
+        if out.number in self.leaving:
+            kind = f"{self.source.name(out.shape)}, {self.source.name(np.dtype(out.dtype))}"
+            self._line(out, f"{self.source.name(np.empty)}({kind})")
+        else:
+            self._buffer(out)
 
     def _buffer(self, out: Value) -> None:
         """A buffer that nothing else is in."""

@@ -165,7 +165,7 @@ def _kernel(element: Any, is_array: list[bool], outputs: int, several: bool) -> 
 
 
 class Worth:
-    """Whether a loop of its own is compiled for an array: at once where it is large, after :data:`CALLS` calls where it is small."""
+    """Whether numba is there and a loop of its own is compiled for an array: at once where it is large, after :data:`CALLS` calls where it is small."""
 
     def __init__(self) -> None:
         self._calls = 0
@@ -173,7 +173,7 @@ class Worth:
     def __call__(self, size: int) -> bool:
         if self._calls < CALLS:
             self._calls = CALLS if size >= COMPILE_FROM else self._calls + 1
-        return self._calls >= CALLS
+        return self._calls >= CALLS and installed()
 
 
 def njit(function: Callable[..., Any], *, cache: bool = True) -> Callable[..., Any]:

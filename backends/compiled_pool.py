@@ -17,15 +17,11 @@ SHARED_FROM = 60_000
 worth = compiled.Worth()
 
 
-def _worth(size: int) -> bool:
-    return compiled.installed() and worth(size)
-
-
 def pool(
     xp: Namespace, x: Array, kernel: Axes, stride: Axes, dilation: Axes, out: tuple[Array, Array] | None = None
 ) -> tuple[Array, Array]:
     """The ``pool`` hook of NumPy where numba is installed: the portable one's values and places."""
-    if x.dtype.char not in "fd" or len(kernel) > 2 or max(kernel) > 15 or not _worth(x.size):
+    if x.dtype.char not in "fd" or len(kernel) > 2 or max(kernel) > 15 or not worth(x.size):
         y, place = _into(out, strided.pool_in_place(xp, x, kernel, stride, dilation))
         return y, place
     shape = (len(x), *extent(tuple(x.shape[1:-1]), kernel, stride, dilation), x.shape[-1])
@@ -45,7 +41,7 @@ def unpool(
     out: Array | None = None,
 ) -> Array:
     """The ``unpool`` hook of NumPy where numba is installed."""
-    if g.dtype.char not in "fd" or place.dtype != np.uint8 or not _worth(4 * g.size):
+    if g.dtype.char not in "fd" or place.dtype != np.uint8 or not worth(4 * g.size):
         return _into(out, strided.unpool_in_place(xp, g, place, spatial, kernel, stride, dilation))
     apart = all(d * (k - 1) < s for k, s, d in zip(kernel, stride, dilation, strict=True))
     covered = apart and all(n * k == length for n, k, length in zip(g.shape[1:-1], kernel, spatial, strict=True))

@@ -19,7 +19,7 @@ from itertools import pairwise, product
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nnx.backends.threads import SETTINGS
+from nnx.backends.threads import cores
 
 CORE = "numpy._core._multiarray_umath"
 """The module of NumPy that was linked to its BLAS."""
@@ -35,7 +35,7 @@ def size() -> int:
     if one_blas_thread.holders:
         return one_blas_thread.before
     blas = openblas()
-    return _cores() if blas is None else blas.threads()
+    return cores() if blas is None else blas.threads()
 
 
 def cut(n: int, least: int = 1, step: int = 1) -> list[slice]:
@@ -168,13 +168,6 @@ class _Hand:
                 self._error = error
             self._work = None  # let go of the arrays
             self._done.release()
-
-
-def _cores() -> int:
-    for name in SETTINGS:
-        if os.environ.get(name, "").isdigit():
-            return int(os.environ[name])
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _after_fork() -> None:

@@ -1,6 +1,5 @@
 """NumPy, on the CPU: the reference backend. With numba installed, large element-wise work is compiled."""
 
-import os
 from functools import cache, partial
 from importlib.metadata import version
 from math import isfinite, prod
@@ -24,7 +23,7 @@ from nnx.backends import (
     together,
 )
 from nnx.backends.backend import Backend, Deviation
-from nnx.backends.threads import blas_threads
+from nnx.backends.threads import blas_threads, cores
 from nnx.errors import BackendUnavailable
 from nnx.typing import Array, Namespace
 
@@ -111,17 +110,9 @@ def _describe() -> dict[str, Any]:
         "version": np.__version__,
         "devices": ["cpu"],
         "blas": f"{blas.get('name', 'unknown')} {blas.get('version', '')}".strip(),
-        "threads": _threads(),
+        "threads": cores(),
         "fused": f"on (numba {version('numba')})" if compiled.installed() else "off",
     }
-
-
-def _threads() -> int:
-    """The threads that BLAS was told to use, else the cores of this process."""
-    for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
-        if os.environ.get(name, "").isdigit():
-            return int(os.environ[name])
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 _DEVIATIONS = (

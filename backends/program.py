@@ -5,6 +5,11 @@ from typing import Any, NamedTuple
 
 from nnx.typing import Array
 
+VIEWS = {
+    "reshape", "matrix_transpose", "permute_dims", "expand_dims", "squeeze", "broadcast_to", "flip", "moveaxis", "getitem",
+}  # fmt: skip
+"""They may give a view of their first argument; whether they did is looked at."""
+
 
 class Value(NamedTuple):
     """An array that is another at every run: its number, shape and dtype."""

@@ -13,6 +13,14 @@ def chosen_by_user() -> bool:
     return any(name in os.environ for name in SETTINGS)
 
 
+def cores() -> int:
+    """The threads that BLAS was told to use, else the cores of this process."""
+    for name in SETTINGS:
+        if os.environ.get(name, "").isdigit():
+            return int(os.environ[name])
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def blas_threads(n: int) -> AbstractContextManager[Any]:
     """Within, BLAS takes at most ``n`` threads: by threadpoolctl (extra ``fast``), without it nothing happens."""
     if chosen_by_user() or importlib.util.find_spec("threadpoolctl") is None:

@@ -17,24 +17,11 @@ from typing import Any
 import numpy as np
 
 from nnx import tree
-from nnx.backends.program import Program, needed, values_in
+from nnx.backends.program import VIEWS, Program, needed, values_in
 from nnx.backends.recording import record
 from nnx.train.plans import Plan
 from nnx.train.problem import Problem
 from nnx.train.trouble.watch import SMALL
-
-VIEWS = {
-    "reshape",
-    "matrix_transpose",
-    "permute_dims",
-    "expand_dims",
-    "squeeze",
-    "broadcast_to",
-    "flip",
-    "moveaxis",
-    "getitem",
-}
-"""They mostly give a view of their first argument, which takes no memory."""
 
 
 @dataclass(frozen=True)
