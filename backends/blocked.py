@@ -36,7 +36,7 @@ def convolve(
 ) -> Array:
     """The ``convolve`` hook of NumPy."""
     if groups > 1:
-        return _into(out, _convolve_groups(xp, x, weight, bias, stride, pads, dilation, groups))
+        return into(out, _convolve_groups(xp, x, weight, bias, stride, pads, dilation, groups))
     kernel, outputs = weight.shape[:-2], weight.shape[-1]
     matrix = weight.reshape(-1, outputs)
     shape = (len(x), *_extent(x.shape[1:-1], kernel, stride, pads, dilation), outputs)
@@ -70,7 +70,7 @@ def convolve_to_weight(
 ) -> Array:
     """The ``convolve_to_weight`` hook of NumPy."""
     if groups > 1:
-        return _into(out, _to_weight_groups(xp, x, g, kernel, stride, pads, dilation, groups))
+        return into(out, _to_weight_groups(xp, x, g, kernel, stride, pads, dilation, groups))
     inputs, outputs = x.shape[-1], g.shape[-1]
     g = np.ascontiguousarray(g)
 
@@ -82,7 +82,7 @@ def convolve_to_weight(
     parts = _parts(len(x), g.size * width)
     totals = np.zeros((len(parts), width, outputs), g.dtype)
     crew.share(some, [(x[part], g[part], total) for part, total in zip(parts, totals, strict=True)])
-    return _into(out, np.add.reduce(totals).reshape(*kernel, inputs, outputs))
+    return into(out, np.add.reduce(totals).reshape(*kernel, inputs, outputs))
 
 
 def convolve_to_input(
@@ -103,7 +103,7 @@ def convolve_to_input(
         for d, k, (before, after) in zip(dilation, kernel, pads, strict=True)
     )
     if groups > 1:
-        return _into(out, _to_input_groups(xp, g, weight, spatial, stride, pads, dilation, groups))
+        return into(out, _to_input_groups(xp, g, weight, spatial, stride, pads, dilation, groups))
     if set(stride) == {1} and outputs <= 4 * inputs and min(min(wall) for wall in walls) >= 0:
         turned = weight.reshape(-1, inputs, outputs)[::-1].transpose(0, 2, 1).reshape(*kernel, outputs, inputs)
         return convolve(xp, g, turned, None, stride, walls, dilation, 1, out)
@@ -120,10 +120,11 @@ def convolve_to_input(
                 total[at : at + step][slot] += columns[..., k, :]
 
     crew.share(some, [(g[part], total[part]) for part in _parts(len(g), g.size * matrix.shape[1])])
-    return _into(out, total[portable.inside(spatial, pads)])
+    return into(out, total[portable.inside(spatial, pads)])
 
 
-def _into(out: Array | None, made: Array) -> Array:
+def into(out: Array | None, made: Array) -> Array:
+    """What was made, where it is wanted."""
     if out is None:
         return made
     out[...] = made

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from nnx.backends import compiled, crew, strided
+from nnx.backends.blocked import into
 from nnx.backends.portable.windows import Axes, extent
 from nnx.typing import Array, Namespace
 
@@ -22,8 +23,8 @@ def pool(
 ) -> tuple[Array, Array]:
     """The ``pool`` hook of NumPy where numba is installed: the portable one's values and places."""
     if x.dtype.char not in "fd" or len(kernel) > 2 or max(kernel) > 15 or not worth(x.size):
-        y, place = _into(out, strided.pool_in_place(xp, x, kernel, stride, dilation))
-        return y, place
+        y, place = strided.pool_in_place(xp, x, kernel, stride, dilation)
+        return (y, place) if out is None else (into(out[0], y), into(out[1], place))
     shape = (len(x), *extent(tuple(x.shape[1:-1]), kernel, stride, dilation), x.shape[-1])
     y, place = out or (np.empty(shape, x.dtype), np.empty(shape, np.uint8))
     _shared(_loops()[0], (_plane(x), _plane(y), _plane(place)), x.size, *map(_pair, (kernel, stride, dilation)))
@@ -42,7 +43,7 @@ def unpool(
 ) -> Array:
     """The ``unpool`` hook of NumPy where numba is installed."""
     if g.dtype.char not in "fd" or place.dtype != np.uint8 or not worth(4 * g.size):
-        return _into(out, strided.unpool_in_place(xp, g, place, spatial, kernel, stride, dilation))
+        return into(out, strided.unpool_in_place(xp, g, place, spatial, kernel, stride, dilation))
     apart = all(d * (k - 1) < s for k, s, d in zip(kernel, stride, dilation, strict=True))
     covered = apart and all(n * k == length for n, k, length in zip(g.shape[1:-1], kernel, spatial, strict=True))
     if out is None:
@@ -51,15 +52,6 @@ def unpool(
         out[...] = 0
     sizes = map(_pair, (kernel, stride, dilation))
     _shared(_loops()[1], (_plane(g), _plane(place), _plane(out)), 4 * g.size, *sizes, (apart,))
-    return out
-
-
-def _into(out: Any, made: Any) -> Any:
-    """Where they are wanted."""
-    if out is None:
-        return made
-    for place, value in zip(*((x if isinstance(x, tuple) else (x,)) for x in (out, made)), strict=True):
-        place[...] = value
     return out
 
 
