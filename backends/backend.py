@@ -90,6 +90,8 @@ class Backend:
     erf: Callable[[Namespace, Array], Array] = portable.erf
     fuse: Callable[[Callable[..., Any]], Callable[..., Any]] = portable.fuse
     each: Callable[..., list[list[Array]]] = portable.each
+    over: Callable[..., Callable[..., bool] | None] | None = None
+    """``each`` written over the arrays it was given, where the library can tell that nobody would see it (:mod:`nnx.backends.overwriting`)."""
     memory: Callable[[], AbstractContextManager[Any]] = nullcontext
     """``with memory:``, where ``memory = backend.memory()``, a training step is taken: results of ``each`` may lie where dead ones lay."""
     finite: Callable[[Namespace, Sequence[Array]], Any] = portable.finite

@@ -118,9 +118,9 @@ class _Loop:
 
     def __init__(self, element: Any, arrays: list[bool], outputs: int, several: bool, dtype: np.dtype) -> None:
         self.outputs, self.several = outputs, several
+        self._element, self._is_array, self._number = element, arrays, dtype.type
         self._kernel = _kernel(element, arrays, outputs, several)
-        self._number = dtype.type
-        self._is_array = arrays
+        self._over: Callable[..., Any] | None = None
 
     def into(self, outs: Sequence[Array], args: Sequence[Any]) -> None:
         """Write the results into vectors; an argument may be of any shape, and a number becomes one of their dtype."""
@@ -140,18 +140,30 @@ class _Loop:
         every = [*zip(given, self._is_array), *((out, True) for out in outs)]
         crew.share(self._kernel, [tuple(x[part] if array else x for x, array in every) for part in parts])
 
+    def over(self, vectors: Sequence[Array], numbers: Sequence[float]) -> None:
+        """Write the results over the vectors but the second. The arguments of the rule must be vectors first, then numbers."""
+        given = np.array(numbers, self._number)
+        if self._over is None:
+            self._over = _kernel_over(self._element, len(vectors), len(numbers))
+        if vectors[0].size < SHARED_FROM:
+            self._over(*vectors, given)
+            return
+        parts = crew.cut(vectors[0].size, SHARED_FROM // 2, 64)
+        crew.share(self._over, [(*(x[part] for x in vectors), given) for part in parts])
 
-def _kernel(element: Any, is_array: list[bool], outputs: int, several: bool) -> Callable[..., Any]:
-    """The loop over elements. Its source is written for the number of arguments, as numba has no loop over mixed ones.
 
-    numba keeps what it compiled beside this file (or in the user's cache) under the kernel's name, which therefore tells
+def _name(kind: str, element: Any, *more: Any) -> str:
+    """numba keeps what it compiled beside this file (or in the user's cache) under the kernel's name, which therefore tells
     one rule from another.
     """
     code = element.py_func.__code__
-    text = repr(
-        (code.co_code, code.co_names, [c for c in code.co_consts if not isinstance(c, CodeType)], is_array, outputs)
-    )
-    name = f"kernel_{blake2b(text.encode(), digest_size=8).hexdigest()}"
+    text = repr((code.co_code, code.co_names, [c for c in code.co_consts if not isinstance(c, CodeType)], *more))
+    return f"{kind}_{blake2b(text.encode(), digest_size=8).hexdigest()}"
+
+
+def _kernel(element: Any, is_array: list[bool], outputs: int, several: bool) -> Callable[..., Any]:
+    """The loop over elements. Its source is written for the number of arguments, as numba has no loop over mixed ones."""
+    name = _name("kernel", element, is_array, outputs)
     ins, outs = [f"a{i}" for i in range(len(is_array))], [f"out{i}" for i in range(outputs)]
     values = ", ".join(f"{name}[i]" if array else name for name, array in zip(ins, is_array, strict=True))
     source = (
@@ -159,6 +171,25 @@ def _kernel(element: Any, is_array: list[bool], outputs: int, several: bool) -> 
         f"    for i in range(out0.size):\n"
         f"        {''.join(f'{name}[i], ' for name in outs) if several else 'out0[i]'} = element(xp, {values})\n"
     )
+    return _compiled(name, source, element)
+
+
+def _kernel_over(element: Any, vectors: int, numbers: int) -> Callable[..., Any]:
+    """The loop over the elements of vectors whose results go where all but the second came from. The numbers are a vector, too:
+    numba takes one in less time than seven scalars."""
+    name = _name("over", element, vectors, numbers)
+    ins, given = [f"a{i}" for i in range(vectors)], [f"n{i}" for i in range(numbers)]
+    results, values = [ins[0], *ins[2:]], [*(f"{name}[i]" for name in ins), *given]
+    source = (
+        f"def {name}({', '.join(ins)}, numbers):\n"
+        f"    {''.join(f'{name}, ' for name in given)} = {''.join(f'numbers[{i}], ' for i in range(numbers))}\n"
+        f"    for i in range(a0.size):\n"
+        f"        {''.join(f'{name}[i], ' for name in results)} = element(xp, {', '.join(values)})\n"
+    )
+    return _compiled(name, source, element)
+
+
+def _compiled(name: str, source: str, element: Any) -> Callable[..., Any]:
     scope = {"__name__": __name__, "element": element, "xp": _functions()}
     exec(compile(source, __file__, "exec"), scope)
     return njit(scope[name], cache=element.py_func.__closure__ is None)

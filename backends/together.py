@@ -39,7 +39,7 @@ def each(
                 return portable.each(rule, xp, columns, numbers)
     small = [i for i, array in enumerate(first) if array.size <= SMALL]
     if (
-        len(small) == len(first) or _known(columns[1]) is not None
+        len(small) == len(first) or known(columns[1]) is not None
     ):  # gradients that a recorded step has made lie together
         return _rows(rule, xp, columns, numbers)
     return grouped(lambda part: _rows(rule, xp, part, numbers), columns, small)
@@ -83,13 +83,13 @@ def _in_blocks(rule: Any, xp: Any, args: list[Any], shapes: Shapes, memory: "Mem
 
 def joined(arrays: Sequence[Array]) -> Array:
     """The arrays end to end: what they were cut from, if they are its pieces."""
-    known = _known(arrays)
-    if known is not None:
-        return known.flat
+    whole = known(arrays)
+    if whole is not None:
+        return whole.flat
     return np.concatenate([array.reshape(-1) for array in arrays]) if len(arrays) > 1 else arrays[0].reshape(-1)
 
 
-def _known(arrays: Sequence[Array]) -> "Set | None":
+def known(arrays: Sequence[Array]) -> "Set | None":
     """What the arrays were cut from, if they are all of it."""
     known = _by_piece.get(id(arrays[0]))
     return known if known and len(known.pieces) == len(arrays) and all(map(is_, known.pieces, arrays)) else None
@@ -117,14 +117,14 @@ class Memory:
     def take(self, shapes: Shapes, dtype: Any, count: int = 1) -> list["Set"]:
         """So many sets of arrays of these shapes, their values whatever they are."""
         kept = self._sets.setdefault((shapes, dtype), [])
-        found = [made for made in kept if made.idle()][:count] if _COUNTED else []
+        found = [made for made in kept if made.idle()][:count] if COUNTED else []
         if len(found) < count:  # the arrays may be grouped in another way from now on
             for other in self._sets.values():
                 if other is not kept:
                     other[:] = [made for made in other if not made.idle()]
         for _ in range(count - len(found)):
             found.append(Set(shapes, dtype))
-            if _COUNTED:
+            if COUNTED:
                 kept.append(found[-1])
         return found
 
@@ -132,10 +132,11 @@ class Memory:
 class Set:
     """One array, and the pieces that it is cut into; as long as it lives, its pieces are known."""
 
-    __slots__ = ("__weakref__", "_idle", "flat", "pieces")
+    __slots__ = ("__weakref__", "_idle", "flat", "pieces", "shapes")
 
     def __init__(self, shapes: Shapes, dtype: Any) -> None:
         ends = list(accumulate(map(prod, shapes)))
+        self.shapes = shapes
         self.flat = np.empty(ends[-1], dtype)
         self.pieces = [self.flat[end - prod(shape) : end].reshape(shape) for end, shape in zip(ends, shapes)]
         self._idle: list[int] = []
@@ -149,8 +150,17 @@ class Set:
         """Whether nobody holds a reference that was not there when it was made."""
         return self._holders() == self._idle
 
+    def holders(self, by: Sequence[int]) -> list[int]:
+        """What :meth:`held` is asked: the whole held by nobody else, each piece by so many."""
+        whole, *pieces = self._idle
+        return [whole, *(count + more for count, more in zip(pieces, by, strict=True))]
 
-_COUNTED = sys.implementation.name == "cpython" and getattr(sys, "_is_gil_enabled", lambda: True)()
+    def held(self, holders: list[int]) -> bool:
+        """Whether there are these holders and no others."""
+        return self._holders() == holders
+
+
+COUNTED = sys.implementation.name == "cpython" and getattr(sys, "_is_gil_enabled", lambda: True)()
 _current = threading.local()
 _by_piece: WeakValueDictionary[int, Set] = WeakValueDictionary()
 """The living sets by the identity of their first piece."""

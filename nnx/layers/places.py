@@ -14,6 +14,8 @@ class Places:
         self.model, self.slots, self.paths = model, model._filled(), list(paths)
         self._all = [[(module.__dict__, name) for module, name in self.slots[path][1]] for path in self.paths]
         self._first = [holders[0] for holders in self._all]
+        self.holders = [len(holders) for holders in self._all]
+        """In how many places each of them is."""
         self._dtypes = [array.dtype for array in self.take()]
 
     def fit(self, left: Sequence[Array] = ()) -> bool:

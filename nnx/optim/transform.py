@@ -52,13 +52,22 @@ class Chain(Optimizer):
         return {"step": 0} | {str(index): link.init(params) for index, link in enumerate(links)}
 
     def update(self, grads: Arrays, state: State, params: Arrays) -> tuple[dict[str, Array], State]:
+        grads, nested = self.transformed(grads, state, params)
+        updated, last = self.optimizer.update(grads, nested.pop(), params)
+        return updated, self.joined(nested, last)
+
+    def transformed(self, grads: Arrays, state: State, params: Arrays) -> tuple[Arrays, list[State]]:
+        """The gradients that the optimizer is to see, and the states of the links: the transforms' new ones, the optimizer's own."""
         *inner, last = self.nested(state)
         new: list[State] = []
         for transform, nested in zip(self.transforms, inner):
             grads, nested = transform.transform(grads, nested, params)
             new.append(nested)
-        updated, last = self.optimizer.update(grads, last, params)
-        return updated, {"step": last["step"]} | {str(index): nested for index, nested in enumerate([*new, last])}
+        return grads, [*new, last]
+
+    def joined(self, links: list[State], last: State) -> State:
+        """The chain's state of its links'."""
+        return {"step": last["step"]} | {str(index): nested for index, nested in enumerate([*links, last])}
 
     def nested(self, state: State) -> list[State]:
         """The states of the links, the optimizer's last."""

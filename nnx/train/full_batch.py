@@ -65,9 +65,9 @@ class FullBatch:
         if not self.done:
             self._iterate(run, meet)
         self.done = 1
-        if self.optimizer.converged(run.state):
+        if self.optimizer.converged(run.working):
             run.stopped = f"converged: every entry of the gradient is within {self.optimizer.tolerance:g}"
-        elif run.state.get("stuck"):
+        elif run.working.get("stuck"):
             run.stopped = STUCK
         told()
         meet()
@@ -83,7 +83,7 @@ class FullBatch:
             evaluated.append(Seen(params, loss, quality))
             return loss, grads
 
-        params, state, optimizer = run.model.parameters(), run.state, self.optimizer
+        params, state, optimizer = run.model.parameters(), run.working, self.optimizer
         if "grads" not in state:
             state = optimizer.evaluated(objective, state, params)
             self.now = evaluated[-1]
@@ -94,7 +94,7 @@ class FullBatch:
             params, state = optimizer.step(objective, state, params)
             self.now = next((seen for seen in evaluated if seen.params is params), self.now)
             run.model.load(params)
-        run.state, run.step = state, run.step + 1
+        run.working, run.step = state, run.step + 1
         self.rows = len(self.problem.train) * len(evaluated)
 
     def release(self) -> None:

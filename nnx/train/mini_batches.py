@@ -65,9 +65,9 @@ class MiniBatches:
         """One step with these rows; its loss. ``between`` is false while the run has the step and the epoch not yet."""
         problem = self.problem
         x, y = problem.rows(rows)
-        step = self.step(run.optimizer, run.state, x, y, problem.seed, run.step)
+        step = self.step(run.optimizer, run.working, x, y, problem.seed, run.step)
         self.between = False
-        run.state, run.step = step.state, run.step + 1
+        run.working, run.step = step.state, run.step + 1
         self.average.add(step.loss, step.outputs, y)
         self.done += 1
         self.between = True

@@ -17,6 +17,7 @@ from nnx.layers import Module, training
 from nnx.layers.observing import current_observer
 from nnx.layers.places import Places
 from nnx.layers.training import Draw
+from nnx.train.in_place import InPlace
 from nnx.train.step import Step, Taken
 from nnx.train.whole import Whole
 from nnx.typing import Array
@@ -118,6 +119,7 @@ class Plan:
         given = [*self.places.take(), x, y, *self.drawn(seed, number)]
         self._run = compiler(self.pure, given, self.backend, range(2, 2 + len(self.trained)))
         self.whole = Whole(self) if self.backend.jit is not None else None
+        self.in_place = InPlace(self.backend, self.places, self.trained)
 
     def _call(self, model: Module, x: Array, y: Array) -> tuple[Array, Array]:
         outputs = model(x)
@@ -135,20 +137,24 @@ class Plan:
         """The draws of a step."""
         return [draw.at(seed, number) for draw in self._draws] if self._draws else []
 
-    def run(self, x: Array, y: Array, seed: int, number: int) -> tuple[Any, ...]:
+    def run(
+        self, x: Array, y: Array, seed: int, number: int
+    ) -> tuple[list[Array], Array, Array, list[Array], list[Array]]:
         """Parameters, loss, outputs, gradients and new buffers of a step. The gradients are valid until the next."""
-        arrays = self.places.take()
+        arrays, count = self.places.take(), len(self.trained)
         loss, outputs, *rest = self._run(*arrays, x, y, *self.drawn(seed, number))
-        params = dict(zip(self.trained, arrays))
-        return params, loss, outputs, dict(zip(self.trained, rest)), dict(zip(self.moved, rest[len(params) :]))
+        return arrays[:count], loss, outputs, rest[:count], rest[count:]
 
     def step(self, optimizer: Any, state: dict[str, Any], x: Array, y: Array, seed: int, number: int) -> Taken:
-        """A step, not yet given to the model."""
+        """A step, not yet given to the model. A plan that is trusted takes the parameters and the state over: they may change."""
         if self.whole is not None and (taken := self.whole(optimizer, state, x, y, seed, number)) is not None:
             return taken
         params, loss, outputs, grads, buffers = self.run(x, y, seed, number)
-        params, state = optimizer.update(grads, state, params)
-        return Taken(Step(loss, outputs, params, state), [*(params[path] for path in self.trained), *buffers.values()])
+        new = self.in_place(optimizer, state, params, grads) if self.trusted else None
+        if new is None:
+            made, new = optimizer.update(dict(zip(self.trained, grads)), state, dict(zip(self.trained, params)))
+            params = [made[path] for path in self.trained]
+        return Taken(Step(loss, outputs, dict(zip(self.trained, params)), new), [*params, *buffers])
 
     def same(self, replayed: Array, written: Array) -> bool:
         """Whether two arrays have the same bits; where the library compiles, whether they agree to a few roundings."""

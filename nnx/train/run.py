@@ -26,7 +26,8 @@ class Run:
     validated: bool = False
     directory: Path | None = None
     history: list[Record] = field(default_factory=list)
-    state: dict[str, Any] = field(default_factory=dict)
+    working: dict[str, Any] = field(default_factory=dict, repr=False)
+    """The optimizer's state at work, which the next step takes over: its arrays change. To keep it, take ``state``."""
     step: int = 0
     stopped: str = ""
     """Why it ended before its last epoch: interrupted, terminated, diverged, a callback ended it, or that L-BFGS converged or
@@ -49,6 +50,15 @@ class Run:
             self.optimizer = with_learning_rate(self._scheduled, fixed)
         self.fixed_rate, self.rate_factor = fixed, factor
 
+    @property
+    def state(self) -> dict[str, Any]:
+        """The optimizer's state as it is now. It is the reader's own: what is held is not written over by later steps."""
+        return _own(self.working)
+
+    @state.setter
+    def state(self, state: dict[str, Any]) -> None:
+        self.working = _own(state)
+
     # the learning rate, while it trains -------------------------------------------------------------------------------
     @property
     def has_rate(self) -> bool:
@@ -58,7 +68,7 @@ class Run:
     @property
     def learning_rate(self) -> float:
         """The learning rate of the next step; for L-BFGS, the length that the last line search has found."""
-        return float(self.optimizer.rate(self.state) if self.has_rate else self.state.get("length", 0.0))
+        return float(self.optimizer.rate(self.working) if self.has_rate else self.working.get("length", 0.0))
 
     def scale_rate(self, by: float) -> None:
         """Multiply the learning rate from the next step on, whatever the schedule says then."""
@@ -74,7 +84,7 @@ class Run:
 
     def _factor(self, factor: float) -> None:
         self.rate_factor = factor
-        self.state = self.optimizer.with_rate_factor(self.state, factor)
+        self.working = self.optimizer.with_rate_factor(self.working, factor)
 
     # how far it is ----------------------------------------------------------------------------------------------------
     @property
@@ -105,3 +115,8 @@ class Run:
     def curve(self, name: str) -> list[float]:
         """One value of every epoch, e.g. ``run.curve("val_loss")``."""
         return [float(record[name]) for record in self.history]
+
+
+def _own(state: dict[str, Any]) -> dict[str, Any]:
+    """The same arrays in other dictionaries."""
+    return {key: _own(value) if type(value) is dict else value for key, value in state.items()}

@@ -51,7 +51,6 @@ class Stepper:
         self.model, self.written = model, Written(model, loss)
         self.plans = Plans(model, loss, trusting=known(model, loss))
         self._memory = backend_of(model).memory()
-        self._left: list[Array] = []
 
     @property
     def declined(self) -> str:
@@ -59,7 +58,8 @@ class Stepper:
         return self.plans.declined
 
     def __call__(self, optimizer: Any, state: dict[str, Any], x: Array, y: Array, seed: int, number: int) -> Step:
-        """One step."""
+        """One step. The state is given away: its arrays may be the new state's, with new values. Whoever keeps it keeps a copy of its
+        dictionaries, whose arrays then stay as they are."""
         plan = self.plans.find(x, y, seed, number)
         with self._memory:
             if plan is None:

@@ -153,9 +153,14 @@ def _innermost(optimizer: Any) -> tuple[Optimizer, Any] | None:
         links = optimizer.transforms if type(optimizer) is Chain else (replace(optimizer, optimizer=_NONE),)
         same = all(type(link) in (*TRANSFORMS, Constrained) and _settled(link) for link in links)
         return (within[0], (type(optimizer), links, within[1])) if within and same else None
+    return (optimizer, type(optimizer)) if settled(optimizer) else None
+
+
+def settled(optimizer: Any) -> bool:
+    """Whether its update is the rule on every parameter, and paths and shapes alone say on which of them weight decay acts."""
     own = isinstance(optimizer, Optimizer) and type(optimizer).update is Optimizer.update
     chosen = type(optimizer).decays is Optimizer.decays or hasattr(optimizer, "applies_to")
-    return (optimizer, type(optimizer)) if own and chosen and _settled(optimizer) else None
+    return own and chosen and _settled(optimizer)
 
 
 _NONE = SGD(1.0)

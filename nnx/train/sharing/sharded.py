@@ -37,7 +37,8 @@ class Gradients:
         plan = self.plans.find(x, y, seed, number) if self.records else None
         if plan is None:
             return self.written(x, y, seed, number)
-        found = Found(*plan.run(x, y, seed, number)[1:])
+        _, loss, outputs, grads, buffers = plan.run(x, y, seed, number)
+        found = Found(loss, outputs, dict(zip(plan.trained, grads)), dict(zip(plan.moved, buffers)))
         if plan.trusted:
             return found
         written = self.written(x, y, seed, number)

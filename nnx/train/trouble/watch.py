@@ -61,7 +61,7 @@ class Watch:
     def enter(self, run: Run, epoch: int, *, touching: bool) -> None:
         """An epoch, or what is left of one, begins. ``touching``: whether callbacks that nnx does not know are told of every step."""
         self.run, self.epoch, self._places = run, epoch, Places(run.model, run.model.state())
-        self._arrays = self._places.take()
+        self._arrays = self._places.take() if touching else []
         self._base: Position | None = None
         self._touching = touching
         size = sum(
@@ -74,14 +74,14 @@ class Watch:
 
     def before(self) -> None:
         """Before a step: what a callback has changed since the last one is where steps are taken again from."""
-        if self.run.state is not self.left or (self._touching and self._moved()):
+        if self.run.working is not self.left or (self._touching and self._moved()):
             self.look()
 
     def passed(self, loss: Array) -> None:
         """After a step: raises :class:`Diverged` if it is time to look, and something is no number."""
         if (self.device.eager and not math.isfinite(self.device.fetch(loss))) or self.run.step >= self._soon:
             self.look(stepped=True)
-        self.left = self.run.state
+        self.left = self.run.working
         if self._touching:
             self._arrays = self._places.take()
 
@@ -93,7 +93,7 @@ class Watch:
         if not self._clean():
             raise self._found(outside=not stepped)
         self._base = self.position()
-        self._soon, self.left = self.run.step + self.every, self.run.state
+        self._soon, self.left = self.run.step + self.every, self.run.working
 
     def _moved(self) -> bool:
         """Whether a callback gave the model other arrays. That it wrote into them shows in the next step, and is no step's doing."""
