@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from nnx.backends import together
 from nnx.backends.compiled import Fused
 from nnx.backends.together import BLOCK, COUNTED, Set, joined, known
 from nnx.typing import Array, Namespace
@@ -21,9 +22,13 @@ array of the columns, the second left out."""
 
 def over(rule: Callable[..., Any], xp: Namespace, groups: Sequence[Group]) -> "Over | None":
     """The ``over`` hook of NumPy: the rule for such arrays; none where they do not lie as ``each`` leaves them."""
-    made = [_Part.of(rule, xp, group) for group in groups] if COUNTED else []
-    parts = [part for part in made if part is not None]
-    return Over(parts) if parts and len(parts) == len(made) else None
+    parts: list[_Part] = []
+    for number, group in enumerate(groups):
+        found = _parts(rule, xp, group, number) if COUNTED else []
+        if not found:
+            return None
+        parts += found
+    return Over(parts)
 
 
 class Over:
@@ -39,31 +44,44 @@ class Over:
         numbers: Sequence[Sequence[float]],
     ) -> bool:
         """With first columns, gradients and numbers of each group: whether the results were written. Of all groups or of none."""
-        if not all(map(_Part.free, self.parts, params, numbers)):
-            return False
-        for part, column, own in zip(self.parts, gradients, numbers, strict=True):
-            part.run(column, own)
+        for part in self.parts:
+            if not part.free(params[part.group], numbers[part.group]):
+                return False
+        for part in self.parts:
+            part.run(gradients[part.group], numbers[part.group])
         return True
 
 
-class _Part:
-    """One group. It holds the sets, and nothing of them: whoever holds the whole of one counts."""
+def _parts(rule: Any, xp: Namespace, group: Group, number: int) -> "list[_Part]":
+    """The rows of a group by the sets in which they lie; nothing where one lies in none, or its columns lie otherwise."""
+    (first, gradients, *slots), holders = group
+    dtype, parts = first[0].dtype, []
+    left = {id(array): row for row, array in enumerate(first)}
+    while left:
+        begins = together.beginning(next(iter(left)))
+        rows = [left.pop(id(piece), -1) for piece in begins.pieces] if begins else [-1]
+        if -1 in rows:
+            return []
+        sets = [known([column[row] for row in rows]) for column in (first, *slots)]
+        shapes = tuple([gradients[row].shape for row in rows])
+        if any(made is None or made.shapes != shapes or made.flat.dtype != dtype for made in sets):
+            return []
+        if any(type(gradients[row]) is not np.ndarray or gradients[row].dtype != dtype for row in rows):
+            return []
+        own = [[count[row] for row in rows] for count in holders]
+        parts.append(_Part(rule, xp, number, rows, [made for made in sets if made], own))
+    return parts
 
-    def __init__(self, rule: Any, xp: Namespace, sets: list[Set], holders: Sequence[Sequence[int]]) -> None:
-        self.rule, self.xp, self.sets = rule, xp, sets
+
+class _Part:
+    """Some rows of a group. It holds the sets, and nothing of them: whoever holds the whole of one counts."""
+
+    def __init__(
+        self, rule: Any, xp: Namespace, group: int, rows: list[int], sets: list[Set], holders: list[list[int]]
+    ) -> None:
+        self.rule, self.xp, self.group, self.rows, self.sets = rule, xp, group, rows, sets
         self.holders = [made.holders(by) for made, by in zip(sets, holders, strict=True)]
         self._loop: Any = None
-
-    @staticmethod
-    def of(rule: Any, xp: Namespace, group: Group) -> "_Part | None":
-        """None where the arrays of a column are not all of a set, or not alike those of the others."""
-        columns, holders = group
-        first, gradients, *slots = columns
-        sets = [made for made in map(known, (first, *slots)) if made is not None]
-        shapes, dtype = tuple([g.shape for g in gradients]), first[0].dtype
-        alike = all(made.shapes == shapes and made.flat.dtype == dtype for made in sets)
-        plain = all(type(g) is np.ndarray and g.dtype == dtype for g in gradients)
-        return _Part(rule, xp, sets, holders) if plain and alike and len(sets) > len(slots) else None
 
     def free(self, first: Sequence[Array], numbers: Sequence[float]) -> bool:
         """Whether these are the arrays, nobody else holds one, and the rule can be taken to its end.
@@ -74,7 +92,8 @@ class _Part:
             self._loop = self._found(numbers)
             if self._loop is None and self.sets[0].flat.size > BLOCK:
                 return False
-        return all(map(is_, first, self.sets[0].pieces)) and all(map(Set.held, self.sets, self.holders))
+        same = all(map(is_, map(first.__getitem__, self.rows), self.sets[0].pieces))
+        return same and all(map(Set.held, self.sets, self.holders))
 
     def _found(self, numbers: Sequence[float]) -> Any:
         """The compiled loop, once there is one."""
@@ -86,7 +105,7 @@ class _Part:
 
     def run(self, gradients: Sequence[Array], numbers: Sequence[float]) -> None:
         """Write."""
-        vectors = self._vectors(joined(gradients))
+        vectors = self._vectors(joined([gradients[row] for row in self.rows]))
         if self._loop is not None:
             self._loop.over(vectors, numbers)
             return

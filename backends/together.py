@@ -91,8 +91,13 @@ def joined(arrays: Sequence[Array]) -> Array:
 
 def known(arrays: Sequence[Array]) -> "Set | None":
     """What the arrays were cut from, if they are all of it."""
-    known = _by_piece.get(id(arrays[0]))
-    return known if known and len(known.pieces) == len(arrays) and all(map(is_, known.pieces, arrays)) else None
+    made = beginning(id(arrays[0]))
+    return made if made and len(made.pieces) == len(arrays) and all(map(is_, made.pieces, arrays)) else None
+
+
+def beginning(identity: int) -> "Set | None":
+    """The living set whose first piece is the array with this identity."""
+    return _by_piece.get(identity)
 
 
 class Memory:

@@ -4,6 +4,8 @@ from typing import Any
 
 import nnx
 from benchmarks.networks import Convolutional, Network
+from nnx.layers.places import Places
+from nnx.train.in_place import InPlace
 from nnx.train.stepper import stepper
 
 
@@ -111,23 +113,34 @@ class Inference:
 
 
 class Update:
-    """Adam alone on the parameters of the network, with gradients that are given."""
+    """Adam alone on the parameters of the network, with gradients that are given, as a training takes it."""
 
     def __init__(self, network: Network, backend: Any) -> None:
-        self.backend, self.optimizer = backend, nnx.optim.Adam(1e-3)
-        host = {f"{i}.{name}": a for i, pair in enumerate(network.weights()) for name, a in zip("Wb", pair)}
-        self.start = {path: backend.asarray(array) for path, array in host.items()}
-        self.grads = {path: backend.asarray(array * 0.01 + 0.001) for path, array in host.items()}
+        self.backend, self.optimizer, self.model = backend, nnx.optim.Adam(1e-3), build(network, backend)
+        self.paths = list(self.model.parameters())
+        self.places = Places(self.model, self.paths)
+        self.over = InPlace(backend, self.places, self.paths)
+        self.start = self.model.parameters()
+        self.grads = [backend.asarray(backend.to_numpy(p) * 0.01 + 0.001) for p in self.start.values()]
+        self.memory = backend.memory()
         self.reset()
 
     def reset(self) -> None:
         """The first step again."""
-        self.params, self.state = self.start, self.optimizer.init(self.start)
+        self.model.load(self.start)
+        self.state = self.optimizer.init(self.start)
 
     def run(self) -> None:
         """One update."""
-        self.params, self.state = self.optimizer.update(self.grads, self.state, self.params)
+        with self.memory:
+            params = self.places.take()
+            new = self.over(self.optimizer, self.state, params, self.grads)
+            if new is None:
+                grads, given = (dict(zip(self.paths, arrays)) for arrays in (self.grads, params))
+                made, new = self.optimizer.update(grads, self.state, given)
+                self.places.give(made.values())
+        self.state = new
 
     def synchronize(self) -> None:
         """Wait for the new parameters."""
-        self.backend.synchronize(*self.params.values())
+        self.backend.synchronize(*self.places.take())

@@ -73,6 +73,15 @@ def test_the_bits_are_those_of_new_arrays(name, compiled, monkeypatch, written_o
         same(over, trained(OPTIMIZERS[name]))
 
 
+@pytest.mark.parametrize("name", ["adamw, two groups", "chain"])
+def test_long_arrays_that_lie_alone_are_written_over_too(name, monkeypatch, written_over):
+    monkeypatch.setattr(together, "SMALL", 12)  # the weights of the network are longer, its biases are not
+    over = trained(OPTIMIZERS[name])
+    assert written_over[0] > STEPS - 8
+    monkeypatch.setattr("nnx.train.in_place.InPlace.__call__", lambda *args: None)
+    same(over, trained(OPTIMIZERS[name]))
+
+
 HELD = {
     "the model's state": lambda model, state: model.state(),
     "a weight": lambda model, state: [model.layers[0].weight],
