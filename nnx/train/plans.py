@@ -4,7 +4,7 @@ A recording holds for batches of one shape and a model of one structure. What di
 draws of dropout. Where the library compiles, the optimizer's update goes in too (:mod:`nnx.train.whole`).
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from nnx.layers.observing import current_observer
 from nnx.layers.places import Places
 from nnx.layers.training import Draw
 from nnx.train.in_place import InPlace
-from nnx.train.step import Step, Taken
+from nnx.train.step import Found, Step, Taken, gradient
 from nnx.train.whole import Whole
 from nnx.typing import Array
 
@@ -72,13 +72,16 @@ class Plans:
         plan.trusted = compiles and self.trusting
         return plan if plan.trusted else None  # what changes from step to step shows in another step than this
 
-    def compare(self, plan: "Plan", replayed: Iterable[Array], written: Iterable[Array]) -> None:
-        """Trust the recording from now on if it gave what the step as written gave; else decline all."""
-        plan.trusted = all(plan.same(*pair) for pair in zip(replayed, written, strict=True))
+    def compared(self, plan: "Plan", replayed: Found, x: Array, y: Array, seed: int, number: int) -> Found:
+        """The gradient as it is written. The recording is trusted from now on if it gave the same; else all are declined."""
+        written = gradient(self.model, self.loss, x, y, seed, number)
+        pairs = zip([replayed.outputs, *replayed.arrays], [written.outputs, *written.arrays], strict=True)
+        plan.trusted = all(plan.same(*pair) for pair in pairs)
         if not plan.trusted:
             self.declined = (
                 "a replayed step differed from the step as written: the model or the loss changes as it trains"
             )
+        return written
 
 
 class Plan:
@@ -145,12 +148,28 @@ class Plan:
         loss, outputs, *rest = self._run(*arrays, x, y, *self.drawn(seed, number))
         return arrays[:count], loss, outputs, rest[:count], rest[count:]
 
+    def found(self, loss: Array, outputs: Array, grads: list[Array], buffers: list[Array]) -> Found:
+        """The same by path."""
+        return Found(loss, outputs, dict(zip(self.trained, grads)), dict(zip(self.moved, buffers)))
+
     def step(self, optimizer: Any, state: dict[str, Any], x: Array, y: Array, seed: int, number: int) -> Taken:
-        """A step, not yet given to the model. A plan that is trusted takes the parameters and the state over: they may change."""
+        """A step, not yet given to the model. Parameters and state are taken over: their arrays may have new values."""
         if self.whole is not None and (taken := self.whole(optimizer, state, x, y, seed, number)) is not None:
             return taken
-        params, loss, outputs, grads, buffers = self.run(x, y, seed, number)
-        new = self.in_place(optimizer, state, params, grads) if self.trusted else None
+        return self.updated(optimizer, state, *self.run(x, y, seed, number))
+
+    def updated(
+        self,
+        optimizer: Any,
+        state: dict[str, Any],
+        params: list[Array],
+        loss: Array,
+        outputs: Array,
+        grads: list[Array],
+        buffers: list[Array],
+    ) -> Taken:
+        """What a step makes of these gradients."""
+        new = self.in_place(optimizer, state, params, grads)
         if new is None:
             made, new = optimizer.update(dict(zip(self.trained, grads)), state, dict(zip(self.trained, params)))
             params = [made[path] for path in self.trained]

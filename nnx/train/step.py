@@ -1,6 +1,6 @@
 """One training step: what a loop written by hand does, and nothing more."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from nnx.autodiff import value_and_grad
@@ -24,6 +24,32 @@ class Taken(NamedTuple):
     arrays: list[Array]
 
 
+class Found(NamedTuple):
+    """What a batch or a part of one gives: loss and outputs, gradients and new buffers by path."""
+
+    loss: Array
+    outputs: Array
+    grads: Mapping[str, Array]
+    buffers: Mapping[str, Array]
+
+    @property
+    def arrays(self) -> list[Array]:
+        """All but the outputs."""
+        return [self.loss, *self.buffers.values(), *self.grads.values()]
+
+
+def gradient(model: Module, loss: Callable[..., Array], x: Array, y: Array, seed: int, step: int) -> Found:
+    """Forward, loss, backward. The model stays as it is."""
+
+    def loss_of(model: Module, x: Array, y: Array) -> tuple[Array, Array]:
+        outputs = model(x)
+        return loss(outputs, y), outputs
+
+    with training(seed=seed, step=step, write_back=False) as this:
+        (value, outputs), grads = value_and_grad(loss_of, has_aux=True)(model, x, y)
+    return Found(value, outputs, grads, this.buffers)
+
+
 def train_step(
     model: Module,
     loss: Callable[..., Array],
@@ -35,15 +61,9 @@ def train_step(
     step: int,
 ) -> Step:
     """Forward, loss, backward, update. The model has its new parameters and buffers afterwards."""
-
-    def loss_of(model: Module, x: Array, y: Array) -> tuple[Array, Array]:
-        outputs = model(x)
-        return loss(outputs, y), outputs
-
-    with training(seed=seed, step=step):
-        (value, outputs), grads = value_and_grad(loss_of, has_aux=True)(model, x, y)
-        params, state = optimizer.update(
-            grads, state, model.parameters()
-        )  # within: buffers move when all has gone well
+    found = gradient(model, loss, x, y, seed, step)
+    params, state = optimizer.update(found.grads, state, model.parameters())
     model.load(params)
-    return Step(value, outputs, params, state)
+    if found.buffers:
+        model.load({**model.buffers(), **found.buffers})
+    return Step(found.loss, found.outputs, params, state)

@@ -7,13 +7,14 @@ at every step: on most libraries the update is not recorded at all, on JAX it is
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from nnx import losses
 from nnx.layers import LAYERS, Module
 from nnx.train.evaluation import backend_of
 from nnx.train.plans import Plan, Plans
-from nnx.train.step import Step, train_step
+from nnx.train.step import Step, Taken, train_step
 from nnx.typing import Array
 
 
@@ -64,17 +65,16 @@ class Stepper:
         with self._memory:
             if plan is None:
                 return self.written(optimizer, state, x, y, seed, number)
-            if not plan.trusted:
-                return self._compared(plan, optimizer, state, x, y, seed, number)
-            step, arrays = plan.step(optimizer, state, x, y, seed, number)
+            step, arrays = (plan.step if plan.trusted else partial(self._compared, plan))(
+                optimizer, state, x, y, seed, number
+            )
         plan.places.give(arrays)
         return step
 
-    def _compared(self, plan: Plan, optimizer: Any, state: Any, x: Array, y: Array, seed: int, number: int) -> Step:
-        """Take the step as written, and the recording's beside it."""
-        (loss, outputs, _, _), arrays = plan.step(optimizer, state, x, y, seed, number)
-        step = self.written(optimizer, state, x, y, seed, number)
-        now = self.model.state()
-        written = [step.loss, step.outputs, *(now[path] for path in plan.places.paths[: len(arrays)])]
-        self.plans.compare(plan, [loss, outputs, *arrays], written)
-        return step
+    def _compared(self, plan: Plan, optimizer: Any, state: Any, x: Array, y: Array, seed: int, number: int) -> Taken:
+        """The step with the gradient as it is written; the recording's is compared with it."""
+        params, *replayed = plan.run(x, y, seed, number)
+        loss, outputs, grads, buffers = self.plans.compared(plan, plan.found(*replayed), x, y, seed, number)
+        del replayed
+        rows = [grads[path] for path in plan.trained], [buffers[path] for path in plan.moved]
+        return plan.updated(optimizer, state, params, loss, outputs, *rows)

@@ -1,29 +1,14 @@
 """What shards give, end to end in one vector: so it is weighted, summed and sent at once."""
 
-from collections.abc import Mapping
 from itertools import accumulate, pairwise
 from math import prod
-from typing import NamedTuple
 
 import numpy as np
 
 from nnx import backends
 from nnx.errors import StateError
+from nnx.train.step import Found
 from nnx.typing import Array
-
-
-class Found(NamedTuple):
-    """What a shard or a batch gives: loss and outputs, gradients and new buffers by path."""
-
-    loss: Array
-    outputs: Array
-    grads: Mapping[str, Array]
-    buffers: Mapping[str, Array]
-
-    @property
-    def arrays(self) -> list[Array]:
-        """What is summed over the shards."""
-        return [self.loss, *self.buffers.values(), *self.grads.values()]
 
 
 class Flat:

@@ -10,15 +10,14 @@ Source: Hoffer, Hubara and Soudry (2017), Train longer, generalize better, arXiv
 from collections.abc import Callable
 from typing import Any
 
-from nnx.autodiff import value_and_grad
-from nnx.layers import Module, training
+from nnx.layers import Module
 from nnx.layers.places import Places
 from nnx.train.evaluation import backend_of
 from nnx.train.plans import Plans
-from nnx.train.sharing.flat import Flat, Found, flat
+from nnx.train.sharing.flat import Flat, flat
 from nnx.train.sharing.group import Group
 from nnx.train.sharing.shards import Tree, cut, own, summed
-from nnx.train.step import Step
+from nnx.train.step import Found, Step, gradient
 from nnx.train.stepper import known
 from nnx.typing import Array
 
@@ -36,25 +35,9 @@ class Gradients:
         """Of one shard."""
         plan = self.plans.find(x, y, seed, number) if self.records else None
         if plan is None:
-            return self.written(x, y, seed, number)
-        _, loss, outputs, grads, buffers = plan.run(x, y, seed, number)
-        found = Found(loss, outputs, dict(zip(plan.trained, grads)), dict(zip(plan.moved, buffers)))
-        if plan.trusted:
-            return found
-        written = self.written(x, y, seed, number)
-        self.plans.compare(plan, [found.outputs, *found.arrays], [written.outputs, *written.arrays])
-        return written
-
-    def written(self, x: Array, y: Array, seed: int, number: int) -> Found:
-        """By the model itself."""
-
-        def loss_of(model: Module, x: Array, y: Array) -> tuple[Array, Array]:
-            outputs = model(x)
-            return self.loss(outputs, y), outputs
-
-        with training(seed, number, write_back=False) as this:
-            (loss, outputs), grads = value_and_grad(loss_of, has_aux=True)(self.model, x, y)
-        return Found(loss, outputs, grads, this.buffers)
+            return gradient(self.model, self.loss, x, y, seed, number)
+        found = plan.found(*plan.run(x, y, seed, number)[1:])
+        return found if plan.trusted else self.plans.compared(plan, found, x, y, seed, number)
 
 
 class Sharded:
