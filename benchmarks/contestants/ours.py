@@ -4,9 +4,9 @@ from typing import Any
 
 import nnx
 from benchmarks.networks import Convolutional, Network
-from nnx.layers.places import Places
-from nnx.train.in_place import InPlace
+from nnx.train.step import Found
 from nnx.train.stepper import stepper
+from nnx.train.updates import Updates
 
 
 def versions() -> dict[str, Any]:
@@ -117,12 +117,9 @@ class Update:
 
     def __init__(self, network: Network, backend: Any) -> None:
         self.backend, self.optimizer, self.model = backend, nnx.optim.Adam(1e-3), build(network, backend)
-        self.paths = list(self.model.parameters())
-        self.places = Places(self.model, self.paths)
-        self.over = InPlace(backend, self.places, self.paths)
-        self.start = self.model.parameters()
-        self.grads = [backend.asarray(backend.to_numpy(p) * 0.01 + 0.001) for p in self.start.values()]
-        self.memory = backend.memory()
+        self.start, self.updates, self.memory = self.model.parameters(), Updates(self.model), backend.memory()
+        grads = {path: backend.asarray(backend.to_numpy(p) * 0.01 + 0.001) for path, p in self.start.items()}
+        self.found = Found(next(iter(grads.values())), None, grads, {})
         self.reset()
 
     def reset(self) -> None:
@@ -133,14 +130,8 @@ class Update:
     def run(self) -> None:
         """One update."""
         with self.memory:
-            params = self.places.take()
-            new = self.over(self.optimizer, self.state, params, self.grads)
-            if new is None:
-                grads, given = (dict(zip(self.paths, arrays)) for arrays in (self.grads, params))
-                made, new = self.optimizer.update(grads, self.state, given)
-                self.places.give(made.values())
-        self.state = new
+            self.state = self.updates(self.optimizer, self.state, self.found).state
 
     def synchronize(self) -> None:
         """Wait for the new parameters."""
-        self.backend.synchronize(*self.places.take())
+        self.backend.synchronize(*self.model.parameters().values())

@@ -20,10 +20,14 @@ class Places:
 
     def fit(self, left: Sequence[Array] = ()) -> bool:
         """Whether the model is still as it was: the same modules, arrays of the same dtypes. ``left``: those that :meth:`give` put there last."""
-        if self.model._slots() is not self.slots:
+        if not self.stand():
             return False
         arrays = self.take()
         return (len(left) == len(arrays) and all(map(is_, arrays, left))) or [a.dtype for a in arrays] == self._dtypes
+
+    def stand(self) -> bool:
+        """Whether the modules are still the same."""
+        return self.model._slots() is self.slots
 
     def take(self) -> list[Array]:
         """The arrays, in the order of the paths."""

@@ -2,9 +2,9 @@
 
 ::
 
-    resident      weights, buffers and optimizer state, and once more those of the last clean look where they are small
+    resident      weights, buffers and optimizer state, and once more those of the last clean look where they are kept
     step(n)       the most that is alive at once of what a step on n rows makes: max over its calls of a + b n, from two small recordings
-    update        the new weights and the new optimizer state, beside the old, and where steps are replayed, those of the replay
+    update        the new weights and the new optimizer state beside the old, where they are not written over them
 
 What a library keeps for itself (a pool, the workspace of a product, columns of a convolution within a hook) is not seen.
 """
@@ -36,8 +36,9 @@ class Memory:
     course: tuple[tuple[float, float], ...]
     """What is alive at each call of a step on n rows: a + b n."""
     copies: int = 1
-    """2 where steps are replayed: the first replay is made in memory of its own, beside the step as it is written, and its update too, in
-    memory that later ones use in turn."""
+    """2 where steps are replayed: the first replay is made in memory of its own, beside the step as it is written."""
+    in_place: bool = False
+    """Whether updates are written over weights and state, of which only those of the last clean look are kept besides."""
 
     @property
     def held(self) -> int:
@@ -47,12 +48,12 @@ class Memory:
     @property
     def resident(self) -> int:
         """What is there between two steps."""
-        return self.held * (2 if self.held <= SMALL else 1)
+        return self.held * (2 if self.held <= SMALL or self.in_place else 1)
 
     @property
     def update(self) -> int:
         """The new weights and the new optimizer state, beside the old."""
-        return self.copies * (self.gradients + self.optimizer)
+        return 0 if self.in_place else self.copies * (self.gradients + self.optimizer)
 
     def intermediates(self, rows: int) -> int:
         """The most that is alive at once of what a step on so many rows makes, its gradients among it."""
@@ -85,6 +86,7 @@ def memory_of(problem: Problem, optimizer_state: Any, step: int = 0, *, recorded
         gradients=trained,
         course=tuple((a - 2 * slope, slope) for a, slope in zip(few, slopes)),
         copies=2 if recorded and problem.device.jit is None else 1,
+        in_place=recorded and problem.device.over is not None,
     )  # fmt: skip
 
 

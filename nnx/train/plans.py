@@ -17,8 +17,7 @@ from nnx.layers import Module, training
 from nnx.layers.observing import current_observer
 from nnx.layers.places import Places
 from nnx.layers.training import Draw
-from nnx.train.in_place import InPlace
-from nnx.train.step import Found, Step, Taken, gradient
+from nnx.train.step import Found, gradient
 from nnx.train.whole import Whole
 from nnx.typing import Array
 
@@ -72,15 +71,22 @@ class Plans:
         plan.trusted = compiles and self.trusting
         return plan if plan.trusted else None  # what changes from step to step shows in another step than this
 
-    def compared(self, plan: "Plan", replayed: Found, x: Array, y: Array, seed: int, number: int) -> Found:
-        """The gradient as it is written. The recording is trusted from now on if it gave the same; else all are declined."""
+    def gradient(self, plan: "Plan | None", x: Array, y: Array, seed: int, number: int) -> Found:
+        """What a step gives: replayed, or as it is written. The gradients are valid until the next.
+
+        What a recording gives first is compared with what is written, which counts; if it differs, all are declined.
+        """
+        if plan is not None and plan.trusted:
+            return plan.run(x, y, seed, number)
         written = gradient(self.model, self.loss, x, y, seed, number)
-        pairs = zip([replayed.outputs, *replayed.arrays], [written.outputs, *written.arrays], strict=True)
-        plan.trusted = all(plan.same(*pair) for pair in pairs)
-        if not plan.trusted:
-            self.declined = (
-                "a replayed step differed from the step as written: the model or the loss changes as it trains"
-            )
+        if plan is not None:
+            replayed = plan.run(x, y, seed, number)
+            pairs = zip([replayed.outputs, *replayed.arrays], [written.outputs, *written.arrays], strict=True)
+            plan.trusted = all(plan.same(*pair) for pair in pairs)
+            if not plan.trusted:
+                self.declined = (
+                    "a replayed step differed from the step as written: the model or the loss changes as it trains"
+                )
         return written
 
 
@@ -122,7 +128,6 @@ class Plan:
         given = [*self.places.take(), x, y, *self.drawn(seed, number)]
         self._run = compiler(self.pure, given, self.backend, range(2, 2 + len(self.trained)))
         self.whole = Whole(self) if self.backend.jit is not None else None
-        self.in_place = InPlace(self.backend, self.places, self.trained)
 
     def _call(self, model: Module, x: Array, y: Array) -> tuple[Array, Array]:
         outputs = model(x)
@@ -140,40 +145,10 @@ class Plan:
         """The draws of a step."""
         return [draw.at(seed, number) for draw in self._draws] if self._draws else []
 
-    def run(
-        self, x: Array, y: Array, seed: int, number: int
-    ) -> tuple[list[Array], Array, Array, list[Array], list[Array]]:
-        """Parameters, loss, outputs, gradients and new buffers of a step. The gradients are valid until the next."""
-        arrays, count = self.places.take(), len(self.trained)
-        loss, outputs, *rest = self._run(*arrays, x, y, *self.drawn(seed, number))
-        return arrays[:count], loss, outputs, rest[:count], rest[count:]
-
-    def found(self, loss: Array, outputs: Array, grads: list[Array], buffers: list[Array]) -> Found:
-        """The same by path."""
-        return Found(loss, outputs, dict(zip(self.trained, grads)), dict(zip(self.moved, buffers)))
-
-    def step(self, optimizer: Any, state: dict[str, Any], x: Array, y: Array, seed: int, number: int) -> Taken:
-        """A step, not yet given to the model. Parameters and state are taken over: their arrays may have new values."""
-        if self.whole is not None and (taken := self.whole(optimizer, state, x, y, seed, number)) is not None:
-            return taken
-        return self.updated(optimizer, state, *self.run(x, y, seed, number))
-
-    def updated(
-        self,
-        optimizer: Any,
-        state: dict[str, Any],
-        params: list[Array],
-        loss: Array,
-        outputs: Array,
-        grads: list[Array],
-        buffers: list[Array],
-    ) -> Taken:
-        """What a step makes of these gradients."""
-        new = self.in_place(optimizer, state, params, grads)
-        if new is None:
-            made, new = optimizer.update(dict(zip(self.trained, grads)), state, dict(zip(self.trained, params)))
-            params = [made[path] for path in self.trained]
-        return Taken(Step(loss, outputs, dict(zip(self.trained, params)), new), [*params, *buffers])
+    def run(self, x: Array, y: Array, seed: int, number: int) -> Found:
+        """What a step gives. The gradients are valid until the next."""
+        loss, outputs, *rest = self._run(*self.places.take(), x, y, *self.drawn(seed, number))
+        return Found(loss, outputs, dict(zip(self.trained, rest)), dict(zip(self.moved, rest[len(self.trained) :])))
 
     def same(self, replayed: Array, written: Array) -> bool:
         """Whether two arrays have the same bits; where the library compiles, whether they agree to a few roundings."""

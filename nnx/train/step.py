@@ -13,15 +13,7 @@ class Step(NamedTuple):
 
     loss: Array
     outputs: Array
-    params: dict[str, Array]
     state: dict[str, Any]
-
-
-class Taken(NamedTuple):
-    """A step that the model has not been given yet: its new arrays are in the order of the plan's places."""
-
-    step: Step
-    arrays: list[Array]
 
 
 class Found(NamedTuple):
@@ -66,4 +58,4 @@ def train_step(
     model.load(params)
     if found.buffers:
         model.load({**model.buffers(), **found.buffers})
-    return Step(found.loss, found.outputs, params, state)
+    return Step(found.loss, found.outputs, state)

@@ -7,14 +7,14 @@ at every step: on most libraries the update is not recorded at all, on JAX it is
 """
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from nnx import losses
 from nnx.layers import LAYERS, Module
 from nnx.train.evaluation import backend_of
-from nnx.train.plans import Plan, Plans
-from nnx.train.step import Step, Taken, train_step
+from nnx.train.plans import Plans
+from nnx.train.step import Step, train_step
+from nnx.train.updates import Updates
 from nnx.typing import Array
 
 
@@ -49,8 +49,7 @@ class Stepper:
     """The steps of one training. ``declined`` says why there are no recordings, if it came to that."""
 
     def __init__(self, model: Module, loss: Callable[..., Array]) -> None:
-        self.model, self.written = model, Written(model, loss)
-        self.plans = Plans(model, loss, trusting=known(model, loss))
+        self.plans, self.updates = Plans(model, loss, trusting=known(model, loss)), Updates(model)
         self._memory = backend_of(model).memory()
 
     @property
@@ -63,18 +62,9 @@ class Stepper:
         dictionaries, whose arrays then stay as they are."""
         plan = self.plans.find(x, y, seed, number)
         with self._memory:
-            if plan is None:
-                return self.written(optimizer, state, x, y, seed, number)
-            step, arrays = (plan.step if plan.trusted else partial(self._compared, plan))(
-                optimizer, state, x, y, seed, number
-            )
-        plan.places.give(arrays)
-        return step
-
-    def _compared(self, plan: Plan, optimizer: Any, state: Any, x: Array, y: Array, seed: int, number: int) -> Taken:
-        """The step with the gradient as it is written; the recording's is compared with it."""
-        params, *replayed = plan.run(x, y, seed, number)
-        loss, outputs, grads, buffers = self.plans.compared(plan, plan.found(*replayed), x, y, seed, number)
-        del replayed
-        rows = [grads[path] for path in plan.trained], [buffers[path] for path in plan.moved]
-        return plan.updated(optimizer, state, params, loss, outputs, *rows)
+            if plan is not None and plan.whole is not None and plan.trusted:
+                taken = plan.whole(optimizer, state, x, y, seed, number)
+                if taken is not None:
+                    plan.places.give(taken.arrays)
+                    return taken.step
+            return self.updates(optimizer, state, self.plans.gradient(plan, x, y, seed, number))

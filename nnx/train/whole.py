@@ -6,14 +6,14 @@ computed on the host in double precision at every step, and another rate needs n
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from nnx.optim import SGD, Chain, Constrained, Optimizer, clip_by_global_norm, clip_by_norm, clip_by_value, penalize
 from nnx.optim.base import Rule, State, check_state
 from nnx.train.pieces import Laid, Pieces, layout
-from nnx.train.step import Step, Taken
+from nnx.train.step import Step
 from nnx.typing import Array
 
 TRANSFORMS = (clip_by_value, clip_by_norm, clip_by_global_norm, penalize)
@@ -21,6 +21,13 @@ TRANSFORMS = (clip_by_value, clip_by_norm, clip_by_global_norm, penalize)
 
 FUNCTIONS = 8
 """Of so many kinds of updates a compiled step is kept; further ones are taken with the gradient alone compiled."""
+
+
+class Taken(NamedTuple):
+    """A step that the model has not been given yet: its new arrays are in the order of the plan's places."""
+
+    step: Step
+    arrays: list[Array]
 
 
 class Whole:
@@ -82,7 +89,7 @@ class Update:
         for index, slot in enumerate(self.slots):
             own[slot] = Pieces(laid, index)
         state = own if self.plain else _around(self.optimizer, state, own)
-        return Taken(Step(loss, outputs, dict(zip(plan.trained, made)), state), made)
+        return Taken(Step(loss, outputs, state), made)
 
     def _parts(self, own: State) -> list[Array] | None:
         """The slots as the compiled step takes them; none where they are not as ``init`` makes them."""

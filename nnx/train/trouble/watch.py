@@ -25,7 +25,8 @@ RECORDED, WRITTEN, LATE = 64, 16, 32
 """Steps between two looks at the weights: where steps are replayed, where each is taken as written, where a look waits for the device."""
 
 SMALL = 256 << 20
-"""Bytes of weights and optimizer state that are kept beside those at work; of larger ones nothing is kept, and each step is looked at."""
+"""Bytes of weights and optimizer state that are kept beside those at work. Of larger ones nothing is kept, and each step is looked at; but
+where updates are written over them: there new ones beside the old ones of one step would take as much memory."""
 
 
 class Diverged(Exception):  # noqa: N818  it never leaves this package: Training makes the error of it
@@ -67,7 +68,7 @@ class Watch:
         size = sum(
             math.prod(array.shape) for array in tree.leaves((run.model.state(), run.state)) if hasattr(array, "shape")
         )
-        self.every = self.usual if 4 * size <= SMALL else 1
+        self.every = self.usual if 4 * size <= SMALL or self.device.over is not None else 1
         if self.way.problem.group.size > 1:  # all processes must take the same steps again
             self.every, self._touching = 1, False
         self.look()
