@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from nnx.backends import compiled_windows, crew, portable, strided
+from nnx.backends import compiled_windows, crew, direct, portable, strided
 from nnx.backends.portable.convolution import Pads
 from nnx.backends.portable.windows import Axes, extent, places
 from nnx.backends.products import SHARED_FROM
@@ -35,6 +35,9 @@ def convolve(
     out: Array | None = None,
 ) -> Array:
     """The ``convolve`` hook of NumPy."""
+    plan = direct.plan(x, weight.shape, stride, pads, dilation, groups, weight.dtype)
+    if plan is not None:
+        return direct.convolve(plan, x, weight, bias, np.empty(plan.shape, x.dtype) if out is None else out)
     if groups > 1:
         return into(out, _convolve_groups(xp, x, weight, bias, stride, pads, dilation, groups))
     kernel, outputs = weight.shape[:-2], weight.shape[-1]
@@ -69,6 +72,10 @@ def convolve_to_weight(
     out: Array | None = None,
 ) -> Array:
     """The ``convolve_to_weight`` hook of NumPy."""
+    shape = (*kernel, x.shape[-1] // groups, g.shape[-1])
+    plan = direct.plan(x, shape, stride, pads, dilation, groups, g.dtype)
+    if plan is not None:
+        return direct.to_weight(plan, x, g, np.empty(shape, x.dtype) if out is None else out)
     if groups > 1:
         return into(out, _to_weight_groups(xp, x, g, kernel, stride, pads, dilation, groups))
     inputs, outputs = x.shape[-1], g.shape[-1]
@@ -102,11 +109,15 @@ def convolve_to_input(
         (d * (k - 1) - before, d * (k - 1) - after)
         for d, k, (before, after) in zip(dilation, kernel, pads, strict=True)
     )
+    if set(stride) == {1} and min(min(wall) for wall in walls) >= 0:
+        turned = _turned(weight, groups)
+        plan = direct.plan(g, turned.shape, stride, walls, dilation, groups, weight.dtype)
+        if plan is not None:
+            return direct.convolve(plan, g, turned, None, np.empty(plan.shape, g.dtype) if out is None else out)
+        if groups == 1 and outputs <= 4 * inputs:
+            return convolve(xp, g, turned, None, stride, walls, dilation, 1, out)
     if groups > 1:
         return into(out, _to_input_groups(xp, g, weight, spatial, stride, pads, dilation, groups))
-    if set(stride) == {1} and outputs <= 4 * inputs and min(min(wall) for wall in walls) >= 0:
-        turned = weight.reshape(-1, inputs, outputs)[::-1].transpose(0, 2, 1).reshape(*kernel, outputs, inputs)
-        return convolve(xp, g, turned, None, stride, walls, dilation, 1, out)
     padded = tuple(n + before + after for n, (before, after) in zip(spatial, pads, strict=True))
     total, matrix = np.zeros((len(g), *padded, inputs), g.dtype), weight.reshape(-1, outputs).T
     slots = places(tuple(g.shape[1:-1]), tuple(kernel), stride, dilation)
@@ -121,6 +132,13 @@ def convolve_to_input(
 
     crew.share(some, [(g[part], total[part]) for part in _parts(len(g), g.size * matrix.shape[1])])
     return into(out, total[portable.inside(spatial, pads)])
+
+
+def _turned(weight: Array, groups: int) -> Array:
+    """The weight of the adjoint: the kernel turned round, inputs and outputs of each group exchanged."""
+    *kernel, inputs, outputs = weight.shape
+    parts = weight.reshape(prod(kernel), inputs, groups, outputs // groups)[::-1]
+    return parts.transpose(0, 3, 2, 1).reshape(*kernel, outputs // groups, groups * inputs)
 
 
 def into(out: Array | None, made: Array) -> Array:

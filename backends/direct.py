@@ -1,0 +1,147 @@
+"""Convolution on NumPy without windows, where numba is installed: sums of products over the padded image itself.
+
+Whether a convolution is made so depends on its shapes and dtype alone: sums in another order have other last bits, and the same
+step must give the same ones each time. Few rows of an image at a time lie with zeros around them in a block of the thread's own.
+"""
+
+from collections.abc import Callable
+from functools import cache, lru_cache
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from nnx.backends import compiled, crew
+from nnx.backends.portable.convolution import Pads
+from nnx.backends.portable.windows import Axes, extent
+from nnx.typing import Array
+
+FROM = 100_000
+"""Multiplications from which it is worth loading the compiler."""
+
+SHARED_FROM = 2_000_000
+"""Multiplications from which images, or rows of one, are shared among threads."""
+
+WEIGHT = 640 * 1024
+"""Bytes of a weight up to which: of more, every number of a window is used so often that gathering it costs little."""
+
+BAND = 128 * 1024
+"""Bytes of an image that are filled in at a time."""
+
+
+class Plan:
+    """What a convolution of some shapes needs beside its arrays; ``shape``: of y."""
+
+    def __init__(
+        self, shape: tuple[int, ...], weight: tuple[int, ...], stride: Axes, pads: Pads, dilation: Axes, groups: int, size: int
+    ) -> None:
+        one = len(weight) == 3  # a sequence is an image of one row
+        images, *spatial, channels = shape
+        self.shape = (images, *_extent(tuple(spatial), weight[:-2], stride, pads, dilation), weight[-1])
+        height, across = (1, *spatial) if one else spatial
+        (kh, kw), (sh, sw), (dh, dw) = ((1, *pair) if one else pair for pair in (weight[:-2], stride, dilation))
+        above, (left, right) = 0 if one else pads[0][0], pads[-1]
+        self.rows, self.line = (1, self.shape[1]) if one else self.shape[1:3]
+        width = (left + across + right) * channels
+        reach = dh * (kh - 1)
+        self.band = max(1, min(self.rows, (BAND // max(1, size * width) - reach - 1) // sh + 1))
+        self.room = ((self.band - 1) * sh + reach + 1) * width
+        share, columns = weight[-2], weight[-1] // groups
+        self.pixels = _grid((self.band, sh * width), (self.line, sw * channels))
+        self.taps = _grid((kh, dh * width), (kw, dw * channels), (share, 1))
+        self.images = (images, height, across * channels)
+        self.settings = (self.band, self.rows, self.line, sh, above, left * channels, width, groups, share, columns)
+        self.work = prod(self.shape) * len(self.taps)
+
+    def parts(self) -> list[tuple[slice, slice]]:
+        """(images, rows of y) for each thread."""
+        everything = (slice(0, self.shape[0]), slice(0, self.rows))
+        if self.work < SHARED_FROM:
+            return [everything]
+        if self.shape[0] > 1:
+            return [(part, everything[1]) for part in crew.cut(self.shape[0])]
+        return [(everything[0], part) for part in crew.cut(self.rows)]
+
+
+def plan(
+    x: Array, weight: tuple[int, ...], stride: Axes, pads: Pads, dilation: Axes, groups: int, dtype: np.dtype
+) -> Plan | None:
+    """The plan of a convolution of x, if it is to be made here."""
+    if len(weight) > 4 or x.dtype != dtype or dtype.char not in "fd":
+        return None
+    found = _plan(tuple(x.shape), weight, stride, pads, dilation, groups, dtype.itemsize)
+    return found if found is not None and kernel(dtype.char) is not None else None
+
+
+@lru_cache(128)
+def _plan(
+    shape: tuple[int, ...], weight: tuple[int, ...], stride: Axes, pads: Pads, dilation: Axes, groups: int, size: int
+) -> Plan | None:
+    if 0 in shape or 0 in weight or prod(weight) * size > WEIGHT or weight[-1] < 4 * groups or not compiled.installed():
+        return None
+    found = Plan(shape, weight, stride, pads, dilation, groups, size)
+    return found if found.work >= FROM else None
+
+
+def convolve(plan: Plan, x: Array, weight: Array, bias: Array | None, out: Array) -> Array:
+    """y into ``out``, which lies in order."""
+    base = np.zeros(weight.shape[-1], out.dtype) if bias is None else _flat(bias.astype(out.dtype, copy=False))
+    loop, images, matrix = kernel(out.dtype.char), _ordered(x).reshape(plan.images), _flat(weight)
+
+    def some(images: Array, part: Array, rows: slice) -> None:
+        room = np.empty(plan.room, out.dtype)
+        loop(images, room, plan.pixels, plan.taps, matrix, base, part, 0, rows.start, rows.stop, *plan.settings)
+
+    assert loop is not None
+    crew.share(some, [(images[part], out[part].reshape(-1), rows) for part, rows in plan.parts()])
+    return out
+
+
+def to_weight(plan: Plan, x: Array, g: Array, out: Array) -> Array:
+    """The weight's gradient into ``out``, which lies in order."""
+    loop, images, g = kernel(out.dtype.char), _ordered(x).reshape(plan.images), _ordered(g)
+    parts = plan.parts()
+    totals = np.zeros((len(parts), out.size), out.dtype)
+
+    def some(images: Array, part: Array, rows: slice, total: Array) -> None:
+        room = np.empty(plan.room, out.dtype)
+        loop(images, room, plan.pixels, plan.taps, part, total, total, 1, rows.start, rows.stop, *plan.settings)
+
+    assert loop is not None
+    crew.share(
+        some, [(images[part], g[part].reshape(-1), rows, total) for (part, rows), total in zip(parts, totals, strict=True)]
+    )
+    np.add.reduce(totals, 0, None, out.reshape(-1))
+    return out
+
+
+@cache
+def kernel(char: str) -> Callable[..., None] | None:
+    """The compiled loop; None where it cannot be compiled: windows are then gathered as ever."""
+    try:
+        from nnx.backends import tiles
+
+        return tiles.kernel(np.dtype(char))  # type: ignore[no-any-return]
+    except Exception:  # whatever stops the compiler
+        return None
+
+
+def _extent(spatial: Axes, kernel: Axes, stride: Axes, pads: Pads, dilation: Axes) -> Axes:
+    padded = tuple(n + before + after for n, (before, after) in zip(spatial, pads, strict=True))
+    return extent(padded, kernel, stride, dilation)
+
+
+def _grid(*axes: tuple[int, int]) -> Array:
+    """The places in memory of a grid of (count, step) for each axis."""
+    places: Any = np.zeros((), np.int64)
+    for count, step in axes:
+        places = places[..., None] + np.arange(count, dtype=np.int64) * step
+    return np.ascontiguousarray(places).reshape(-1)
+
+
+def _ordered(x: Array) -> Array:
+    return np.ascontiguousarray(x)
+
+
+def _flat(x: Array) -> Array:
+    return np.ascontiguousarray(x).reshape(-1)

@@ -1,0 +1,198 @@
+"""A tile of a sum of products, kept in registers, and convolution and its weight gradient made of such tiles. Needs numba.
+
+A tile is ``out[r, o] = base[r, o] + Σ over j of x[rows[r] + sums[j]] · b[j, o]`` for :data:`ROWS` rows r and a few vectors of columns
+o. With the pixels of the output as rows and the places of the kernel as sums, and b the weight, that is a convolution; the
+other way round, and b the gradient of y, it is the gradient of the weight: no window is ever gathered. numba's own loops would
+keep the tile in memory, so its inner loop is written for LLVM as it shall be: vectors as wide as this processor has. Each sum
+is taken in the order of j, multiplied and added at one rounding where the processor can, whatever tile it falls into.
+"""
+
+from functools import cache
+from typing import Any
+
+import numba
+import numpy as np
+from llvmlite import binding, ir
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from nnx.backends import compiled
+
+_FEATURES = binding.get_host_cpu_features()
+WIDE = bool(_FEATURES.get("avx512f"))
+BYTES = 64 if WIDE else 32 if _FEATURES.get("avx2") else 16
+"""A vector of this processor."""
+
+ROWS = 9 if WIDE or binding.get_process_triple().startswith(("aarch64", "arm64")) else 4
+"""Rows of a tile: with two vectors of columns its sums and what they are made of fill 32 registers, or 16."""
+
+INDEX = ir.IntType(64)
+
+
+def kernel(dtype: np.dtype) -> Any:
+    """The compiled :func:`_convolution` for such arrays."""
+    return _kernel(dtype.char)
+
+
+@cache
+def _kernel(char: str) -> Any:
+    real, place = numba.from_dtype(np.dtype(char)), numba.int64
+    images, room, table, numbers, out = (
+        numba.types.Array(kind, axes, "C", readonly=not written)
+        for kind, axes, written in [(real, 3, False), (real, 1, True), (place, 1, False), (real, 1, False), (real, 1, True)]
+    )
+    made = compiled.njit(_convolution)
+    made.compile((images, room, table, table, numbers, numbers, out, *[numba.int64] * 13))
+    made.disable_compile()
+    return made
+
+
+def _convolution(  # type: ignore[no-untyped-def]
+    x, room, pixels, taps, b, base, out,
+    to_weight, top, bottom, band, rows, line, stride, above, left, width, groups, share, columns,
+):  # fmt: skip
+    """Rows ``top`` to ``bottom`` of the output of every image, or what they add to the weight.
+
+    x (images, height, width·channels); ``room``: for ``band`` rows of the output, the rows of x that they are made of with zeros
+    around, ``width`` numbers each. ``rows`` of ``line`` pixels has a whole image of b or out. ``stride``: between rows; ``above``, ``left``:
+    zeros there, in rows and in numbers. Each of ``groups`` has ``share`` channels of x and ``columns`` of b and out.
+    """
+    size = groups * columns
+    for image in range(len(x)):
+        for at in range(top, bottom, band):
+            count = min(band, bottom - at)
+            _fill(x[image], room, at * stride - above, left, width)
+            first = (image * rows + at) * line * size
+            here = pixels[: count * line]
+            for group in range(groups):
+                column = group * columns
+                if to_weight:
+                    whole, terms, b_at, out_at, base_step = taps, here, first + column, column, size
+                else:
+                    whole, terms, b_at, out_at, base_step = here, taps, column, first + column, 0
+                _tiles(room, group * share, whole, terms, b, b_at, base, column, base_step, out, out_at, size, columns)
+
+
+@numba.njit(nogil=True, error_model="numpy")
+def _fill(x, room, first, left, width):  # type: ignore[no-untyped-def]
+    """Rows of an image from ``first`` on, zeros where there are none."""
+    height, length = x.shape
+    for i in range(room.size // width):
+        line, y = room[i * width : (i + 1) * width], first + i
+        if 0 <= y < height:
+            inside = line[left : left + length]
+            line[:left] = 0
+            for j in range(inside.size):
+                inside[j] = x[y, j]
+            line[left + length :] = 0
+        else:
+            line[:] = 0
+
+
+@numba.njit(nogil=True, error_model="numpy")
+def _tiles(x, x_at, rows, sums, b, b_at, base, base_at, base_step, out, out_at, step, columns):  # type: ignore[no-untyped-def]
+    """All rows and columns, one panel of columns after the other, in the widest vectors that fit."""
+    column = 0
+    while column < columns:
+        lanes = 2 * (BYTES // x.itemsize)
+        while lanes > columns - column:
+            lanes //= 2
+        for row in range(0, rows.size, ROWS):
+            _tile(
+                x, x_at, rows, row, sums, b, b_at + column, step, base, base_at + row * base_step + column, base_step,
+                out, out_at + row * step + column, step, min(ROWS, rows.size - row), lanes,
+            )  # fmt: skip
+        column += lanes
+
+
+@intrinsic
+def _tile(  # type: ignore[no-untyped-def]
+    context, x, x_at, rows, row, sums, b, b_at, b_step, base, base_at, base_step, out, out_at, out_step, count, lanes
+):  # fmt: skip
+    """One tile of ``count`` rows, at most :data:`ROWS`, and ``lanes`` columns: a power of two."""
+    at = numba.int64
+    signature = numba.void(x, at, rows, at, sums, b, at, at, base, at, at, out, at, at, at, at)
+
+    def write(target, build, signature, given):  # type: ignore[no-untyped-def]
+        arrays = {i: target.make_array(signature.args[i])(target, build, given[i]) for i in (0, 2, 4, 5, 8, 11)}
+        starts = {i: build.gep(arrays[i].data, [given[j]]) for i, j in {0: 1, 2: 3, 5: 6, 8: 9, 11: 12}.items()}
+        passed = [
+            starts[0], starts[2], arrays[4].data, build.extract_value(arrays[4].shape, 0),
+            starts[5], given[7], starts[8], given[10], starts[11], given[13], given[14],
+        ]  # fmt: skip
+        real = passed[0].type.pointee if hasattr(passed[0].type, "pointee") else arrays[0].data.type.pointee
+        end = build.append_basic_block("end")
+        choice = build.switch(given[15], end)
+        for width, vectors in _widths(real):
+            block = build.append_basic_block(f"of_{width * vectors}")
+            choice.add_case(INDEX(width * vectors), block)
+            build.position_at_end(block)
+            build.call(_inner(build.module, real, width, vectors), passed)
+            build.branch(end)
+        build.position_at_end(end)
+        return target.get_dummy_value()
+
+    return signature, write
+
+
+def _size(real: Any) -> int:
+    return 4 if isinstance(real, ir.FloatType) else 8
+
+
+def _widths(real: Any) -> list[tuple[int, int]]:
+    """(numbers in a vector, vectors) of each kind of tile."""
+    most = BYTES // _size(real)
+    return [(most, 2), *((2**power, 1) for power in reversed(range(most.bit_length())))]
+
+
+def _inner(module: Any, real: Any, width: int, vectors: int) -> Any:
+    """The tile as a function in LLVM's language: no memory in its inner loop but what is read."""
+    size, pointer, places = _size(real), ir.PointerType(real), ir.PointerType(INDEX)
+    kinds = [pointer, places, places, INDEX, pointer, INDEX, pointer, INDEX, pointer, INDEX, INDEX]
+    function = cgutils.get_or_insert_function(
+        module, ir.FunctionType(ir.VoidType(), kinds), f"nnx_tile_{8 * size}_{vectors}x{width}"
+    )
+    if function.blocks:
+        return function
+    function.linkage = "internal"
+    x, rows, sums, terms, b, b_step, base, base_step, out, out_step, count = function.args
+    build = ir.IRBuilder(function.append_basic_block("entry"))
+    vector = ir.VectorType(real, width) if width > 1 else real
+    name = f"llvm.fmuladd.{f'v{width}' if width > 1 else ''}f{8 * size}"
+    multiply_add = cgutils.get_or_insert_function(module, ir.FunctionType(vector, [vector] * 3), name)
+
+    def place(start: Any, index: Any, step: Any, v: int) -> Any:
+        """Where vector v of a row stands."""
+        at = build.gep(start, [build.add(build.mul(index, step), INDEX(width * v))])
+        return build.bitcast(at, ir.PointerType(vector))
+
+    def everywhere(number: Any) -> Any:
+        """A vector of one number."""
+        if width == 1:
+            return number
+        nothing, lane = ir.Constant(vector, ir.Undefined), ir.IntType(32)
+        one = build.insert_element(nothing, number, lane(0))
+        return build.shuffle_vector(one, nothing, ir.Constant(ir.VectorType(lane, width), [0] * width))
+
+    zero = ir.Constant(vector, [0.0] * width if width > 1 else 0.0)
+    total = [[build.alloca(vector) for _ in range(vectors)] for _ in range(ROWS)]
+    last, starts = build.sub(count, INDEX(1)), []
+    for r, of_row in enumerate(total):
+        for sum_ in of_row:
+            build.store(zero, sum_)
+        known = build.select(build.icmp_signed("<", INDEX(r), count), INDEX(r), last)  # a row too many is the last again
+        starts.append(build.load(build.gep(rows, [known])))
+    with cgutils.for_range(build, terms, intp=INDEX) as loop:
+        there = build.gep(x, [build.load(build.gep(sums, [loop.index]))])
+        factors = [build.load(place(b, loop.index, b_step, v), align=size) for v in range(vectors)]
+        for start, of_row in zip(starts, total):
+            number = everywhere(build.load(build.gep(there, [start])))
+            for factor, sum_ in zip(factors, of_row):
+                build.store(build.call(multiply_add, [number, factor, build.load(sum_)]), sum_)
+    for r, of_row in enumerate(total):
+        with build.if_then(build.icmp_signed("<", INDEX(r), count)):
+            for v, sum_ in enumerate(of_row):
+                whole = build.fadd(build.load(place(base, INDEX(r), base_step, v), align=size), build.load(sum_))
+                build.store(whole, place(out, INDEX(r), out_step, v), align=size)
+    build.ret_void()
+    return function
