@@ -1,14 +1,15 @@
-"""Pool and unpool of NumPy arrays over two axes, each one pass compiled by numba. numba is imported at first use."""
+"""Pool and unpool of NumPy arrays, each one pass compiled by numba. numba is imported at first use."""
 
 from collections.abc import Callable
-from functools import cache
-from itertools import chain
+from functools import lru_cache
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from nnx.backends import compiled, crew, strided
 from nnx.backends.blocked import into
+from nnx.backends.direct import grid
 from nnx.backends.portable.windows import Axes, extent
 from nnx.typing import Array, Namespace
 
@@ -22,12 +23,18 @@ def pool(
     xp: Namespace, x: Array, kernel: Axes, stride: Axes, dilation: Axes, out: tuple[Array, Array] | None = None
 ) -> tuple[Array, Array]:
     """The ``pool`` hook of NumPy where numba is installed: the portable one's values and places."""
-    if x.dtype.char not in "fd" or len(kernel) > 2 or max(kernel) > 15 or not worth(x.size):
+    if x.dtype.char not in "fd" or prod(kernel) > 255 or not worth(x.size):
         y, place = strided.pool_in_place(xp, x, kernel, stride, dilation)
         return (y, place) if out is None else (into(out[0], y), into(out[1], place))
     shape = (len(x), *extent(tuple(x.shape[1:-1]), kernel, stride, dilation), x.shape[-1])
     y, place = out or (np.empty(shape, x.dtype), np.empty(shape, np.uint8))
-    _shared(_loops()[0], (_plane(x), _plane(y), _plane(place)), x.size, *map(_pair, (kernel, stride, dilation)))
+    images, tables = np.ascontiguousarray(x), _tables(x.shape[1:], kernel, stride, dilation)
+    size, channels, loop = prod(x.shape[1:]), x.shape[-1], _loops(x.dtype.char)[0]
+    parts = crew.cut(len(x)) if x.size >= SHARED_FROM else [slice(0, len(x))]
+    crew.share(
+        loop,
+        [(_flat(images[p]), *tables, _flat(y[p]), _flat(place[p]), p.stop - p.start, size, channels) for p in parts],
+    )
     return y, place
 
 
@@ -50,56 +57,37 @@ def unpool(
         out = np.empty((len(g), *spatial, g.shape[-1]), g.dtype)
     if not covered:
         out[...] = 0
-    sizes = map(_pair, (kernel, stride, dilation))
-    _shared(_loops()[1], (_plane(g), _plane(place), _plane(out)), 4 * g.size, *sizes, (apart,))
+    shape = (*spatial, g.shape[-1])
+    g, place, tables = np.ascontiguousarray(g), np.ascontiguousarray(place), _tables(shape, kernel, stride, dilation)
+    size, loop = prod(shape), _loops(g.dtype.char)[1]
+    parts = crew.cut(len(g)) if 4 * g.size >= SHARED_FROM else [slice(0, len(g))]
+    crew.share(
+        loop,
+        [
+            (_flat(g[p]), _flat(place[p]), *tables, _flat(out[p]), p.stop - p.start, size, shape[-1], apart)
+            for p in parts
+        ],
+    )
     return out
 
 
-def _shared(loop: Callable[..., Any], planes: tuple[Array, ...], size: int, *settings: tuple[Any, ...]) -> None:
-    """The loop over all images, or over a part of them in each thread."""
-    parts = crew.cut(len(planes[0])) if size >= SHARED_FROM else [slice(None)]
-    crew.share(loop, [(*(plane[part] for plane in planes), *chain(*settings)) for part in parts])
+@lru_cache(64)
+def _tables(shape: tuple[int, ...], kernel: Axes, stride: Axes, dilation: Axes) -> tuple[Array, Array]:
+    """Where in an image of this shape windows begin, and where a window's values stand from there."""
+    *spatial, channels = shape
+    steps = [prod(shape[axis + 1 :]) for axis in range(len(spatial))]
+    count = extent(tuple(spatial), kernel, stride, dilation)
+    return (
+        grid(*((n, s * step) for n, s, step in zip(count, stride, steps, strict=True))),
+        grid(*((k, d * step) for k, d, step in zip(kernel, dilation, steps, strict=True))),
+    )
 
 
-def _plane(x: Array) -> Array:
-    """A sequence is an image of one row."""
-    return np.ascontiguousarray(x if x.ndim == 4 else x[:, None])
+def _flat(x: Array) -> Array:
+    return x.reshape(-1)
 
 
-def _pair(sizes: Axes) -> Axes:
-    return sizes if len(sizes) == 2 else (1, *sizes)
+def _loops(char: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    from nnx.backends import pool_tiles
 
-
-@cache
-def _loops() -> tuple[Callable[..., Any], Callable[..., Any]]:
-    def pool(x, y, place, kh, kw, sh, sw, dh, dw):  # type: ignore[no-untyped-def]
-        n, rows, columns, channels = y.shape
-        for b in range(n):
-            for i in range(rows):
-                for j in range(columns):
-                    best, at, first = y[b, i, j], place[b, i, j], x[b, i * sh, j * sw]
-                    for c in range(channels):
-                        best[c], at[c] = first[c], 0
-                    for k in range(1, kh * kw):
-                        part = x[b, i * sh + k // kw * dh, j * sw + k % kw * dw]
-                        for c in range(channels):
-                            better = (part[c] > best[c]) | ((part[c] != part[c]) & (best[c] == best[c]))
-                            best[c], at[c] = part[c] if better else best[c], k if better else at[c]
-
-    def unpool(g, place, out, kh, kw, sh, sw, dh, dw, apart):  # type: ignore[no-untyped-def]
-        n, rows, columns, channels = g.shape
-        zero = out.dtype.type(0)
-        for b in range(n):
-            for i in range(rows):
-                for j in range(columns):
-                    value, at = g[b, i, j], place[b, i, j]
-                    for k in range(kh * kw):
-                        part = out[b, i * sh + k // kw * dh, j * sw + k % kw * dw]
-                        if apart:  # every place is met once at most
-                            for c in range(channels):
-                                part[c] = value[c] if at[c] == k else zero
-                        else:
-                            for c in range(channels):
-                                part[c] += value[c] if at[c] == k else zero
-
-    return compiled.njit(pool), compiled.njit(unpool)
+    return pool_tiles.loops(char)

@@ -47,8 +47,8 @@ class Plan:
         self.band = max(1, min(self.rows, (BAND // max(1, size * width) - reach - 1) // sh + 1))
         self.room = ((self.band - 1) * sh + reach + 1) * width
         share, columns = weight[-2], weight[-1] // groups
-        self.pixels = _grid((self.band, sh * width), (self.line, sw * channels))
-        self.taps = _grid((kh, dh * width), (kw, dw * channels), (share, 1))
+        self.pixels = grid((self.band, sh * width), (self.line, sw * channels))
+        self.taps = grid((kh, dh * width), (kw, dw * channels), (share, 1))
         self.images = (images, height, across * channels)
         self.settings = (self.band, self.rows, self.line, sh, above, left * channels, width, groups, share, columns)
         self.work = prod(self.shape) * len(self.taps)
@@ -131,7 +131,7 @@ def _extent(spatial: Axes, kernel: Axes, stride: Axes, pads: Pads, dilation: Axe
     return extent(padded, kernel, stride, dilation)
 
 
-def _grid(*axes: tuple[int, int]) -> Array:
+def grid(*axes: tuple[int, int]) -> Array:
     """The places in memory of a grid of (count, step) for each axis."""
     places: Any = np.zeros((), np.int64)
     for count, step in axes:

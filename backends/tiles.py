@@ -12,21 +12,15 @@ from typing import Any
 
 import numba
 import numpy as np
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from nnx.backends import compiled
+from nnx.backends import compiled, vectors
+from nnx.backends.vectors import BYTES, INDEX
 
-_FEATURES = binding.get_host_cpu_features()
-WIDE = bool(_FEATURES.get("avx512f"))
-BYTES = 64 if WIDE else 32 if _FEATURES.get("avx2") else 16
-"""A vector of this processor."""
-
-ROWS = 9 if WIDE or binding.get_process_triple().startswith(("aarch64", "arm64")) else 4
+ROWS = 9 if vectors.MANY else 4
 """Rows of a tile: with two vectors of columns its sums and what they are made of fill 32 registers, or 16."""
-
-INDEX = ir.IntType(64)
 
 
 def kernel(dtype: np.dtype) -> Any:
@@ -116,83 +110,56 @@ def _tile(  # type: ignore[no-untyped-def]
     def write(target, build, signature, given):  # type: ignore[no-untyped-def]
         arrays = {i: target.make_array(signature.args[i])(target, build, given[i]) for i in (0, 2, 4, 5, 8, 11)}
         starts = {i: build.gep(arrays[i].data, [given[j]]) for i, j in {0: 1, 2: 3, 5: 6, 8: 9, 11: 12}.items()}
+        terms = build.extract_value(arrays[4].shape, 0)
         passed = [
-            starts[0], starts[2], arrays[4].data, build.extract_value(arrays[4].shape, 0),
-            starts[5], given[7], starts[8], given[10], starts[11], given[13], given[14],
+            starts[0], starts[2], arrays[4].data, terms, starts[5], given[7], starts[8], given[10], starts[11], given[13], given[14],
         ]  # fmt: skip
-        real = passed[0].type.pointee if hasattr(passed[0].type, "pointee") else arrays[0].data.type.pointee
-        end = build.append_basic_block("end")
-        choice = build.switch(given[15], end)
-        for width, vectors in _widths(real):
-            block = build.append_basic_block(f"of_{width * vectors}")
-            choice.add_case(INDEX(width * vectors), block)
-            build.position_at_end(block)
-            build.call(_inner(build.module, real, width, vectors), passed)
-            build.branch(end)
-        build.position_at_end(end)
+        real = target.get_data_type(x.dtype)
+        vectors.choose(
+            build, given[15], real, True, lambda width, count: build.call(_inner(build.module, real, width, count), passed)
+        )
         return target.get_dummy_value()
 
     return signature, write
 
 
-def _size(real: Any) -> int:
-    return 4 if isinstance(real, ir.FloatType) else 8
-
-
-def _widths(real: Any) -> list[tuple[int, int]]:
-    """(numbers in a vector, vectors) of each kind of tile."""
-    most = BYTES // _size(real)
-    return [(most, 2), *((2**power, 1) for power in reversed(range(most.bit_length())))]
-
-
-def _inner(module: Any, real: Any, width: int, vectors: int) -> Any:
-    """The tile as a function in LLVM's language: no memory in its inner loop but what is read."""
-    size, pointer, places = _size(real), ir.PointerType(real), ir.PointerType(INDEX)
+def _inner(module: Any, real: Any, width: int, count: int) -> Any:
+    """The tile of ``count`` vectors of columns as a function in LLVM's language: no memory in its inner loop but what is read."""
+    bits, pointer, places = vectors.bits(real), ir.PointerType(real), ir.PointerType(INDEX)
     kinds = [pointer, places, places, INDEX, pointer, INDEX, pointer, INDEX, pointer, INDEX, INDEX]
-    function = cgutils.get_or_insert_function(
-        module, ir.FunctionType(ir.VoidType(), kinds), f"nnx_tile_{8 * size}_{vectors}x{width}"
-    )
+    name = f"nnx_tile_{bits}_{count}x{width}"
+    function = cgutils.get_or_insert_function(module, ir.FunctionType(ir.VoidType(), kinds), name)
     if function.blocks:
         return function
     function.linkage = "internal"
-    x, rows, sums, terms, b, b_step, base, base_step, out, out_step, count = function.args
-    build = ir.IRBuilder(function.append_basic_block("entry"))
-    vector = ir.VectorType(real, width) if width > 1 else real
-    name = f"llvm.fmuladd.{f'v{width}' if width > 1 else ''}f{8 * size}"
+    x, rows, sums, terms, b, b_step, base, base_step, out, out_step, wanted = function.args
+    build, vector = ir.IRBuilder(function.append_basic_block("entry")), vectors.of(real, width)
+    name = f"llvm.fmuladd.{f'v{width}' if width > 1 else ''}f{bits}"
     multiply_add = cgutils.get_or_insert_function(module, ir.FunctionType(vector, [vector] * 3), name)
 
     def place(start: Any, index: Any, step: Any, v: int) -> Any:
         """Where vector v of a row stands."""
-        at = build.gep(start, [build.add(build.mul(index, step), INDEX(width * v))])
-        return build.bitcast(at, ir.PointerType(vector))
+        return build.gep(start, [build.add(build.mul(index, step), INDEX(width * v))])
 
-    def everywhere(number: Any) -> Any:
-        """A vector of one number."""
-        if width == 1:
-            return number
-        nothing, lane = ir.Constant(vector, ir.Undefined), ir.IntType(32)
-        one = build.insert_element(nothing, number, lane(0))
-        return build.shuffle_vector(one, nothing, ir.Constant(ir.VectorType(lane, width), [0] * width))
-
-    zero = ir.Constant(vector, [0.0] * width if width > 1 else 0.0)
-    total = [[build.alloca(vector) for _ in range(vectors)] for _ in range(ROWS)]
-    last, starts = build.sub(count, INDEX(1)), []
+    total = [[build.alloca(vector) for _ in range(count)] for _ in range(ROWS)]
+    last, starts = build.sub(wanted, INDEX(1)), []
     for r, of_row in enumerate(total):
         for sum_ in of_row:
-            build.store(zero, sum_)
-        known = build.select(build.icmp_signed("<", INDEX(r), count), INDEX(r), last)  # a row too many is the last again
+            build.store(vectors.constant(real, 0.0, width), sum_)
+        known = build.select(build.icmp_signed("<", INDEX(r), wanted), INDEX(r), last)  # a row too many is the last again
         starts.append(build.load(build.gep(rows, [known])))
     with cgutils.for_range(build, terms, intp=INDEX) as loop:
         there = build.gep(x, [build.load(build.gep(sums, [loop.index]))])
-        factors = [build.load(place(b, loop.index, b_step, v), align=size) for v in range(vectors)]
-        for start, of_row in zip(starts, total):
-            number = everywhere(build.load(build.gep(there, [start])))
-            for factor, sum_ in zip(factors, of_row):
+        factors = [vectors.load(build, place(b, loop.index, b_step, v), width, bits // 8) for v in range(count)]
+        for start, of_row in zip(starts, total, strict=True):
+            number = vectors.everywhere(build, build.load(build.gep(there, [start])), width)
+            for factor, sum_ in zip(factors, of_row, strict=True):
                 build.store(build.call(multiply_add, [number, factor, build.load(sum_)]), sum_)
     for r, of_row in enumerate(total):
-        with build.if_then(build.icmp_signed("<", INDEX(r), count)):
+        with build.if_then(build.icmp_signed("<", INDEX(r), wanted)):
             for v, sum_ in enumerate(of_row):
-                whole = build.fadd(build.load(place(base, INDEX(r), base_step, v), align=size), build.load(sum_))
-                build.store(whole, place(out, INDEX(r), out_step, v), align=size)
+                before = vectors.load(build, place(base, INDEX(r), base_step, v), width, bits // 8)
+                whole = build.fadd(before, build.load(sum_))
+                vectors.store(build, whole, place(out, INDEX(r), out_step, v), width, bits // 8)
     build.ret_void()
     return function
