@@ -33,7 +33,14 @@ class Plan:
     """What a convolution of some shapes needs beside its arrays; ``shape``: of y."""
 
     def __init__(
-        self, shape: tuple[int, ...], weight: tuple[int, ...], stride: Axes, pads: Pads, dilation: Axes, groups: int, size: int
+        self,
+        shape: tuple[int, ...],
+        weight: tuple[int, ...],
+        stride: Axes,
+        pads: Pads,
+        dilation: Axes,
+        groups: int,
+        dtype: np.dtype,
     ) -> None:
         one = len(weight) == 3  # a sequence is an image of one row
         images, *spatial, channels = shape
@@ -44,73 +51,83 @@ class Plan:
         self.rows, self.line = (1, self.shape[1]) if one else self.shape[1:3]
         width = (left + across + right) * channels
         reach = dh * (kh - 1)
-        self.band = max(1, min(self.rows, (BAND // max(1, size * width) - reach - 1) // sh + 1))
+        self.band = max(1, min(self.rows, (BAND // max(1, dtype.itemsize * width) - reach - 1) // sh + 1))
         self.room = ((self.band - 1) * sh + reach + 1) * width
         share, columns = weight[-2], weight[-1] // groups
         self.pixels = grid((self.band, sh * width), (self.line, sw * channels))
         self.taps = grid((kh, dh * width), (kw, dw * channels), (share, 1))
         self.images = (images, height, across * channels)
         self.settings = (self.band, self.rows, self.line, sh, above, left * channels, width, groups, share, columns)
+        self.all_rows, self.nothing = slice(0, self.rows), np.zeros(weight[-1], dtype)
         self.work = prod(self.shape) * len(self.taps)
+        self.loop: Callable[..., None]
 
     def parts(self) -> list[tuple[slice, slice]]:
         """(images, rows of y) for each thread."""
-        everything = (slice(0, self.shape[0]), slice(0, self.rows))
+        images = slice(0, self.shape[0])
         if self.work < SHARED_FROM:
-            return [everything]
-        if self.shape[0] > 1:
-            return [(part, everything[1]) for part in crew.cut(self.shape[0])]
-        return [(everything[0], part) for part in crew.cut(self.rows)]
+            return [(images, self.all_rows)]
+        if images.stop > 1:
+            return [(part, self.all_rows) for part in crew.cut(images.stop)]
+        return [(images, part) for part in crew.cut(self.rows)]
 
 
 def plan(
     x: Array, weight: tuple[int, ...], stride: Axes, pads: Pads, dilation: Axes, groups: int, dtype: np.dtype
 ) -> Plan | None:
     """The plan of a convolution of x, if it is to be made here."""
-    if len(weight) > 4 or x.dtype != dtype or dtype.char not in "fd":
+    if x.dtype is not dtype and x.dtype != dtype:
         return None
-    found = _plan(tuple(x.shape), weight, stride, pads, dilation, groups, dtype.itemsize)
-    return found if found is not None and kernel(dtype.char) is not None else None
+    return _plan(x.shape, weight, stride, pads, dilation, groups, dtype.char)
 
 
 @lru_cache(128)
 def _plan(
-    shape: tuple[int, ...], weight: tuple[int, ...], stride: Axes, pads: Pads, dilation: Axes, groups: int, size: int
+    shape: tuple[int, ...], weight: tuple[int, ...], stride: Axes, pads: Pads, dilation: Axes, groups: int, char: str
 ) -> Plan | None:
-    if 0 in shape or 0 in weight or prod(weight) * size > WEIGHT or weight[-1] < 4 * groups or not compiled.installed():
+    if len(weight) > 4 or char not in "fd" or 0 in shape or 0 in weight or not compiled.installed():
         return None
-    found = Plan(shape, weight, stride, pads, dilation, groups, size)
-    return found if found.work >= FROM else None
+    dtype = np.dtype(char)
+    if prod(weight) * dtype.itemsize > WEIGHT or weight[-1] < 4 * groups:
+        return None
+    found = Plan(shape, weight, stride, pads, dilation, groups, dtype)
+    if found.work < FROM or (loop := kernel(char)) is None:
+        return None
+    found.loop = loop
+    return found
 
 
 def convolve(plan: Plan, x: Array, weight: Array, bias: Array | None, out: Array) -> Array:
     """y into ``out``, which lies in order."""
-    base = np.zeros(weight.shape[-1], out.dtype) if bias is None else _flat(bias.astype(out.dtype, copy=False))
-    loop, images, matrix = kernel(out.dtype.char), _ordered(x).reshape(plan.images), _flat(weight)
+    loop, images, matrix = plan.loop, _ordered(x).reshape(plan.images), _ordered(weight).reshape(-1)
+    base = plan.nothing if bias is None else _ordered(bias.astype(out.dtype, copy=False))
 
     def some(images: Array, part: Array, rows: slice) -> None:
         room = np.empty(plan.room, out.dtype)
-        loop(images, room, plan.pixels, plan.taps, matrix, base, part, 0, rows.start, rows.stop, *plan.settings)
+        loop(
+            images, room, plan.pixels, plan.taps, matrix, base, part.reshape(-1), 0, rows.start, rows.stop, *plan.settings
+        )
 
-    assert loop is not None
-    crew.share(some, [(images[part], out[part].reshape(-1), rows) for part, rows in plan.parts()])
+    if plan.work < SHARED_FROM:
+        some(images, out, plan.all_rows)
+    else:
+        crew.share(some, [(images[part], out[part], rows) for part, rows in plan.parts()])
     return out
 
 
 def to_weight(plan: Plan, x: Array, g: Array, out: Array) -> Array:
     """The weight's gradient into ``out``, which lies in order."""
-    loop, images, g = kernel(out.dtype.char), _ordered(x).reshape(plan.images), _ordered(g)
+    loop, images, g = plan.loop, _ordered(x).reshape(plan.images), _ordered(g)
     parts = plan.parts()
     totals = np.zeros((len(parts), out.size), out.dtype)
 
     def some(images: Array, part: Array, rows: slice, total: Array) -> None:
         room = np.empty(plan.room, out.dtype)
-        loop(images, room, plan.pixels, plan.taps, part, total, total, 1, rows.start, rows.stop, *plan.settings)
+        loop(
+            images, room, plan.pixels, plan.taps, part.reshape(-1), total, total, 1, rows.start, rows.stop, *plan.settings
+        )
 
-    assert loop is not None
-    crew.share(
-        some, [(images[part], g[part].reshape(-1), rows, total) for (part, rows), total in zip(parts, totals, strict=True)]
-    )
+    crew.share(some, [(images[p], g[p], rows, total) for (p, rows), total in zip(parts, totals, strict=True)])
     np.add.reduce(totals, 0, None, out.reshape(-1))
     return out
 
@@ -140,8 +157,4 @@ def grid(*axes: tuple[int, int]) -> Array:
 
 
 def _ordered(x: Array) -> Array:
-    return np.ascontiguousarray(x)
-
-
-def _flat(x: Array) -> Array:
-    return np.ascontiguousarray(x).reshape(-1)
+    return x if x.flags.c_contiguous else np.ascontiguousarray(x)
