@@ -1,4 +1,7 @@
-"""Pool and unpool of NumPy arrays, each one pass compiled by numba. numba is imported at first use."""
+"""Pool and unpool of NumPy arrays, shared among threads: with numba each is one pass, compiled where it is worth it.
+
+numba is imported at first use.
+"""
 
 from collections.abc import Callable
 from functools import cache, lru_cache
@@ -7,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from nnx.backends import compiled, crew, strided
-from nnx.backends.blocked import into
+from nnx.backends import compiled, crew, portable, sliced_pool
+from nnx.backends.blocked import BLOCK, into
 from nnx.backends.direct import grid
 from nnx.backends.portable.windows import Axes, extent
 from nnx.typing import Array, Namespace
@@ -22,19 +25,24 @@ worth = compiled.Worth()
 def pool(
     xp: Namespace, x: Array, kernel: Axes, stride: Axes, dilation: Axes, out: tuple[Array, Array] | None = None
 ) -> tuple[Array, Array]:
-    """The ``pool`` hook of NumPy where numba is installed: the portable one's values and places."""
-    loops = _loops(x.dtype.char) if worth(x.size) else None
-    if loops is None or prod(kernel) > 255:
-        y, place = strided.pool_in_place(xp, x, kernel, stride, dilation)
-        return (y, place) if out is None else (into(out[0], y), into(out[1], place))
+    """The ``pool`` hook of NumPy: the portable one's values and places."""
+    if prod(kernel) > sliced_pool.MOST:
+        made = portable.pool(xp, x, kernel, stride, dilation)
+        return made if out is None else (into(out[0], made[0]), into(out[1], made[1]))
     shape, pixels, taps, size = _plan(x.shape[1:], kernel, stride, dilation)
     if out is None:
         out = (np.empty((len(x), *shape), x.dtype), np.empty((len(x), *shape), np.uint8))
+    loops = _loops(x.dtype.char) if worth(x.size) else None
 
-    def some(x: Array, y: Array, place: Array) -> None:
+    def compiled_(x: Array, y: Array, place: Array) -> None:
+        assert loops is not None
         loops[0](x.reshape(-1), pixels, taps, y.reshape(-1), place.reshape(-1), len(x), size, shape[-1])
 
-    _shared(some, (x if x.flags.c_contiguous else np.ascontiguousarray(x), *out), x.size)
+    def sliced(x: Array, y: Array, place: Array) -> None:
+        for part in _blocks(x):
+            sliced_pool.pool(xp, x[part], kernel, stride, dilation, y[part], place[part])
+
+    _shared(sliced if loops is None else compiled_, (np.ascontiguousarray(x), *out), x.size)
     return out
 
 
@@ -48,10 +56,7 @@ def unpool(
     dilation: Axes,
     out: Array | None = None,
 ) -> Array:
-    """The ``unpool`` hook of NumPy where numba is installed."""
-    loops = _loops(g.dtype.char) if place.dtype == np.uint8 and worth(4 * g.size) else None
-    if loops is None:
-        return into(out, strided.unpool_in_place(xp, g, place, spatial, kernel, stride, dilation))
+    """The ``unpool`` hook of NumPy."""
     apart = all(d * (k - 1) < s for k, s, d in zip(kernel, stride, dilation, strict=True))
     covered = apart and all(n * k == length for n, k, length in zip(g.shape[1:-1], kernel, spatial, strict=True))
     _, pixels, taps, size = _plan((*spatial, g.shape[-1]), kernel, stride, dilation)
@@ -59,14 +64,25 @@ def unpool(
         out = np.empty((len(g), *spatial, g.shape[-1]), g.dtype)
     if not covered:
         out[...] = 0
+    loops = _loops(g.dtype.char) if place.dtype == np.uint8 and worth(4 * g.size) else None
 
-    def some(g: Array, place: Array, out: Array) -> None:
-        loops[1](
-            g.reshape(-1), place.reshape(-1), pixels, taps, out.reshape(-1), len(g), size, g.shape[-1], apart
-        )
+    def compiled_(g: Array, place: Array, out: Array) -> None:
+        assert loops is not None
+        loops[1](g.reshape(-1), place.reshape(-1), pixels, taps, out.reshape(-1), len(g), size, g.shape[-1], apart)
 
-    _shared(some, (np.ascontiguousarray(g), np.ascontiguousarray(place), out), 4 * g.size)
+    def sliced(g: Array, place: Array, out: Array) -> None:
+        for part in _blocks(out):
+            sliced_pool.unpool(g[part], place[part], kernel, stride, dilation, apart, out[part])
+
+    arrays = (np.ascontiguousarray(g), np.ascontiguousarray(place), out)
+    _shared(sliced if loops is None else compiled_, arrays, 4 * g.size)
     return out
+
+
+def _blocks(images: Array) -> list[slice]:
+    """Some images at a time."""
+    step = max(1, BLOCK * len(images) // max(1, images.nbytes))
+    return [slice(at, at + step) for at in range(0, len(images), step)]
 
 
 def _shared(some: Callable[..., None], arrays: tuple[Array, ...], size: int) -> None:
@@ -91,7 +107,7 @@ def _plan(shape: tuple[int, ...], kernel: Axes, stride: Axes, dilation: Axes) ->
 @cache
 def _loops(char: str) -> tuple[Callable[..., Any], Callable[..., Any]] | None:
     """None where they cannot be compiled."""
-    if char not in "fd":
+    if char not in "fd" or not compiled.installed():
         return None
     try:
         from nnx.backends import pool_tiles

@@ -105,7 +105,17 @@ def convolve(plan: Plan, x: Array, weight: Array, bias: Array | None, out: Array
     def some(images: Array, part: Array, rows: slice) -> None:
         room = np.empty(plan.room, out.dtype)
         loop(
-            images, room, plan.pixels, plan.taps, matrix, base, part.reshape(-1), 0, rows.start, rows.stop, *plan.settings
+            images,
+            room,
+            plan.pixels,
+            plan.taps,
+            matrix,
+            base,
+            part.reshape(-1),
+            0,
+            rows.start,
+            rows.stop,
+            *plan.settings,
         )
 
     if plan.work < SHARED_FROM:
@@ -124,7 +134,17 @@ def to_weight(plan: Plan, x: Array, g: Array, out: Array) -> Array:
     def some(images: Array, part: Array, rows: slice, total: Array) -> None:
         room = np.empty(plan.room, out.dtype)
         loop(
-            images, room, plan.pixels, plan.taps, part.reshape(-1), total, total, 1, rows.start, rows.stop, *plan.settings
+            images,
+            room,
+            plan.pixels,
+            plan.taps,
+            part.reshape(-1),
+            total,
+            total,
+            1,
+            rows.start,
+            rows.stop,
+            *plan.settings,
         )
 
     crew.share(some, [(images[p], g[p], rows, total) for (p, rows), total in zip(parts, totals, strict=True)])

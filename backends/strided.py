@@ -6,7 +6,6 @@ from typing import Any
 
 from array_api_compat import device
 
-from nnx.backends import portable
 from nnx.backends.portable.windows import Axes, extent, places, split
 from nnx.typing import Array, Namespace
 
@@ -44,18 +43,6 @@ def fold_in_place(xp: Namespace, cols: Array, spatial: Axes, kernel: Axes, strid
     for part, place in zip(split(cols, kernel), slots, strict=True):
         out[place] += part
     return out
-
-
-def pool_in_place(xp: Namespace, x: Array, kernel: Axes, stride: Axes, dilation: Axes) -> tuple[Array, Array]:
-    """The ``pool`` hook by comparing into one new array; where a NaN is found the portable one looks for the first."""
-    first, *others = places(extent(tuple(x.shape[1:-1]), kernel, stride, dilation), kernel, stride, dilation)
-    y = xp.asarray(x[first], copy=True)
-    place = xp.zeros(y.shape, dtype=xp.uint8 if len(others) < 256 else xp.int32, device=device(x))
-    for k, slot in enumerate(others, start=1):
-        part = x[slot]
-        place[part > y] = k
-        xp.maximum(y, part, out=y)
-    return portable.pool(xp, x, kernel, stride, dilation) if xp.any(xp.isnan(y)) else (y, place)
 
 
 def unpool_in_place(

@@ -33,7 +33,13 @@ def _kernel(char: str) -> Any:
     real, place = numba.from_dtype(np.dtype(char)), numba.int64
     images, room, table, numbers, out = (
         numba.types.Array(kind, axes, "C", readonly=not written)
-        for kind, axes, written in [(real, 3, False), (real, 1, True), (place, 1, False), (real, 1, False), (real, 1, True)]
+        for kind, axes, written in [
+            (real, 3, False),
+            (real, 1, True),
+            (place, 1, False),
+            (real, 1, False),
+            (real, 1, True),
+        ]
     )
     made = compiled.njit(_convolution)
     made.compile((images, room, table, table, numbers, numbers, out, *[numba.int64] * 13))
@@ -116,7 +122,11 @@ def _tile(  # type: ignore[no-untyped-def]
         ]  # fmt: skip
         real = target.get_data_type(x.dtype)
         vectors.choose(
-            build, given[15], real, True, lambda width, count: build.call(_inner(build.module, real, width, count), passed)
+            build,
+            given[15],
+            real,
+            True,
+            lambda width, count: build.call(_inner(build.module, real, width, count), passed),
         )
         return target.get_dummy_value()
 
@@ -146,7 +156,9 @@ def _inner(module: Any, real: Any, width: int, count: int) -> Any:
     for r, of_row in enumerate(total):
         for sum_ in of_row:
             build.store(vectors.constant(real, 0.0, width), sum_)
-        known = build.select(build.icmp_signed("<", INDEX(r), wanted), INDEX(r), last)  # a row too many is the last again
+        known = build.select(
+            build.icmp_signed("<", INDEX(r), wanted), INDEX(r), last
+        )  # a row too many is the last again
         starts.append(build.load(build.gep(rows, [known])))
     with cgutils.for_range(build, terms, intp=INDEX) as loop:
         there = build.gep(x, [build.load(build.gep(sums, [loop.index]))])

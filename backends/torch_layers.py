@@ -9,7 +9,7 @@ import array_api_compat.numpy as host
 import numpy as np
 import torch
 
-from nnx.backends import compiled, compiled_pool, portable, strided
+from nnx.backends import compiled_pool, portable, strided
 from nnx.backends.portable.windows import Axes
 from nnx.typing import Namespace
 
@@ -78,8 +78,7 @@ def pool(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     if x.device.type != "cpu" or x.dtype not in _FLOATS or x.requires_grad:
         return portable.pool(xp, x, kernel, stride, dilation)
-    by_numpy = compiled_pool.pool if compiled.installed() else strided.pool_in_place
-    y, place = by_numpy(host, x.numpy(), kernel, stride, dilation)
+    y, place = compiled_pool.pool(host, x.numpy(), kernel, stride, dilation)
     return torch.from_numpy(y), torch.from_numpy(place)
 
 
@@ -88,6 +87,5 @@ def unpool(
 ) -> torch.Tensor:
     if g.device.type != "cpu" or g.dtype not in _FLOATS or g.requires_grad:
         return strided.unpool_in_place(xp, g, place, spatial, kernel, stride, dilation)
-    by_numpy = compiled_pool.unpool if compiled.installed() else strided.unpool_in_place
-    made: np.ndarray = by_numpy(host, g.numpy(), place.numpy(), spatial, kernel, stride, dilation)
+    made: np.ndarray = compiled_pool.unpool(host, g.numpy(), place.numpy(), spatial, kernel, stride, dilation)
     return torch.from_numpy(made)

@@ -3,33 +3,11 @@
 import numpy as np
 import pytest
 from cases import spatial
+from cases.convolutions import CASES, arrays
 from support.compare import assert_agrees
 
 from nnx import backends
 from nnx.backends import portable
-
-# spatial, kernel, stride, pads, dilation, groups, channels (in, out), batch
-CASES = {
-    "plain": ((6, 7), (3, 3), (1, 1), ((0, 0), (0, 0)), (1, 1), 1, (4, 3), 2),
-    "one channel": ((6, 6), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 1, (1, 5), 3),
-    "few channels, one axis": ((9,), (2,), (2,), ((1, 0),), (3,), 1, (2, 3), 3),
-    "stride": ((8, 5), (3, 2), (2, 3), ((1, 1), (0, 1)), (1, 1), 1, (5, 4), 2),
-    "dilation": ((9, 9), (3, 3), (1, 1), ((2, 2), (2, 2)), (2, 2), 1, (4, 4), 2),
-    "groups": ((5, 5), (2, 2), (1, 1), ((1, 0), (0, 1)), (1, 1), 2, (4, 6), 2),
-    "more padding than kernel": ((4, 4), (2, 2), (1, 1), ((3, 2), (0, 2)), (1, 1), 1, (8, 2), 2),
-    "many outputs": ((5, 5), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 1, (2, 12), 2),
-    "empty batch": ((5, 5), (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 1, (2, 3), 0),
-    "three axes": ((4, 3, 5), (2, 2, 2), (1, 1, 2), ((0, 1), (0, 0), (1, 0)), (1, 1, 2), 1, (3, 2), 2),
-    "a rest at the end": ((8, 8), (3, 3), (3, 3), ((0, 0), (0, 0)), (1, 1), 1, (3, 3), 1),
-}
-
-
-def arrays(name):
-    spatial_axes, kernel, stride, pads, dilation, groups, (inputs, outputs), batch = CASES[name]
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(batch, *spatial_axes, inputs))
-    w = rng.normal(size=(*kernel, inputs // groups, outputs))
-    return x, w, rng.normal(size=outputs), (stride, pads, dilation, groups)
 
 
 def by_definition(x, w, b, stride, pads, dilation, groups):
@@ -210,23 +188,24 @@ def compare_pools(be, name, batch, channels, dtype):
     assert_agrees(back, expected, exact=True, backend=be)
 
 
-@pytest.mark.parametrize("name", POOLS)
-def test_pool_and_unpool_without_a_compiler(name):
-    from nnx.backends import strided
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_pools_without_a_compiler(monkeypatch, dtype):
+    from nnx.backends import compiled_pool
 
-    axes, kernel, stride, dilation = POOLS[name]
-    xp = backends.get("numpy").xp
-    x = np.random.default_rng(0).integers(-2, 3, size=(4, *axes, 3)).astype("float32")
-    for spoilt in (False, True):
-        if spoilt:
-            x.reshape(-1)[::17] = np.nan
-        expected = portable.pool(xp, x, kernel, stride, dilation)
-        ours = strided.pool_in_place(xp, x, kernel, stride, dilation)
-        for a, b in zip(ours, expected, strict=True):
-            np.testing.assert_array_equal(a, b)
-        g = np.random.default_rng(1).normal(size=expected[0].shape)
-        np.testing.assert_allclose(
-            strided.unpool_in_place(xp, g, ours[1], axes, kernel, stride, dilation),
-            portable.unpool(xp, g, ours[1], axes, kernel, stride, dilation),
-            rtol=1e-15,
-        )
+    monkeypatch.setattr(compiled_pool, "worth", lambda size: False)
+    monkeypatch.setattr(compiled_pool, "BLOCK", 1000)
+    for name in POOLS:
+        compare_pools(backends.get("numpy"), name, 4, 3, dtype)
+
+
+def test_a_window_too_large_for_places_in_bytes():
+    be, rng = backends.get("numpy"), np.random.default_rng(0)
+    x = rng.normal(size=(2, 18, 19, 2))
+    how = ((17, 16), (1, 2), (1, 1))
+    out = (np.empty((2, 2, 2, 2)), np.empty((2, 2, 2, 2), np.int32))
+    for y, place in (be.pool(be.xp, x, *how), be.pool(be.xp, x, *how, out=out)):
+        expected = portable.pool(be.xp, x, *how)
+        np.testing.assert_array_equal(y, expected[0])
+        np.testing.assert_array_equal(place, expected[1])
+        back = be.unpool(be.xp, y, place, (18, 19), *how)
+        np.testing.assert_allclose(back, portable.unpool(be.xp, y, place, (18, 19), *how), rtol=1e-15)
