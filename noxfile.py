@@ -252,7 +252,8 @@ def fences(file: str) -> list[str]:
 def docs(session: nox.Session) -> None:
     """Every example in a docstring, in README.md and under docs/ runs and gives what it says."""
     install(session, "pytest>=8", "array-api-strict>=2.4", extras="plot,tune,sklearn")
-    other = ("cupy", "jax", "ndonnx", "torch", "torch_layers", "torch_program", "through_numpy")
+    compilers = ("pool_tiles", "tiles", "vectors")
+    other = ("cupy", "jax", "ndonnx", "torch", "torch_layers", "torch_program", "through_numpy", *compilers)
     absent = [f"--ignore-glob=*/nnx/backends/{name}.py" for name in other]
     python(session, "-m", "pytest", "-q", "--doctest-modules", *absent, "--pyargs", "nnx", *session.posargs)
     python(session, "-m", "pytest", "-q", "tests/test_documents.py", *session.posargs)

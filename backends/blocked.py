@@ -36,7 +36,7 @@ def convolve(
 ) -> Array:
     """The ``convolve`` hook of NumPy."""
     plan = direct.plan(x, weight.shape, stride, pads, dilation, groups, weight.dtype)
-    if plan is not None:
+    if plan is not None and (bias is None or bias.shape == weight.shape[-1:]):
         return direct.convolve(plan, x, weight, bias, np.empty(plan.shape, x.dtype) if out is None else out)
     if groups > 1:
         return into(out, _convolve_groups(xp, x, weight, bias, stride, pads, dilation, groups))
@@ -74,7 +74,7 @@ def convolve_to_weight(
     """The ``convolve_to_weight`` hook of NumPy."""
     shape = (*kernel, x.shape[-1] // groups, g.shape[-1])
     plan = direct.plan(x, shape, stride, pads, dilation, groups, g.dtype)
-    if plan is not None:
+    if plan is not None and g.shape == plan.shape:
         return direct.to_weight(plan, x, g, np.empty(shape, x.dtype) if out is None else out)
     if groups > 1:
         return into(out, _to_weight_groups(xp, x, g, kernel, stride, pads, dilation, groups))
@@ -112,7 +112,7 @@ def convolve_to_input(
     if set(stride) == {1} and min(min(wall) for wall in walls) >= 0:
         turned = _turned(weight, groups)
         plan = direct.plan(g, turned.shape, stride, walls, dilation, groups, weight.dtype)
-        if plan is not None:
+        if plan is not None and plan.shape[1:-1] == tuple(spatial):
             return direct.convolve(plan, g, turned, None, np.empty(plan.shape, g.dtype) if out is None else out)
         if groups == 1 and outputs <= 4 * inputs:
             return convolve(xp, g, turned, None, stride, walls, dilation, 1, out)

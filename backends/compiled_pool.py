@@ -34,15 +34,15 @@ def pool(
         out = (np.empty((len(x), *shape), x.dtype), np.empty((len(x), *shape), np.uint8))
     loops = _loops(x.dtype.char) if worth(x.size) else None
 
-    def compiled_(x: Array, y: Array, place: Array) -> None:
+    def in_one_pass(x: Array, y: Array, place: Array) -> None:
         assert loops is not None
         loops[0](x.reshape(-1), pixels, taps, y.reshape(-1), place.reshape(-1), len(x), size, shape[-1])
 
-    def sliced(x: Array, y: Array, place: Array) -> None:
+    def by_slices(x: Array, y: Array, place: Array) -> None:
         for part in _blocks(x):
             sliced_pool.pool(xp, x[part], kernel, stride, dilation, y[part], place[part])
 
-    _shared(sliced if loops is None else compiled_, (np.ascontiguousarray(x), *out), x.size)
+    _shared(by_slices if loops is None else in_one_pass, (np.ascontiguousarray(x), *out), x.size)
     return out
 
 
@@ -59,23 +59,24 @@ def unpool(
     """The ``unpool`` hook of NumPy."""
     apart = all(d * (k - 1) < s for k, s, d in zip(kernel, stride, dilation, strict=True))
     covered = apart and all(n * k == length for n, k, length in zip(g.shape[1:-1], kernel, spatial, strict=True))
-    _, pixels, taps, size = _plan((*spatial, g.shape[-1]), kernel, stride, dilation)
+    shape, pixels, taps, size = _plan((*spatial, g.shape[-1]), kernel, stride, dilation)
     if out is None:
         out = np.empty((len(g), *spatial, g.shape[-1]), g.dtype)
     if not covered:
         out[...] = 0
-    loops = _loops(g.dtype.char) if place.dtype == np.uint8 and worth(4 * g.size) else None
+    known = place.dtype == np.uint8 and place.shape == g.shape == (len(g), *shape)
+    loops = _loops(g.dtype.char) if known and worth(4 * g.size) else None
 
-    def compiled_(g: Array, place: Array, out: Array) -> None:
+    def in_one_pass(g: Array, place: Array, out: Array) -> None:
         assert loops is not None
         loops[1](g.reshape(-1), place.reshape(-1), pixels, taps, out.reshape(-1), len(g), size, g.shape[-1], apart)
 
-    def sliced(g: Array, place: Array, out: Array) -> None:
+    def by_slices(g: Array, place: Array, out: Array) -> None:
         for part in _blocks(out):
             sliced_pool.unpool(g[part], place[part], kernel, stride, dilation, apart, out[part])
 
     arrays = (np.ascontiguousarray(g), np.ascontiguousarray(place), out)
-    _shared(sliced if loops is None else compiled_, arrays, 4 * g.size)
+    _shared(by_slices if loops is None else in_one_pass, arrays, 4 * g.size)
     return out
 
 

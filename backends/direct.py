@@ -25,6 +25,9 @@ SHARED_FROM = 2_000_000
 WEIGHT = 640 * 1024
 """Bytes of a weight up to which: of more, every number of a window is used so often that gathering it costs little."""
 
+LEAST = 4
+"""Outputs of a group from which there are vectors worth the name."""
+
 BAND = 128 * 1024
 """Bytes of an image that are filled in at a time."""
 
@@ -88,7 +91,7 @@ def _plan(
     if len(weight) > 4 or char not in "fd" or 0 in shape or 0 in weight or not compiled.installed():
         return None
     dtype = np.dtype(char)
-    if prod(weight) * dtype.itemsize > WEIGHT or weight[-1] < 4 * groups:
+    if prod(weight) * dtype.itemsize > WEIGHT or weight[-1] < LEAST * groups or shape[-1] != weight[-2] * groups:
         return None
     found = Plan(shape, weight, stride, pads, dilation, groups, dtype)
     if found.work < FROM or (loop := kernel(char)) is None:

@@ -27,7 +27,8 @@ def loops(char: str) -> tuple[Any, Any]:
     def flat(kind: Any, written: bool = False) -> Any:
         return numba.types.Array(kind, 1, "C", readonly=not written)
 
-    pool, unpool = compiled.njit(_pool), compiled.njit(_unpool)
+    pool: Any = compiled.njit(_pool)
+    unpool: Any = compiled.njit(_unpool)
     tables, sizes = [flat(index)] * 2, [index] * 3
     pool.compile((flat(real), *tables, flat(real, True), flat(numba.uint8, True), *sizes))
     unpool.compile((flat(real), flat(numba.uint8), *tables, flat(real, True), *sizes, index))

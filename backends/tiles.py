@@ -41,7 +41,7 @@ def _kernel(char: str) -> Any:
             (real, 1, True),
         ]
     )
-    made = compiled.njit(_convolution)
+    made: Any = compiled.njit(_convolution)
     made.compile((images, room, table, table, numbers, numbers, out, *[numba.int64] * 13))
     made.disable_compile()
     return made
