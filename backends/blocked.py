@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from nnx.backends import compiled_windows, crew, direct, portable, strided
+from nnx.backends import compiled_windows, crew, direct, kernel_rows, portable, strided
 from nnx.backends.portable.convolution import Pads
 from nnx.backends.portable.windows import Axes, extent, places
 from nnx.backends.products import SHARED_FROM
@@ -44,14 +44,17 @@ def convolve(
     matrix = weight.reshape(-1, outputs)
     shape = (len(x), *_extent(x.shape[1:-1], kernel, stride, pads, dilation), outputs)
     y = np.empty(shape, x.dtype) if out is None else out
+    steps = matrix.reshape(kernel[0], -1, outputs) if kernel_rows.suit(x, kernel, stride, dilation) else matrix[None]
     row = None if bias is None else np.empty((*y.shape[2:-1], outputs), bias.dtype)
     if row is not None:
         row[...] = bias
 
     def some(x: Array, y: Array) -> None:
         for place, windows in _blocks(x, kernel, stride, pads, dilation):
-            part = y[place].reshape(-1, outputs)
-            np.matmul(windows, matrix, out=part)
+            part = y[place].reshape(*windows[0].shape[:-1], outputs)
+            np.matmul(windows[0], steps[0], out=part)
+            for more, step in zip(windows[1:], steps[1:]):
+                part += more @ step
             if row is not None:  # over whole rows of the image: NumPy's loop over the last axis is then long
                 lines = part.reshape(-1, row.size)
                 lines += row.reshape(-1)
@@ -83,7 +86,10 @@ def convolve_to_weight(
 
     def some(x: Array, g: Array, total: Array) -> None:
         for place, windows in _blocks(x, kernel, stride, pads, dilation):
-            total += windows.T @ g[place].reshape(-1, outputs)
+            back = g[place].reshape(*windows[0].shape[:-1], outputs)
+            for step, part in zip(total.reshape(len(windows), -1, outputs), windows, strict=True):
+                made = part.mT @ back
+                step += made if made.ndim == 2 else made.sum(0)
 
     width = prod(kernel) * inputs
     parts = _parts(len(x), g.size * width)
@@ -160,24 +166,39 @@ def _extent(spatial: Axes, kernel: Axes, stride: Axes, pads: Pads, dilation: Axe
     return extent(padded, kernel, stride, dilation)
 
 
-def _blocks(x: Array, kernel: Axes, stride: Axes, pads: Pads, dilation: Axes) -> Iterator[tuple[Any, Array]]:
-    """Places of the output, some images or some rows of one, each with its windows as a matrix that is used at once."""
+def _blocks(x: Array, kernel: Axes, stride: Axes, pads: Pads, dilation: Axes) -> Iterator[tuple[Any, list[Array]]]:
+    """Places of the output, some images or some rows of one, each with its windows as a matrix that is used at once; or as one for each row
+    of the kernel.
+    """
     out = _extent(x.shape[1:-1], kernel, stride, pads, dilation)
     line, width = prod(out[1:]), prod(kernel) * x.shape[-1]
     images = BLOCK // max(1, prod(out) * width * x.itemsize)
     rows = out[0] if images else max(1, BLOCK // (line * width * x.itemsize))
     images = max(1, min(images, len(x)))
     short = strided.run_length(x, kernel, dilation) < strided.SHORT
-    fill = compiled_windows.gatherer(x, short, kernel, stride, pads, dilation, out[-1])
-    fill = fill or _filler(x, images, short, out, kernel, stride, pads, dilation)
-    room = _room(images * rows * line * width, x.dtype)
+    if kernel_rows.suit(x, kernel, stride, dilation):
+        gather = kernel_rows.gatherer(x, images, kernel, stride, pads, dilation, line)
+        size = images * (rows + dilation[0] * (kernel[0] - 1)) * line * (width // kernel[0])
+    else:
+        fill = compiled_windows.gatherer(x, short, kernel, stride, pads, dilation, out[-1])
+        fill = fill or _filler(x, images, short, out, kernel, stride, pads, dilation)
+        gather = partial(_filled, fill, line, width, short)
+        size = images * rows * line * width
+    room = _room(size, x.dtype)
     for at in range(0, len(x), images):
         n = min(images, len(x) - at)
         for row in range(0, out[0], rows):
             m = min(rows, out[0] - row)
-            filled = room[: n * m * line * width].reshape((width, -1) if short else (-1, width))
-            fill(filled, at, n, row, m)
-            yield (slice(at, at + n), slice(row, row + m)), filled.T if short else filled
+            yield (slice(at, at + n), slice(row, row + m)), gather(room, at, n, row, m)
+
+
+def _filled(
+    fill: Callable[..., None], line: int, width: int, short: bool, room: Array, at: int, n: int, row: int, m: int
+) -> list[Array]:
+    """All windows as one matrix."""
+    matrix = room[: n * m * line * width].reshape((width, -1) if short else (-1, width))
+    fill(matrix, at, n, row, m)
+    return [matrix.T if short else matrix]
 
 
 def _room(size: int, dtype: Any) -> Array:

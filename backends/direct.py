@@ -28,7 +28,7 @@ WEIGHT = 640 * 1024
 LEAST = 4
 """Outputs of a group from which there are vectors worth the name."""
 
-BAND = 128 * 1024
+BAND = 64 * 1024
 """Bytes of an image that are filled in at a time."""
 
 

@@ -66,11 +66,15 @@ def test_windows_gathered_by_a_compiled_loop_have_the_same_bits(monkeypatch, blo
             np.testing.assert_array_equal(ours, theirs, err_msg=name)
 
 
+@pytest.mark.parametrize("installed", [True, False])
 @pytest.mark.parametrize("block", [1, 600, 5000])
-def test_blocks_of_any_size_give_the_same(monkeypatch, block):
-    from nnx.backends import blocked
+def test_blocks_of_any_size_give_the_same(monkeypatch, block, installed):
+    from nnx.backends import blocked, kernel_rows
 
     monkeypatch.setattr(blocked, "BLOCK", block)
+    by_rows, gatherer = set(), kernel_rows.gatherer
+    monkeypatch.setattr(kernel_rows.compiled, "installed", lambda: installed)
+    monkeypatch.setattr(kernel_rows, "gatherer", lambda *given: by_rows.add(name) or gatherer(*given))
     be = backends.get("numpy")
     for name in CASES:
         x, w, b, how = arrays(name)
@@ -83,6 +87,7 @@ def test_blocks_of_any_size_give_the_same(monkeypatch, block):
             np.testing.assert_allclose(
                 ours(be.xp, *options, *how), default(be.xp, *options, *how), rtol=0, atol=1e-10, err_msg=name
             )
+    assert by_rows == (set() if installed else {"plain", "more padding than kernel", "rows apart", "empty batch"})
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
