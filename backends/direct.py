@@ -45,13 +45,13 @@ class Plan:
         groups: int,
         dtype: np.dtype,
     ) -> None:
-        one = len(weight) == 3  # a sequence is an image of one row
         images, *spatial, channels = shape
         self.shape = (images, *_extent(tuple(spatial), weight[:-2], stride, pads, dilation), weight[-1])
-        height, across = (1, *spatial) if one else spatial
-        (kh, kw), (sh, sw), (dh, dw) = ((1, *pair) if one else pair for pair in (weight[:-2], stride, dilation))
-        above, (left, right) = 0 if one else pads[0][0], pads[-1]
-        self.rows, self.line = (1, self.shape[1]) if one else self.shape[1:3]
+        more = (1,) * (4 - len(weight))  # a sequence is an image of one column
+        height, across = (*spatial, *more)
+        (kh, kw), (sh, sw), (dh, dw) = ((*pair, *more) for pair in (weight[:-2], stride, dilation))
+        (above, _), (left, right) = (*pads, *((0, 0) for _ in more))
+        self.rows, self.line = (*self.shape[1:-1], *more)
         width = (left + across + right) * channels
         reach = dh * (kh - 1)
         self.band = max(1, min(self.rows, (BAND // max(1, dtype.itemsize * width) - reach - 1) // sh + 1))
