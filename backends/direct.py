@@ -50,7 +50,7 @@ class Plan:
         more = (1,) * (4 - len(weight))  # a sequence is an image of one column
         height, across = (*spatial, *more)
         (kh, kw), (sh, sw), (dh, dw) = ((*pair, *more) for pair in (weight[:-2], stride, dilation))
-        (above, _), (left, right) = (*pads, *((0, 0) for _ in more))
+        above, (left, right) = pads[0][0], pads[1] if len(pads) == 2 else (0, 0)
         self.rows, self.line = (*self.shape[1:-1], *more)
         width = (left + across + right) * channels
         reach = dh * (kh - 1)

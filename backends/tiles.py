@@ -97,6 +97,9 @@ def _tiles(x, x_at, rows, sums, b, b_at, base, base_at, base_step, out, out_at, 
         lanes = 2 * (BYTES // x.itemsize)
         while lanes > columns - column:
             lanes //= 2
+        if base_step == 0 and lanes < columns - column and 2 * lanes <= min(columns, 2 * (BYTES // x.itemsize)):
+            lanes *= 2  # one panel more that begins among the columns before, rather than two narrow ones
+            column = columns - lanes
         for row in range(0, rows.size, ROWS):
             _tile(
                 x, x_at, rows, row, sums, b, b_at + column, step, base, base_at + row * base_step + column, base_step,
