@@ -5,6 +5,7 @@ import pytest
 
 import nnx
 from nnx.errors import ConfigError, ShapeError
+from nnx.layers.observing import observing
 
 MISTAKES = {
     "no channels": (lambda: nnx.Conv2d(0, 4, 3), r"^Conv2d: expected in_channels a whole number ≥ 1, got 0"),
@@ -104,3 +105,26 @@ def test_a_network_trains_to_the_same_weights_on_every_backend(backend):
     )
     for path, array in reference.items():
         np.testing.assert_allclose(backend.to_numpy(ours[path]), array, rtol=1e-3, atol=2e-4, err_msg=path)
+
+
+def test_relu_is_taken_after_the_max_pooling_that_follows_it(backend, monkeypatch):
+    model = nnx.Sequential(
+        nnx.Conv2d(1, 3, 3), nnx.ReLU(), nnx.MaxPool2d(2, padding=1), nnx.MaxPool2d(3, stride=1), nnx.ReLU(),
+        nnx.AvgPool2d(2),
+    ).initialize(0).to(backend)  # fmt: skip
+    x = backend.asarray(np.random.default_rng(0).normal(size=(2, 12, 11, 1)).astype("float32"))
+    goal = backend.asarray(np.full((2, 2, 1, 3), 3.0, dtype="float32"))
+    seen, forward = [], nnx.ReLU.forward
+    monkeypatch.setattr(nnx.ReLU, "forward", lambda self, x: seen.append(tuple(x.shape)) or forward(self, x))
+
+    def gradients():
+        loss, grads = nnx.value_and_grad(lambda model: nnx.losses.mse(model(x), goal))(model)
+        return [loss, *grads.values()]
+
+    ours = gradients()
+    with observing(lambda *_: None):
+        written = gradients()
+    assert seen == [(2, 4, 3, 3)] * 2 + [(2, 10, 9, 3), (2, 4, 3, 3)]
+    for a, b in zip(ours, written, strict=True):
+        np.testing.assert_allclose(backend.to_numpy(a), backend.to_numpy(b), rtol=1e-5, atol=1e-6)
+    assert all(np.any(backend.to_numpy(a)) for a in ours)
