@@ -25,8 +25,8 @@ SHARED_FROM = 2_000_000
 WEIGHT = 640 * 1024
 """Bytes of a weight up to which: of more, every number of a window is used so often that gathering it costs little."""
 
-LEAST = 4
-"""Outputs of a group from which there are vectors worth the name."""
+LEAST = 2
+"""Outputs of a group from which they make vectors."""
 
 BAND = 64 * 1024
 """Bytes of an image that are filled in at a time."""

@@ -75,7 +75,7 @@ def test_any_number_of_channels_and_pixels(settings):
         pads = tuple((int(a), int(b)) for a, b in rng.integers(0, 3, (2, 2)))
         reach = [d * (k - 1) + 1 - sum(ends) for k, d, ends in zip(kernel, dilation, pads, strict=True)]
         axes = [int(rng.integers(max(1, r), max(1, r) + 12)) for r in reach]
-        groups, share, columns = int(rng.integers(1, 4)), int(rng.integers(1, 9)), int(rng.integers(4, 70))
+        groups, share, columns = int(rng.integers(1, 4)), int(rng.integers(1, 9)), int(rng.integers(2, 70))
         x = rng.normal(size=(int(rng.integers(1, 4)), *axes, groups * share)).astype("float32")
         w = rng.normal(size=(*kernel, share, groups * columns)).astype("float32")
         how = (tuple(int(s) for s in rng.integers(1, 4, 2)), pads, dilation, groups)
@@ -120,7 +120,7 @@ def test_whether_it_is_made_so_depends_on_shapes_alone():
     assert plan(x, (3, 3, 1, 16), dtype=x.dtype) is plan(x + 1, (3, 3, 1, 16), dtype=x.dtype) is not None
     declined = [
         plan(x[:, :14], (3, 3, 1, 16), dtype=x.dtype),  # so small that loading the compiler takes longer
-        plan(x, (3, 3, 1, 3), dtype=x.dtype),  # fewer outputs than a vector is worth
+        plan(np.zeros((2, 112, 112, 1), "float32"), (3, 3, 1, 1), dtype=x.dtype),  # one output makes no vector
         plan(x, (3, 3, 1, 16), dtype=np.dtype("float64")),
         plan(x.astype("float16"), (3, 3, 1, 16), dtype=np.dtype("float16")),
         plan(np.zeros((1, 8, 8, 256), "float32"), (3, 3, 256, 256), dtype=x.dtype),  # more weights than a cache holds
