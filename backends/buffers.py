@@ -28,7 +28,7 @@ UFUNCS: dict[str, Any] = {
 
 REDUCTIONS = {"sum": np.add, "max": np.maximum, "min": np.minimum, "prod": np.multiply}
 
-HOOKS = {"convolve", "convolve_to_weight", "convolve_to_input", "pool", "unpool"}
+HOOKS = {"convolve", "convolve_to_weight", "convolve_to_input", "pool", "unpool", "cross_entropy", "cross_entropy_back"}
 """NumPy's overrides of these take ``out``."""
 
 LOOP = "loop"

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from support.compare import assert_agrees
 
+import nnx
 from nnx import backends
-from nnx.backends import portable
+from nnx.backends import crew, labels, portable
 from nnx.backends.recording import JOINED, Recorded, Recording, backend_over, record, space_over
 
 pytestmark = pytest.mark.skip_backends(
@@ -71,12 +72,12 @@ def test_cross_entropy(shape, integers, backend):
     """Labels that are no class give nothing, and a class that cannot be has no gradient."""
     xp = backend.xp
     host = np.random.default_rng(0).normal(size=shape) * 30
-    labels = np.random.default_rng(1).integers(-1, shape[-1] + 1, shape[:-1]).astype(integers)
-    host[..., 0] = np.where(labels == 0, host[..., 0], -np.inf) if shape[-1] > 1 else host[..., 0]
-    logits, labels = backend.asarray(host), backend.asarray(labels)
+    which = np.random.default_rng(1).integers(-1, shape[-1] + 1, shape[:-1]).astype(integers)
+    host[..., 0] = np.where(which == 0, host[..., 0], -np.inf) if shape[-1] > 1 else host[..., 0]
+    logits, which = backend.asarray(host), backend.asarray(which)
     g = draw(backend, shape[:-1], 2)
-    rows, saved = backend.cross_entropy(xp, logits, labels)
-    expected, kept = portable.cross_entropy(xp, logits, labels)
+    rows, saved = backend.cross_entropy(xp, logits, which)
+    expected, kept = portable.cross_entropy(xp, logits, which)
     agree(rows, expected)
     agree(backend.cross_entropy_back(xp, saved, g), portable.cross_entropy_back(xp, kept, g))
 
@@ -94,6 +95,29 @@ def test_a_recording_has_the_call_or_its_parts(backend):
 
 
 def test_the_portable_hooks_are_numpys():
-    """But for the product, which is shared among threads."""
+    """But for the product, which is shared among threads, and cross-entropy, whose bits are the portable one's."""
     own = [name for name in JOINED if getattr(backends.get("numpy"), name) is not getattr(portable, name)]
-    assert own == ["product"]
+    assert own == ["product", "cross_entropy", "cross_entropy_back"]
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(7, 10), (3, 5, 4), (1, 1), (0, 3), (300, 300), (6, 200)])
+def test_cross_entropy_of_numpy_has_the_bits_of_the_default(shape, dtype, compiled, monkeypatch):
+    monkeypatch.setattr(labels, "worth", lambda size: compiled and nnx.backends.compiled.installed())
+    monkeypatch.setattr(crew, "size", lambda: 3)
+    be, rng = backends.get("numpy"), np.random.default_rng(3)
+    logits, g = (rng.normal(size=size) * 9 for size in (shape, shape[:-1]))
+    if shape == (7, 10):
+        logits[1, 3], logits[2, :] = np.nan, -np.inf
+        logits[3, 0] = np.inf
+    logits, g = logits.astype(dtype), g.astype(dtype)
+    for low, high in ((0, shape[-1]), (-2, shape[-1] + 2)):  # classes all of them, and not
+        which = rng.integers(low, high, shape[:-1])
+        with np.errstate(invalid="ignore"):
+            rows, saved = be.cross_entropy(be.xp, logits, which)
+            expected, kept = portable.cross_entropy(be.xp, logits, which)
+            np.testing.assert_array_equal(rows, expected)
+            back = be.cross_entropy_back(be.xp, saved, g)
+            np.testing.assert_array_equal(back, portable.cross_entropy_back(be.xp, kept, g))
+        assert back.dtype == rows.dtype == dtype
