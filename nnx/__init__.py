@@ -1,27 +1,15 @@
-"""nnx: train neural networks on any array library that speaks the Python Array API standard."""
+"""nnx: train neural networks on any array library that speaks the Python Array API standard.
+
+What a model is made of and computes with is imported at once; what trains, judges and shows it, when it is first asked for.
+"""
 
 import typing as _typing
 
-from nnx import (
-    autodiff,
-    backends,
-    data,
-    estimators,
-    init,
-    layers,
-    losses,
-    metrics,
-    ops,
-    optim,
-    plot,
-    random,
-    regularizers,
-)
+from nnx import autodiff, backends, init, late, layers, ops, random
 from nnx.autodiff import (
     checkpoint,
     custom_vjp,
     grad,
-    gradcheck,
     hvp,
     jvp,
     namespace,
@@ -81,7 +69,6 @@ from nnx.layers import (
     training,
 )  # fmt: skip
 from nnx.parity import parity
-from nnx.train import evaluate, fit, load, load_torch, lr_find, predict, resume, save
 from nnx.tune import tune
 
 __version__ = "0.1.0"
@@ -98,9 +85,16 @@ __all__ = [
     "vjp",
 ]  # fmt: skip
 
-if not _typing.TYPE_CHECKING:  # else every name would pass a type checker
-
-    def __getattr__(name):
-        from nnx.errors import unknown
-
-        raise unknown("nnx", name, __all__)
+if _typing.TYPE_CHECKING:
+    from nnx import data, estimators, losses, metrics, optim, plot, regularizers
+    from nnx import train as train
+    from nnx.autodiff import gradcheck
+    from nnx.train import evaluate, load, load_torch, lr_find, predict, save
+    from nnx.train.fit import fit  # from their files: mypy takes nnx.train's for the modules
+    from nnx.train.resume import resume
+else:  # or every name would pass a type checker
+    _modules = ("data", "estimators", "losses", "metrics", "optim", "plot", "regularizers", "train")
+    _homes = {name: f"nnx.{name}" for name in _modules}
+    _homes |= dict.fromkeys(("evaluate", "load", "load_torch", "lr_find", "predict", "save"), "nnx.train")
+    _homes |= {"gradcheck": "nnx.autodiff", "fit": "nnx.train.fit", "resume": "nnx.train.resume"}
+    __getattr__, __dir__ = late.names("nnx", _homes)

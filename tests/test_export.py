@@ -230,7 +230,7 @@ def test_a_file_that_is_there_is_kept_unless_it_is_the_same(tmp_path):
 
 
 def test_too_large_for_the_format(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys.modules["nnx.export"], "LIMIT", 40)
+    monkeypatch.setattr(sys.modules["nnx.export.onnx_file"], "LIMIT", 40)
     with pytest.raises(StateError, match=r"Sequential: expected a model of at most 2 GiB.*got 60 bytes"):
         nnx.export(network(), tmp_path / "m.onnx", input_shape=(1, 4))
 

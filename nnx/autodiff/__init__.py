@@ -5,7 +5,9 @@
 what users call, ``check`` the numerical check.
 """
 
-from nnx.autodiff.check import gradcheck
+from typing import TYPE_CHECKING
+
+from nnx import late
 from nnx.autodiff.checkpointing import checkpoint
 from nnx.autodiff.namespace import Namespace, namespace
 from nnx.autodiff.over import namespace_over
@@ -29,3 +31,8 @@ __all__ = [
     "value_and_grad",
     "vjp",
 ]
+
+if TYPE_CHECKING:
+    from nnx.autodiff.check import gradcheck
+else:
+    __getattr__, __dir__ = late.names("nnx.autodiff", {"gradcheck": "nnx.autodiff.check"})

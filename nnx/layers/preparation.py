@@ -8,8 +8,6 @@ import numpy as np
 from nnx import backends, init
 from nnx.autodiff import namespace
 from nnx.autodiff.tensor import value_of
-from nnx.data.resident import Resident
-from nnx.data.stream import Streamed, in_blocks
 from nnx.errors import ConfigError, DataError, DtypeError, ShapeError, StateError
 from nnx.layers.linear import positive
 from nnx.layers.module import Module
@@ -27,6 +25,8 @@ class Parts:
         self.x, self.where = x, where
 
     def __iter__(self) -> Iterator[np.ndarray[Any, Any]]:
+        from nnx.data.stream import in_blocks  # here and below: the readers of data are loaded by those who fit
+
         start = 0
         for block in in_blocks(self.x):
             part = np.asarray(block, dtype=np.float64)
@@ -46,6 +46,8 @@ class Parts:
 
         Source: Chan, Golub, LeVeque (1979), Updating formulae and a pairwise algorithm for computing sample variances.
         """
+        from nnx.data.resident import Resident
+
         parts = map(_moments, self)
         if isinstance(self.x, Resident) and not self.x.backend.refuses("float64"):
             parts = map(_moments_there, self.x.pieces())
@@ -102,6 +104,9 @@ class Preparation(Module):
 
     def fit(self, x: Array) -> Self:
         """Set the buffers from training inputs x (N, features); of images (N, H, W, features) every place counts alike."""
+        from nnx.data.resident import Resident
+        from nnx.data.stream import Streamed
+
         host = x if isinstance(x, (Streamed, Resident)) else np.asarray(_host(x))
         if host.ndim < 2 or host.shape[-1] != self.features or not host.size:
             raise ShapeError(

@@ -1,7 +1,7 @@
 """Parity: whether backends compute the same, how closely, and where they part.
 
 =============  ==================================================================
-door.py        the function ``nnx.parity``
+door.py        the function ``nnx.parity``, which loads the rest when called
 tiers.py       what is allowed for one operation: exact, ulp, scaled
 watch.py       one step, operation by operation, in lockstep with the reference
 runs.py        the same model, batches and draws on one backend

@@ -1,18 +1,16 @@
-"""``nnx.parity``: the same step on several backends, and where they part."""
+"""``nnx.parity``: the same step on several backends, and where they part. What compares them is loaded when it is called."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nnx import backends, losses, optim
-from nnx.data import Dataset, load
+from nnx import backends
 from nnx.errors import ConfigError, DataError
 from nnx.layers import Module
-from nnx.parity.compare import batches, comparison
-from nnx.parity.report import ParityReport
-from nnx.parity.runs import Contestant
-from nnx.train.checks import prepare
-from nnx.train.evaluation import default_loss, dtype_of
 from nnx.typing import Array
+
+if TYPE_CHECKING:
+    from nnx.data import Dataset
+    from nnx.parity.report import ParityReport
 
 
 def parity(
@@ -25,7 +23,7 @@ def parity(
     batch_size: int = 64,
     steps: int = 5,
     seed: int = 0,
-) -> ParityReport:
+) -> "ParityReport":
     """Compare what backends compute: layer by layer, gradient by gradient, step by step; and name the first operation that departs.
 
     The first backend is the reference. It computes in float64, too, which tells which of two is further from the truth.
@@ -41,6 +39,13 @@ def parity(
     >>> parity(model, digits, backends=["numpy", "numpy"], steps=1).agrees
     True
     """
+    from nnx import losses, optim
+    from nnx.parity.compare import batches, comparison
+    from nnx.parity.report import ParityReport
+    from nnx.parity.runs import Contestant
+    from nnx.train.checks import prepare
+    from nnx.train.evaluation import default_loss, dtype_of
+
     chosen = _backends(backends)
     whole = _data(data)
     if not isinstance(model, Module):
@@ -87,7 +92,9 @@ def _backends(given: Sequence[Any]) -> list[backends.Backend]:
     return [backends.get(name) for name in names]
 
 
-def _data(given: Any) -> Dataset:
+def _data(given: Any) -> "Dataset":
+    from nnx.data import Dataset, load
+
     whole = given if isinstance(given, Dataset) else load(given)
     if whole.y is None or len(whole) == 0:
         raise DataError(expected="rows with targets", got=repr(whole), where="parity")

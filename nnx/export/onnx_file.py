@@ -1,4 +1,4 @@
-"""ONNX files: a model computed once on arrays of ONNX, so that other runtimes can compute it without Python (extra ``onnx``)."""
+"""A model computed once on arrays of ONNX, and the file that this gives, compared with the model under onnxruntime."""
 
 import json
 import os
@@ -40,32 +40,16 @@ class Exported:
     """The largest difference from nnx under onnxruntime, relative to the largest output; ``None`` where that is not installed."""
 
 
-def export(
-    model: "Module | Run | str | os.PathLike[str]",
+def write(
+    model: Any,
     path: str | os.PathLike[str],
-    *,
-    data: Dataset | Schema | None = None,
-    input_shape: tuple[int, ...] | None = None,
-    input_dtype: str | None = None,
-    check: bool = True,
-    force: bool = False,
+    data: Dataset | Schema | None,
+    input_shape: tuple[int, ...] | None,
+    input_dtype: str | None,
+    check: bool,
+    force: bool,
 ) -> Exported:
-    """Write a model as an ONNX file for any number of rows, preparation of the inputs included.
-
-    ``model`` is a model, a run, or the path of a run or model file. What its inputs and classes are called is what was saved
-    with a run, or what ``data`` says, e.g. the training data. Without either, ``input_shape`` (N, …) tells the shape of the
-    inputs; N does not matter. ``input_dtype`` is that of the model's arrays, int64 for a model that begins with an embedding.
-
-    The one input is ``input``. A classifier has the outputs ``logits`` and ``probabilities``, or the latter alone if its last
-    layer is :class:`nnx.Softmax`; a regression has ``prediction``, a model of which nothing is known ``output`` (``output.0`` …
-    for several). The metadata has ``task``, ``classes``, ``feature_names`` and ``target``, as JSON. Weights keep their paths as names.
-
-    Where onnxruntime is installed, the file is compared with the model before it is written (``check=False``: it is not).
-
-    Errors: ``StateError`` naming the layer that cannot be expressed, or for a file that gives other values;
-    ``ConfigError`` for a file that is there already and is another (``force`` overwrites it), for a place that cannot be written, or an
-    unknown shape of the inputs; ``BackendUnavailable`` without ndonnx.
-    """
+    """``nnx.export``."""
     model, schema, names = _known(model, data)
     if not isinstance(model, Module):
         raise ConfigError(
