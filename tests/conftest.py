@@ -10,6 +10,7 @@ ends the run at once: it is never skipped.
 """
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from functools import cache
@@ -129,7 +130,8 @@ def concerns(item: pytest.Item, library: str) -> bool:
     file, callspec = item.path, getattr(item, "callspec", None)
     if callspec and "be" in callspec.params:  # the folder ``backends`` runs on all that are installed
         return bool(str(callspec.params["be"]).partition(":")[0] == library)
-    return bool(spec_of(item)) or file.parent.name == "backends" or f'importorskip("{library}' in text_of(file)
+    names = rf"\b{library}\b" if file.parent.name == "backends" else rf'importorskip\("{library}'
+    return bool(spec_of(item) or re.search(names, text_of(file), re.IGNORECASE))
 
 
 @cache
