@@ -45,6 +45,7 @@ LIBRARY = {
 }
 SPECS = {"strict": "strict,strict:device1"}
 QUIET = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"}
+QUIET |= {"PYTHONDONTWRITEBYTECODE": ""}  # set, each of some hundred processes would compile all of nnx for itself
 
 nox.needs_version = ">=2024.10.9"
 nox.options.error_on_missing_interpreters = True

@@ -9,6 +9,7 @@ A test that takes ``backend`` or ``xp`` runs once for each backend chosen. A bac
 ends the run at once: it is never skipped.
 """
 
+import gc
 import os
 import re
 import sys
@@ -113,6 +114,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             for mark in item.iter_markers(name):
                 if spec in mark.args or spec.partition(":")[0] in mark.args:
                     item.add_marker(make(reason=f"{spec}: {mark.kwargs['reason']}"))
+
+
+def pytest_sessionstart() -> None:
+    gc.disable()  # what is collected stays to the end: a million objects that the search for garbage would go through again and again
+
+
+def pytest_collection_finish() -> None:
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 def end_if_unusable(config: pytest.Config) -> None:
