@@ -31,6 +31,9 @@ REDUCTIONS = {"sum": np.add, "max": np.maximum, "min": np.minimum, "prod": np.mu
 HOOKS = {"convolve", "convolve_to_weight", "convolve_to_input", "pool", "unpool", "cross_entropy", "cross_entropy_back"}
 """NumPy's overrides of these take ``out``."""
 
+WASTE = 2
+"""So many times as large as a result is the largest buffer that is taken for it."""
+
 LOOP = "loop"
 """The name of a call of a compiled loop, which writes into its outputs: its arguments are numbers, arrays, their shapes, limits."""
 
@@ -41,10 +44,10 @@ def assemble(program: Program, borrowed: Sequence[int] = ()) -> Callable[..., li
 
 
 class _Buffer:
-    """Memory of the program, and the last call that looks at it."""
+    """Memory of the program, of which a result takes the first ``size`` elements, and the last call that looks at it."""
 
-    def __init__(self, array: np.ndarray, last: int) -> None:
-        self.array, self.last = array, last
+    def __init__(self, array: np.ndarray, size: int, last: int) -> None:
+        self.array, self.size, self.last = array, size, last
 
 
 class _Assembly:
@@ -56,7 +59,7 @@ class _Assembly:
         self.names = {value.number: f"v{value.number}" for value in program.inputs}
         self.static: dict[int, np.ndarray] = {}
         self.root: dict[int, _Buffer] = {}
-        self.free: dict[tuple[Any, int], list[np.ndarray]] = {}
+        self.free: dict[Any, list[np.ndarray]] = {}
         outputs = program.outputs
         lent = {outputs[i].number: outputs[i] for i in borrowed if type(outputs[i]) is Value}
         self.borrowed = set(lent)
@@ -271,13 +274,18 @@ class _Assembly:
     def _buffer(self, out: Value) -> None:
         """A buffer that nothing else is in."""
         size, dtype = prod(out.shape), np.dtype(out.dtype)
-        spare = self.free.get((dtype, size))
         if out.number in self.lent:
             made = flat = self.lent[out.number]
         else:
-            flat = spare.pop() if spare else np.empty(size, dtype)
-            made = flat.reshape(out.shape)
-        self._is(out, made, _Buffer(flat, self.last[out.number]))
+            flat = self._spare(dtype, size)
+            made = flat[:size].reshape(out.shape)
+        self._is(out, made, _Buffer(flat, size, self.last[out.number]))
+
+    def _spare(self, dtype: Any, size: int) -> np.ndarray:
+        """The smallest free array that is large enough, and not much too large; else a new one."""
+        free = self.free.get(dtype, [])
+        fitting = [i for i, array in enumerate(free) if size <= array.size <= WASTE * size]
+        return free.pop(min(fitting, key=lambda i: free[i].size)) if fitting else np.empty(size, dtype)
 
     def _overwritten(self, call: Call, index: int) -> np.ndarray | None:
         values = values_in(call.args)
@@ -291,7 +299,7 @@ class _Assembly:
                 array.dtype == call.out.dtype
                 and array.flags.c_contiguous
                 and array.flags.writeable  # a slice of what was broadcast is not
-                and array.size == held.array.size
+                and array.size == held.size
                 and not others
             ):
                 held.last = self.last[call.out.number]
@@ -307,7 +315,7 @@ class _Assembly:
     def _release(self, index: int) -> None:
         """Buffers that nothing needs after this call may be taken."""
         for buffer in {id(b): b for b in self.root.values() if b.last == index}.values():
-            self.free.setdefault((buffer.array.dtype, buffer.array.size), []).append(buffer.array)
+            self.free.setdefault(buffer.array.dtype, []).append(buffer.array)
             buffer.last = -1
 
     def _result(self, value: Any) -> str:

@@ -73,7 +73,7 @@ def open(device: str) -> Backend:
         erf=compiled.erf(portable.erf) if compiled.installed() else portable.erf,
         fuse=compiled.fuse if compiled.installed() else portable.fuse,
         each=together.each,
-        over=overwriting.over,
+        over=overwriting.over if compiled.installed() else None,
         memory=together.Memory,
         assemble=looped.assemble if compiled.installed() else buffers.assemble,
         finite=_finite,

@@ -8,6 +8,8 @@ from nnx import backends
 from nnx.backends import overwriting, together
 from nnx.train.stepper import Stepper, stepper
 
+pytest.importorskip("numba", reason="numba is not installed: arrays are not written over")
+
 ROWS, STEPS = 8, 40
 OPTIMIZERS = {
     "adam": nnx.optim.Adam(nnx.optim.StepDecay(1e-2, every=3, factor=0.5, per="step")),
@@ -161,8 +163,6 @@ def test_long_arrays_are_written_over_by_a_compiled_loop_alone(monkeypatch):
         monkeypatch.setattr("nnx.backends.compiled.CALLS", 0)
         before = sets[0].flat.copy()
         over = be.over(rule, be.xp, [(columns, holders)])
-        if not nnx.backends.compiled.installed() and block == 100:
-            done = False
         assert over([first], [gradients], [[0.5]]) == done
         np.testing.assert_array_equal(sets[0].flat, before - np.float32(0.5) * sets[1].flat if done else before)
     held = sets[2].pieces[0]
