@@ -13,6 +13,10 @@ SHARED_FROM = 4_000_000
 QUIET_FROM = 200_000
 """Multiplications from which OpenBLAS might use threads of its own."""
 
+FEW = 4
+"""Rows of a product that reads the matrix once and does little else: BLAS's own threads begin sooner than ours, and where there is no
+training step between two of them, nobody minds that they spin."""
+
 STEP = 32
 """Parts begin at multiples of so many rows or columns: whole tiles of BLAS."""
 
@@ -42,7 +46,7 @@ def into(a: Array, b: Array, out: Array) -> None:
     """a b written into ``out``, which is contiguous."""
     if b.ndim == 2 < a.ndim:
         a, out = a.reshape(-1, a.shape[-1]), out.reshape(-1, out.shape[-1])
-    if crew.openblas() is None or crew.size() == 1:
+    if crew.openblas() is None or crew.size() == 1 or (len(out) <= FEW and not crew.one_blas_thread.holders):
         np.matmul(a, b, out)
     elif out.size * a.shape[-1] < SHARED_FROM:
         with crew.one_blas_thread:

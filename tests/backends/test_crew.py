@@ -153,3 +153,16 @@ def test_large_products_are_indeed_shared(three, monkeypatch):
     x = np.ones((LARGE, LARGE), "float32")
     assert_agrees(products.product(np, x, x), np.full((LARGE, LARGE), float(LARGE), "float32"), exact=True)
     assert parts == [3]
+
+
+def test_few_rows_are_left_to_blas_but_within_a_training_step(three, monkeypatch):
+    shared, share = [], crew.share
+    monkeypatch.setattr(crew, "share", lambda function, parts: shared.append(len(parts)) or share(function, parts))
+    row, matrix = np.ones((1, 2048), "float32"), np.ones((2048, 2048), "float32")
+    expected = np.full((1, 2048), 2048.0, "float32")
+    assert_agrees(products.product(np, row, matrix), expected, exact=True)
+    assert shared == []
+    if crew.openblas() is not None:
+        with crew.one_blas_thread:
+            assert_agrees(products.product(np, row, matrix), expected, exact=True)
+        assert shared == [3]

@@ -3,8 +3,7 @@
 A loss that is no number stays in the sum of the epoch's losses, and a gradient that is none reaches the weights. So one flag, of that
 sum and of the weights, tells for all steps since it was last clean. It is looked at every so many steps, for on a GPU a look waits for
 the device; where a result is there at once, the loss is looked at after each. Then the steps since are taken again from what is kept:
-arrays are never changed in place, draws are keyed and batches are determined, so these are the same steps. What is kept are references;
-memory that somebody refers to is not used again.
+arrays that somebody refers to never change, draws are keyed and batches are determined, so these are the same steps. What is kept are references.
 """
 
 import math
