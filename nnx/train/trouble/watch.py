@@ -54,6 +54,7 @@ class Watch:
     def __init__(self, way: Any, device: backends.Backend, *, recorded: bool) -> None:
         self.way, self.device = way, device
         self.usual = (RECORDED if recorded else WRITTEN) if device.eager else LATE
+        self._number = device.fetch if device.eager else None
         self.left: Any = None
         """The optimizer's state as the last step left it: another one was put there by somebody else."""
         self._soon = 0
@@ -79,7 +80,8 @@ class Watch:
 
     def passed(self, loss: Array) -> None:
         """After a step: raises :class:`Diverged` if it is time to look, and something is no number."""
-        if (self.device.eager and not math.isfinite(self.device.fetch(loss))) or self.run.step >= self._soon:
+        number = self._number
+        if (number is not None and not math.isfinite(number(loss))) or self.run.step >= self._soon:
             self.look(stepped=True)
         self.left = self.run.working
         if self._touching:
