@@ -24,7 +24,7 @@ LIMITED = Path(divergence.__file__).with_name("limited.py")
 NOTE = """
 - **Injections**: weights that a callback spoils, a layer, a derivative and a loss of one's own that fail in one step, data that are written into after they
   were checked, a learning rate of 1e6 and one of 1e300. Each must be named with its layer, parameter or row and with step, batch and epoch, and the
-  checkpoint must hold the arrays of a run that was stopped before that step, bit for bit. What looking costs on NumPy is the second line: kept if it is under 1 %
+  checkpoint must hold the arrays of a run that was stopped before that step, bit for bit. What looking costs on NumPy is the second line: kept if it is under 2 %
   of a step of a 64-64-64-10 network on batches of 32.
 - **Full disk**: the log takes every number of bytes and then no more, by ENOSPC, EDQUOT, EIO or EFBIG; it must hold whole lines at any time, and all
   once there is space again. A real training whose files may not grow beyond a limit (RLIMIT_FSIZE) must leave whole lines and no half file.
