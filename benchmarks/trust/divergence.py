@@ -24,7 +24,7 @@ LIMITED = Path(divergence.__file__).with_name("limited.py")
 NOTE = """
 - **Injections**: weights that a callback spoils, a layer, a derivative and a loss of one's own that fail in one step, data that are written into after they
   were checked, a learning rate of 1e6 and one of 1e300. Each must be named with its layer, parameter or row and with step, batch and epoch, and the
-  checkpoint must hold the arrays of a run that was stopped before that step, bit for bit. What looking costs on NumPy is the second line: kept if it is under 2 %
+  checkpoint must hold the arrays of a run that was stopped before that step, bit for bit. What looking costs on NumPy is the second line: kept if it is under 1 %
   of a step of a 64-64-64-10 network on batches of 32.
 - **Full disk**: the log takes every number of bytes and then no more, by ENOSPC, EDQUOT, EIO or EFBIG; it must hold whole lines at any time, and all
   once there is space again. A real training whose files may not grow beyond a limit (RLIMIT_FSIZE) must leave whole lines and no half file.
@@ -80,7 +80,7 @@ def watched() -> Row:
     started = time.perf_counter()
     added, step = divergence.cost(rounds=5)
     return Row(
-        f"steps of {step * 1e6:.0f} µs, looked at in {added * 1e6:.2f} µs", "less than 2 % of a step", 1, int(added < 0.02 * step),
+        f"steps of {step * 1e6:.0f} µs, looked at in {added * 1e6:.2f} µs", "less than 1 % of a step", 1, int(added < 0.01 * step),
         time.perf_counter() - started,
     )  # fmt: skip
 
@@ -222,7 +222,7 @@ def together(count: int, place: Path) -> Iterator[Row]:
             process.communicate()
             two = [_nnx(place, "resume", name) for _ in range(2)]
             said = [(process.communicate()[1], process.returncode) for process in two]
-            refused = sum(code == 2 and "in use by" in err for err, code in said)
+            refused = sum(code == 2 and "in use by process" in err for err, code in said)
             done = sum(code == 0 for _, code in said)
             # one may have ended before the other has asked for the lock: then it ends again, with the same weights
             yield "" if (done, refused) in ((1, 1), (2, 0)) else f"{said}"

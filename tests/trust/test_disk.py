@@ -179,6 +179,19 @@ def test_a_manifest_that_was_edited_with_care_is_no_way_to_other_files(tmp_path)
 
 
 # the lock -------------------------------------------------------------------------------------------------------------
+def test_a_holder_that_has_not_signed_yet_is_waited_for(tmp_path, monkeypatch):
+    fcntl, path = pytest.importorskip("fcntl"), tmp_path / "run.lock"
+    with open(path, "w+", buffering=1) as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        monkeypatch.setattr("time.sleep", lambda seconds: held.write("process 7 on here\n"))
+        with pytest.raises(ConfigError, match="in use by process 7 on here"), locked(tmp_path):
+            pytest.fail("the lock was given twice")
+        held.truncate(0)
+        monkeypatch.setattr("time.sleep", lambda seconds: None)
+        with pytest.raises(ConfigError, match="in use by another process"), locked(tmp_path):
+            pytest.fail("the lock was given twice")
+
+
 def test_of_two_trainers_in_one_directory_one_is_refused(tmp_path):
     pytest.importorskip("fcntl")
     with locked(tmp_path):

@@ -160,6 +160,6 @@ def test_a_watch_that_does_not_look_would_be_seen(monkeypatch, tmp_path):
 
 
 def test_it_costs_little():
-    """Under 2 % is measured by benchmarks/trust/divergence.py; here, that nothing large has crept in."""
+    """Under 1 % is measured by benchmarks/trust/divergence.py; here, that nothing large has crept in."""
     looking, stepping = cost(rounds=2)
     assert looking < 0.05 * stepping

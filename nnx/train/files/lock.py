@@ -2,6 +2,7 @@
 
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,7 +34,7 @@ def locked(directory: Path | None) -> Iterator[None]:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                holder = os.read(descriptor, 200).decode("utf-8", "replace").strip() or "another process"
+                holder = _holder(descriptor)
                 os.close(descriptor)
                 raise ConfigError(
                     expected="a directory in which nobody trains",
@@ -57,6 +58,15 @@ def locked(directory: Path | None) -> Iterator[None]:
     finally:
         path.unlink(missing_ok=True)
         os.close(descriptor)
+
+
+def _holder(descriptor: int) -> str:
+    """Who holds the file: it signs right after it has it, so an empty one is looked at again for a moment."""
+    for _ in range(20):
+        if signed := os.pread(descriptor, 200, 0).decode("utf-8", "replace").strip():
+            return signed
+        time.sleep(0.01)
+    return "another process"
 
 
 def _is(path: Path, descriptor: int) -> bool:
