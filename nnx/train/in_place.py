@@ -12,32 +12,35 @@ from typing import Any
 from nnx.backends import Backend
 from nnx.layers.places import Places
 from nnx.optim import Chain
-from nnx.optim.base import State, fused
+from nnx.optim.base import Arrays, State, fused
 from nnx.train.whole import settled
 from nnx.typing import Array
 
 
 class InPlace:
-    """The updates of a model whose parameters are the first of these places, ``paths``."""
+    """The updates of a model whose trained parameters have these places."""
 
-    def __init__(self, backend: Backend, places: Places, paths: list[str]) -> None:
-        self.backend, self.paths, self.holders = backend, paths, places.holders
+    def __init__(self, backend: Backend, places: Places) -> None:
+        self.backend, self.paths, self.holders = backend, places.paths, places.holders
         self._rule: _Rule | None = None
 
-    def __call__(self, optimizer: Any, state: State, params: list[Array], grads: list[Array]) -> State | None:
-        """The state after an update: the parameters and the arrays of the state are the same ones with new values. None if nothing was done.
+    def __call__(
+        self, optimizer: Any, state: State, params: list[Array], grads: Arrays
+    ) -> tuple[dict[str, Array] | None, State]:
+        """New parameters and the state after an update; no parameters where they and the arrays of the state are the same ones with new values.
 
         ``params`` must be a list of the caller's own, the only one that holds them besides the model.
         """
-        if self.backend.over is None:
-            return None
         if type(optimizer) is Chain:
-            given, links = optimizer.transformed(dict(zip(self.paths, grads)), state, dict(zip(self.paths, params)))
-            last = self(optimizer.optimizer, links.pop(), params, [given[path] for path in self.paths])
-            return None if last is None else optimizer.joined(links, last)
-        if self._rule is None or self._rule.optimizer is not optimizer:
-            self._rule = _Rule(self, optimizer, params)
-        return self._rule(state, params, grads)
+            grads, links = optimizer.transformed(grads, state, dict(zip(self.paths, params)))
+            made, last = self(optimizer.optimizer, links.pop(), params, grads)
+            return made, optimizer.joined(links, last)
+        if self.backend.over is not None:
+            if self._rule is None or self._rule.optimizer is not optimizer:
+                self._rule = _Rule(self, optimizer, params)
+            if (new := self._rule(state, params, [grads[path] for path in self.paths])) is not None:
+                return None, new
+        return optimizer.update(grads, state, dict(zip(self.paths, params)))  # type: ignore[no-any-return]
 
 
 class _Rule:
@@ -54,6 +57,7 @@ class _Rule:
                 self.groups.append((decays, [owner.paths.index(path) for path in paths]))
 
     def __call__(self, state: State, params: list[Array], grads: list[Array]) -> State | None:
+        """The state after an update written over its operands; none if nothing was done."""
         if not self.groups or "step" not in state:
             return None
         optimizer, slots = self.optimizer, [state.get(name) for name in self.names]

@@ -19,13 +19,10 @@ class Updates:
     def __call__(self, optimizer: Any, state: dict[str, Any], found: Found) -> Step:
         """The model has its new parameters and buffers afterwards. The state is taken over: its arrays may be those of the new one."""
         if self._places is None or not self._places.stand():
-            self._paths = list(self.model.parameters())
-            self._places = Places(self.model, self._paths)
-            self._in_place = InPlace(backends.of(found.loss), self._places, self._paths)
-        params = self._places.take()
-        new = self._in_place(optimizer, state, params, [found.grads[path] for path in self._paths])
-        if new is None:
-            made, new = optimizer.update(found.grads, state, dict(zip(self._paths, params)))
+            self._places = Places(self.model, self.model.parameters())
+            self._in_place = InPlace(backends.of(found.loss), self._places)
+        made, new = self._in_place(optimizer, state, self._places.take(), found.grads)
+        if made is not None:
             self._places.put(made)
         self._places.put(found.buffers)
         return Step(found.loss, found.outputs, new)

@@ -197,6 +197,5 @@ def _around(optimizer: Any, state: State, own: State) -> State:
         return _around(optimizer.optimizer, state, own)
     if type(optimizer) is not Chain:
         return own
-    count = len(optimizer.transforms)
-    last = _around(optimizer.optimizer, state.get(str(count), {}), own)
-    return {"step": last["step"]} | {str(i): state.get(str(i), {}) for i in range(count)} | {str(count): last}
+    *links, last = (state.get(str(i), {}) for i in range(len(optimizer.transforms) + 1))
+    return optimizer.joined(links, _around(optimizer.optimizer, last, own))
