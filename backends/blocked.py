@@ -7,14 +7,14 @@ and each thread keeps its block.
 
 import threading
 from collections.abc import Callable, Iterator
-from functools import lru_cache, partial
+from functools import partial
 from math import prod
 from typing import Any
 
 import numpy as np
 
 from nnx.backends import compiled_windows, crew, direct, kernel_rows, portable, strided
-from nnx.backends.portable.convolution import Pads
+from nnx.backends.portable.convolution import Pads, padded
 from nnx.backends.portable.windows import Axes, extent, places
 from nnx.backends.products import SHARED_FROM
 from nnx.typing import Array, Namespace
@@ -42,7 +42,7 @@ def convolve(
         return into(out, _convolve_groups(xp, x, weight, bias, stride, pads, dilation, groups))
     kernel, outputs = weight.shape[:-2], weight.shape[-1]
     matrix = weight.reshape(-1, outputs)
-    shape = (len(x), *_extent(x.shape[1:-1], kernel, stride, pads, dilation), outputs)
+    shape = (len(x), *extent(padded(x.shape[1:-1], pads), kernel, stride, dilation), outputs)
     y = np.empty(shape, x.dtype) if out is None else out
     steps = matrix.reshape(kernel[0], -1, outputs) if kernel_rows.suit(x, kernel, stride, dilation) else matrix[None]
     row = None if bias is None else np.empty((*y.shape[2:-1], outputs), bias.dtype)
@@ -124,8 +124,7 @@ def convolve_to_input(
             return convolve(xp, g, turned, None, stride, walls, dilation, 1, out)
     if groups > 1:
         return into(out, _to_input_groups(xp, g, weight, spatial, stride, pads, dilation, groups))
-    padded = tuple(n + before + after for n, (before, after) in zip(spatial, pads, strict=True))
-    total, matrix = np.zeros((len(g), *padded, inputs), g.dtype), weight.reshape(-1, outputs).T
+    total, matrix = np.zeros((len(g), *padded(spatial, pads), inputs), g.dtype), weight.reshape(-1, outputs).T
     slots = places(tuple(g.shape[1:-1]), tuple(kernel), stride, dilation)
     step = max(1, BLOCK // max(1, prod(g.shape[1:-1]) * matrix.shape[1] * g.itemsize))
 
@@ -160,17 +159,11 @@ def _parts(images: int, multiplications: int) -> list[slice]:
     return crew.cut(images) if multiplications >= SHARED_FROM // 4 else [slice(0, images)]
 
 
-@lru_cache(256)
-def _extent(spatial: Axes, kernel: Axes, stride: Axes, pads: Pads, dilation: Axes) -> Axes:
-    padded = tuple(n + before + after for n, (before, after) in zip(spatial, pads, strict=True))
-    return extent(padded, kernel, stride, dilation)
-
-
 def _blocks(x: Array, kernel: Axes, stride: Axes, pads: Pads, dilation: Axes) -> Iterator[tuple[Any, list[Array]]]:
     """Places of the output, some images or some rows of one, each with its windows as a matrix that is used at once; or as one for each row
     of the kernel.
     """
-    out = _extent(x.shape[1:-1], kernel, stride, pads, dilation)
+    out = extent(padded(x.shape[1:-1], pads), kernel, stride, dilation)
     line, width = prod(out[1:]), prod(kernel) * x.shape[-1]
     images = BLOCK // max(1, prod(out) * width * x.itemsize)
     rows = out[0] if images else max(1, BLOCK // (line * width * x.itemsize))
@@ -219,13 +212,13 @@ def _filler(
     column if there are few neighbours in memory to take at once.
     """
     channels = x.shape[-1]
-    padded: Array = np.zeros((images, *(n + sum(ends) for n, ends in zip(x.shape[1:-1], pads)), channels), x.dtype)
-    middle = padded[portable.inside(x.shape[1:-1], pads)]
+    whole: Array = np.zeros((images, *padded(x.shape[1:-1], pads), channels), x.dtype)
+    middle = whole[portable.inside(x.shape[1:-1], pads)]
 
     def fill(matrix: Array, at: int, n: int, row: int, m: int) -> None:
         if row == 0:
             middle[:n] = x[at : at + n]
-        source, shape = padded[:n, row * stride[0] :], (n, m, *out[1:])
+        source, shape = whole[:n, row * stride[0] :], (n, m, *out[1:])
         if short:
             columns = matrix.reshape(-1, *shape)
             for k, slot in enumerate(places(shape[1:], kernel, stride, dilation)):

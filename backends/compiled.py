@@ -113,6 +113,11 @@ class Fused:
         return _Loop(element, [type(arg) is np.ndarray for arg in args], len(outputs), several, dtype)
 
 
+def loop_of(rule: Callable[..., Any], args: Sequence[Any]) -> "_Loop | None":
+    """The compiled loop of any rule for such arguments, if there is one."""
+    return rule.loop_for(args) if type(rule) is Fused else None
+
+
 class _Loop:
     """A compiled loop over the elements of vectors."""
 

@@ -91,7 +91,7 @@ def _shared(some: Callable[..., None], arrays: tuple[Array, ...], size: int) -> 
     if size < SHARED_FROM:
         some(*arrays)
     else:
-        crew.share(some, [tuple(array[part] for array in arrays) for part in crew.cut(len(arrays[0]))])
+        crew.share_rows(some, arrays)
 
 
 @lru_cache(64)

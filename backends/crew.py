@@ -74,6 +74,11 @@ def share(function: Callable[..., Any], parts: Sequence[tuple[Any, ...]]) -> Non
         raise errors[0]
 
 
+def share_rows(function: Callable[..., Any], arrays: Sequence[Any], least: int = 1) -> None:
+    """Call ``function(*arrays)``, of which each thread has a run of rows, at least so many."""
+    share(function, [tuple(array[part] for array in arrays) for part in cut(len(arrays[0]), least)])
+
+
 class _OneBlasThread:
     """``with one_blas_thread:`` products take one thread, in this and in all other threads."""
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from nnx.backends import compiled, crew
-from nnx.backends.portable.convolution import Pads
+from nnx.backends.portable.convolution import Pads, padded
 from nnx.backends.portable.windows import Axes, extent
 from nnx.typing import Array
 
@@ -46,7 +46,7 @@ class Plan:
         dtype: np.dtype,
     ) -> None:
         images, *spatial, channels = shape
-        self.shape = (images, *_extent(tuple(spatial), weight[:-2], stride, pads, dilation), weight[-1])
+        self.shape = (images, *extent(padded(tuple(spatial), pads), weight[:-2], stride, dilation), weight[-1])
         more = (1,) * (4 - len(weight))  # a sequence is an image of one column
         height, across = (*spatial, *more)
         (kh, kw), (sh, sw), (dh, dw) = ((*pair, *more) for pair in (weight[:-2], stride, dilation))
@@ -64,6 +64,13 @@ class Plan:
         self.all_rows, self.nothing = slice(0, self.rows), np.zeros(weight[-1], dtype)
         self.work = prod(self.shape) * len(self.taps)
         self.loop: Callable[..., None]
+
+    def run(self, images: Array, b: Array, base: Array, out: Array, to_weight: int, rows: slice) -> None:
+        """The compiled loop on some images and some rows of their output, in a block of this thread's own."""
+        room = np.empty(self.room, out.dtype)
+        self.loop(
+            images, room, self.pixels, self.taps, b, base, out, to_weight, rows.start, rows.stop, *self.settings
+        )  # fmt: skip
 
     def parts(self) -> list[tuple[slice, slice]]:
         """(images, rows of y) for each thread."""
@@ -102,53 +109,23 @@ def _plan(
 
 def convolve(plan: Plan, x: Array, weight: Array, bias: Array | None, out: Array) -> Array:
     """y into ``out``, which lies in order."""
-    loop, images, matrix = plan.loop, _ordered(x).reshape(plan.images), _ordered(weight).reshape(-1)
+    images, matrix = _ordered(x).reshape(plan.images), _ordered(weight).reshape(-1)
     base = plan.nothing if bias is None else _ordered(bias.astype(out.dtype, copy=False))
 
     def some(images: Array, part: Array, rows: slice) -> None:
-        room = np.empty(plan.room, out.dtype)
-        loop(
-            images,
-            room,
-            plan.pixels,
-            plan.taps,
-            matrix,
-            base,
-            part.reshape(-1),
-            0,
-            rows.start,
-            rows.stop,
-            *plan.settings,
-        )
+        plan.run(images, matrix, base, part.reshape(-1), 0, rows)
 
-    if plan.work < SHARED_FROM:
-        some(images, out, plan.all_rows)
-    else:
-        crew.share(some, [(images[part], out[part], rows) for part, rows in plan.parts()])
+    crew.share(some, [(images[part], out[part], rows) for part, rows in plan.parts()])
     return out
 
 
 def to_weight(plan: Plan, x: Array, g: Array, out: Array) -> Array:
     """The weight's gradient into ``out``, which lies in order."""
-    loop, images, g = plan.loop, _ordered(x).reshape(plan.images), _ordered(g)
-    parts = plan.parts()
+    images, g, parts = _ordered(x).reshape(plan.images), _ordered(g), plan.parts()
     totals = np.zeros((len(parts), out.size), out.dtype)
 
     def some(images: Array, part: Array, rows: slice, total: Array) -> None:
-        room = np.empty(plan.room, out.dtype)
-        loop(
-            images,
-            room,
-            plan.pixels,
-            plan.taps,
-            part.reshape(-1),
-            total,
-            total,
-            1,
-            rows.start,
-            rows.stop,
-            *plan.settings,
-        )
+        plan.run(images, part.reshape(-1), total, total, 1, rows)
 
     crew.share(some, [(images[p], g[p], rows, total) for (p, rows), total in zip(parts, totals, strict=True)])
     np.add.reduce(totals, 0, None, out.reshape(-1))
@@ -164,11 +141,6 @@ def kernel(char: str) -> Callable[..., None] | None:
         return tiles.kernel(np.dtype(char))  # type: ignore[no-any-return]
     except Exception:  # whatever stops the compiler
         return None
-
-
-def _extent(spatial: Axes, kernel: Axes, stride: Axes, pads: Pads, dilation: Axes) -> Axes:
-    padded = tuple(n + before + after for n, (before, after) in zip(spatial, pads, strict=True))
-    return extent(padded, kernel, stride, dilation)
 
 
 def grid(*axes: tuple[int, int]) -> Array:

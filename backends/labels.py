@@ -57,8 +57,7 @@ def _by_rows(function: Callable[..., None], given: tuple[Array, ...]) -> None:
     if first.size < SHARED_FROM:
         function(*given)
     else:
-        parts = crew.cut(len(given[0]), SHARED_FROM // 2 // first.shape[-1] + 1)
-        crew.share(function, [tuple(x[part] for x in given) for part in parts])
+        crew.share_rows(function, given, SHARED_FROM // 2 // first.shape[-1] + 1)
 
 
 # the passes, as calls of NumPy ----------------------------------------------------------------------------------------

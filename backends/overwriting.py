@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from nnx.backends import together
-from nnx.backends.compiled import Fused
+from nnx.backends.compiled import loop_of
 from nnx.backends.together import BLOCK, COUNTED, Set, joined, known
 from nnx.typing import Array, Namespace
 
@@ -89,15 +89,11 @@ class _Part:
         Without a compiler long arrays are taken block by block: between two, memory may run out.
         """
         if self._loop is None:
-            self._loop = self._found(numbers)
+            self._loop = loop_of(self.rule, [*self._vectors(self.sets[0].flat), *numbers])
             if self._loop is None and self.sets[0].flat.size > BLOCK:
                 return False
         same = all(map(is_, map(first.__getitem__, self.rows), self.sets[0].pieces))
         return same and all(map(Set.held, self.sets, self.holders))
-
-    def _found(self, numbers: Sequence[float]) -> Any:
-        """The compiled loop, once there is one."""
-        return self.rule.loop_for([*self._vectors(self.sets[0].flat), *numbers]) if type(self.rule) is Fused else None
 
     def _vectors(self, gradient: Array) -> list[Array]:
         first, *slots = [made.flat for made in self.sets]

@@ -17,7 +17,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 
 from nnx.backends import crew, portable
-from nnx.backends.compiled import Fused
+from nnx.backends.compiled import loop_of
 from nnx.backends.portable.each import SMALL, grouped
 from nnx.typing import Array, Namespace
 
@@ -50,7 +50,7 @@ def _rows(rule: Any, xp: Any, columns: Sequence[Sequence[Array]], numbers: Seque
     shapes = tuple([array.shape for array in columns[0]])
     memory = getattr(_current, "memory", None) or Memory()
     args = [*map(joined, columns), *numbers]
-    loop = rule.loop_for(args) if type(rule) is Fused else None
+    loop = loop_of(rule, args)
     if loop is not None:
         sets = memory.take(shapes, args[0].dtype, loop.outputs)
         loop.into([made.flat for made in sets], args)

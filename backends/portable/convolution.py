@@ -55,14 +55,18 @@ def convolve_to_input(
     *kernel, share, _ = weight.shape
     product = _rows(xp, g, 1, groups) @ xp.matrix_transpose(_matrix(xp, weight, groups))
     columns = _unrows(xp, product, (*g.shape[:-1], prod(kernel) * share * groups), prod(kernel), groups)
-    padded = tuple(n + before + after for n, (before, after) in zip(spatial, pads, strict=True))
-    return fold(xp, columns, padded, tuple(kernel), stride, dilation)[inside(spatial, pads)]
+    return fold(xp, columns, padded(spatial, pads), tuple(kernel), stride, dilation)[inside(spatial, pads)]
 
 
 def inside(spatial: Axes, pads: Pads) -> tuple[slice, ...]:
     """The key of what was there before padding."""
     middle = (slice(before, before + n) for n, (before, _) in zip(spatial, pads, strict=True))
     return (slice(None), *middle, slice(None))
+
+
+def padded(spatial: Axes, pads: Pads) -> Axes:
+    """The lengths with what is put around them."""
+    return tuple(n + before + after for n, (before, after) in zip(spatial, pads, strict=True))
 
 
 def pad(xp: Namespace, x: Array, pads: Pads, value: float = 0.0) -> Array:

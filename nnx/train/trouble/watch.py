@@ -54,6 +54,7 @@ class Watch:
     def __init__(self, way: Any, device: backends.Backend, *, recorded: bool) -> None:
         self.way, self.device = way, device
         self.usual = (RECORDED if recorded else WRITTEN) if device.eager else LATE
+        self._over = recorded and device.over is not None
         self._number = device.fetch if device.eager else None
         self.left: Any = None
         """The optimizer's state as the last step left it: another one was put there by somebody else."""
@@ -68,7 +69,7 @@ class Watch:
         size = sum(
             math.prod(array.shape) for array in tree.leaves((run.model.state(), run.state)) if hasattr(array, "shape")
         )
-        self.every = self.usual if 4 * size <= SMALL or self.device.over is not None else 1
+        self.every = self.usual if 4 * size <= SMALL or self._over else 1
         if self.way.problem.group.size > 1:  # all processes must take the same steps again
             self.every, self._touching = 1, False
         self.look()
