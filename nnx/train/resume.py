@@ -22,6 +22,7 @@ from nnx.train.files.lock import locked
 from nnx.train.files.plain import placed
 from nnx.train.files.saving import build
 from nnx.train.fit import watchers
+from nnx.train.kept import take_up
 from nnx.train.run import Run
 from nnx.train.sharing.group import ALONE, join, launched
 from nnx.train.sharing.shards import check_sharing
@@ -105,7 +106,7 @@ def resume(
                 training = Training(restored, train, val, course, watching, place if group.first else None, group)
                 if group.first and (changed := differences(found.state["fingerprint"], fingerprint(training.device))):
                     tell(f"this is not where it began, so it goes on within roundings: {'; '.join(changed)}")
-                training.resume(found)
+                take_up(training, found)
             except NnxError as error:
                 error.where = error.where or str(place / CHECKPOINTS / found.name)
                 error.fix = error.fix or _DAMAGED

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from nnx import backends, losses, optim
+from nnx import losses, optim
 from nnx.data import Dataset
 from nnx.errors import ConfigError, NnxError, OutOfMemoryError
 from nnx.layers import Module
@@ -19,22 +19,20 @@ from nnx.train.course import Course
 from nnx.train.evaluation import METRIC, evaluate
 from nnx.train.files import durable
 from nnx.train.files.checkpoint import Checkpoint
-from nnx.train.files.fingerprint import fingerprint
 from nnx.train.files.identity import identity
-from nnx.train.files.plain import flatten, unflatten
-from nnx.train.files.saving import describe, save
+from nnx.train.files.saving import save
 from nnx.train.full_batch import FullBatch
 from nnx.train.interrupt import Wish, interruptible
+from nnx.train.kept import keep
 from nnx.train.memory import nbytes, spoken
 from nnx.train.mini_batches import MiniBatches
 from nnx.train.problem import Problem
-from nnx.train.record import score
 from nnx.train.run import MODEL, Run
 from nnx.train.sharing.agreement import agree, check_alike, hand_round
 from nnx.train.sharing.group import ALONE, Group
 from nnx.train.sharing.shards import check_optimizer
 from nnx.train.stepper import Stepper
-from nnx.train.trouble.diverged import DIVERGED, error_of, report, write_report
+from nnx.train.trouble.diverged import error_of, report, write_report
 from nnx.train.trouble.exhausted import explained, frugally, ran_out
 from nnx.train.trouble.watch import Diverged
 
@@ -84,35 +82,9 @@ class Training:
             with self.device.use():
                 self.way.begin(self.run)
             self.good = self.model.state()
-            for callback in self._all():
+            for callback in self.callbacks:
                 callback.on_start(self.run)
         self.check_alike()
-
-    def resume(self, checkpoint: Checkpoint) -> None:
-        """From a checkpoint, whose weights the model has already."""
-        run = self.run
-        if run.directory:
-            (run.directory / DIVERGED).unlink(missing_ok=True)
-        with self.device.use():
-            kept = unflatten(checkpoint.state["training"], self.device, checkpoint.arrays)
-            self.epoch, self.phase, self.elapsed = kept["epoch"], kept["phase"], kept["elapsed"]
-            self.way.resume(run, kept["optimizer"], kept["way"])
-            run.step, run.history, run.stopped = kept["step"], kept["history"], kept["stopped"]
-            run.resume_rate(kept["fixed_rate"], kept["rate_factor"])
-            self.good = kept["good"] or self.model.state()
-        memories: list[dict[str, Any]] = list(kept["callbacks"])
-        for callback in self._all():
-            mine = next((one for one in memories if one["type"] == type(callback).__name__), None)
-            callback.on_resume(run, mine["state"] if mine else {})
-            if mine:
-                memories.remove(mine)
-        if (lost := [one["type"] for one in memories if one["state"]]) and self.group.first:
-            raise ConfigError(
-                expected=f"the callbacks that it was trained with: {', '.join(lost)}",
-                got="none" if len(lost) == 1 else "not all of them",
-                where="resume",
-                fix=f"Pass callbacks=[{lost[0]}(...)] with the settings that it had.",
-            )
 
     def check_alike(self) -> None:
         """``ConfigError`` unless all processes begin alike."""
@@ -121,7 +93,9 @@ class Training:
         settings = [self.course.config(), identity(self.train), self.val and identity(self.val), self.run.step]
         check_alike(self.group, self.model, settings)
 
-    def _all(self) -> list[Callback]:
+    @property
+    def callbacks(self) -> list[Callback]:
+        """All of them, who keeps checkpoints last."""
         return [*self.watching, *([self.keeper] if self.keeper else [])]
 
     # the loop ---------------------------------------------------------------------------------------------------------
@@ -152,7 +126,7 @@ class Training:
                 run.stopped = "out of memory"
             if run.stopped == "out of memory":
                 raise self._explained()
-            for callback in self._all():
+            for callback in self.callbacks:
                 callback.on_end(run)
             if run.directory:
                 self._save_model(run.directory)
@@ -284,29 +258,9 @@ class Training:
         found = frugally(self.problem, lambda rows: evaluate(self.model, val, loss=self.course.loss, batch_size=rows))
         return {f"val_{name}": value for name, value in found.items()}
 
-    # what is kept -----------------------------------------------------------------------------------------------------
     def checkpoint(self) -> Checkpoint:
         """All that the rest of the training depends on, as it is between two steps."""
-        run, within = self.run, self.way.done > 0
-        kept = {
-            "epoch": self.epoch, "phase": self.phase, "elapsed": self.elapsed, "step": run.step, "history": run.history,
-            "stopped": "" if within else run.stopped, "optimizer": run.state, "way": self.way.remembered(),
-            "fixed_rate": run.fixed_rate, "rate_factor": run.rate_factor, "good": self.good if within else None,
-            "callbacks": [{"type": type(one).__name__, "state": one.remembered()} for one in self.watching],
-        }  # fmt: skip
-        arrays: dict[str, Any] = {}
-        state = {
-            "training": flatten(kept, self.device, arrays),
-            "course": self.course.config(),
-            "every": self.keeper and self.keeper.every,
-            "model": describe(self.model),
-            "frozen": {path: sorted(module._frozen) for path, module in self.model.modules() if module._frozen},
-            "data": {"train": identity(self.train), "val": self.val and identity(self.val)},
-            "fingerprint": fingerprint(self.device),
-        }
-        judged = score(run.history[-1], run.monitor) if run.history and not within else math.inf
-        weights = {path: backends.of(array).to_numpy(array) for path, array in self.model.state().items()}
-        return Checkpoint(run.step, self.epoch, judged if math.isfinite(judged) else None, weights, arrays, state)
+        return keep(self)
 
     def _notes(self) -> dict[str, Any]:
         """What a model file says of the data it was trained on: how to encode others, and how it was judged."""
