@@ -47,3 +47,27 @@ def leaves(tree: Any) -> list[Any]:
     [1, 2, 3]
     """
     return [leaf for _, leaf in paths(tree)]
+
+
+def pairs(tree: Any, other: Any) -> list[tuple[Any, Any]] | None:
+    """Each leaf of a nest with what stands in the same place of another; ``None`` where they do not nest alike.
+
+    Dictionaries are alike when they have the same keys, in whatever order; a list is like a tuple.
+
+    >>> pairs({"a": 1, "b": (2, 3)}, {"b": [20, 30], "a": 10})
+    [(1, 10), (2, 20), (3, 30)]
+    """
+    if tree is None:
+        return [] if other is None else None
+    if isinstance(tree, Mapping):
+        if not isinstance(other, Mapping) or tree.keys() != other.keys():
+            return None
+        branches = [(branch, other[key]) for key, branch in tree.items()]
+    elif isinstance(tree, (list, tuple)):
+        if not isinstance(other, (list, tuple)) or len(tree) != len(other):
+            return None
+        branches = list(zip(tree, other, strict=True))
+    else:
+        return [(tree, other)]
+    found = [pairs(*branch) for branch in branches]
+    return None if any(part is None for part in found) else [pair for part in found for pair in part or ()]

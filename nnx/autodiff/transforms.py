@@ -212,10 +212,10 @@ def value_and_grad(
 def _positions(argnums: int | tuple[int, ...], count: int) -> tuple[int, ...]:
     """The positions meant, counted from the left."""
     wanted = argnums if isinstance(argnums, tuple) else (argnums,)
-    if not all(-count <= i < count for i in wanted):
+    if not all(isinstance(i, int) and -count <= i < count for i in wanted):
         raise ConfigError(
-            expected=f"argnums below {count}, the number of positional arguments",
-            got=f"{argnums}",
+            expected=f"argnums below {count}, the number of positional arguments, or a tuple of such",
+            got=f"{argnums!r}",
             fix="Pass what is differentiated by position, not by keyword.",
         )
     return tuple(i % count for i in wanted)
@@ -281,15 +281,8 @@ def vjp(f: Callable[..., Any], *xs: Any) -> tuple[Any, Callable[[Any], tuple[Any
     out, space, traced = blaming("vjp", f)(_forward)(f, xs)
 
     def pull(cotangent: Any) -> tuple[Any, ...]:
-        ys, us = tree.leaves(out), tree.leaves(cotangent)
-        if len(ys) != len(us) or any(tuple(y.shape) != tuple(u.shape) for y, u in zip(ys, us)):
-            raise ShapeError(
-                expected=f"a cotangent like the value: shapes {[tuple(y.shape) for y in ys]}",
-                got=f"{[tuple(u.shape) for u in us]}",
-                where="vjp",
-                fix="Give one array for each output, of its shape.",
-            )
-        seeds = [(y._node, conjugate(u)) for y, u in zip(ys, us) if type(y) is Tensor and y._space is space and y._node]
+        pairs = _paired(out, cotangent, "vjp", "a cotangent like the value: shapes", "output")
+        seeds = [(y._node, conjugate(u)) for y, u in pairs if type(y) is Tensor and y._space is space and y._node]
         gradients = backward(seeds, space._inner)
         return tuple(collect(space, leaves, gradients) for _, leaves in traced)
 
@@ -307,10 +300,9 @@ def _forward(f: Callable[..., Any], xs: tuple[Any, ...]) -> tuple[Any, Namespace
 # directional derivatives ----------------------------------------------------------------------------------------------
 def _push(space: Namespace, pulled: Any, u: Any, v: Any) -> Any:
     """d⟨pulled(u), v⟩/du for a pullback that is linear in ``u``: the pushforward of ``v``."""
-    pairs = list(zip(tree.leaves(pulled), tree.leaves(v), strict=True))
-    xp = space._inner
+    pairs = tree.pairs(pulled, v)
     seeds = [(g._node, conjugate(space.lower(t))) for g, t in pairs if type(g) is Tensor and g._node is not None]
-    return collect(space, u, backward(seeds, xp))
+    return collect(space, u, backward(seeds, space._inner))
 
 
 def jvp(f: Callable[..., Any], xs: tuple[Any, ...], vs: tuple[Any, ...]) -> tuple[Any, Any]:
@@ -323,7 +315,14 @@ def jvp(f: Callable[..., Any], xs: tuple[Any, ...], vs: tuple[Any, ...]) -> tupl
     >>> jvp(lambda x: x * x, (np.asarray(3.0),), (np.asarray(1.0),))
     (array(9.), array(6.))
     """
-    _same_shapes(xs, vs, "jvp")
+    if not isinstance(xs, (tuple, list)):
+        raise ConfigError(
+            expected="a tuple of arguments",
+            got=f"{type(xs).__name__}",
+            where="jvp",
+            fix="Write nnx.jvp(f, (x,), (v,)).",
+        )
+    _paired(xs, vs, "jvp")
     space = next_level(arrays_in((xs, vs)))
     with active(space):
         y, pull = vjp(f, *lift(space, tuple(xs)))
@@ -339,7 +338,7 @@ def hvp(f: Callable[..., Any], x: Any, v: Any) -> Any:
     >>> hvp(lambda x: (x**3) @ (x**0), np.asarray([1.0, 2.0]), np.asarray([1.0, 1.0]))
     array([ 6., 12.])
     """
-    _same_shapes(x if not is_module(x) else x.parameters(), v, "hvp")
+    _paired(x, v, "hvp")
     space = next_level(arrays_in((x, v)))
     traced, leaves = trace(space, x)
     with active(space):
@@ -347,17 +346,20 @@ def hvp(f: Callable[..., Any], x: Any, v: Any) -> Any:
     return _push(space, gradient, leaves, v)
 
 
-def _same_shapes(xs: Any, vs: Any, where: str) -> None:
-    points, directions = tree.leaves(xs), tree.leaves(vs)
-    if is_module(points[0] if points else None):
-        return
-    if [tuple(x.shape) for x in points] != [tuple(v.shape) for v in directions]:
+def _paired(
+    nest: Any, given: Any, where: str, what: str = "directions of the shapes of the arguments,", each: str = "argument"
+) -> list[tuple[Array, Array]]:
+    """Each array of a nest with that of ``given`` in the same place; a Module stands for its trainable parameters."""
+    nest = tree.map(lambda leaf: leaf.parameters() if is_module(leaf) else leaf, nest)
+    pairs = tree.pairs(nest, given)
+    if pairs is not None:
+        pairs = [(x, v) for x, v in pairs if is_array(x)]
+    if pairs is None or any(not is_array(v) or tuple(x.shape) != tuple(v.shape) for x, v in pairs):
+        shapes, got = (tree.map(lambda x: tuple(x.shape) if is_array(x) else x, side) for side in (nest, given))
         raise ShapeError(
-            expected=f"directions of the shapes of the arguments, {[tuple(x.shape) for x in points]}",
-            got=f"{[tuple(v.shape) for v in directions]}",
-            where=where,
-            fix="Give one direction for each array, of its shape.",
+            expected=f"{what} {shapes}", got=f"{got}", where=where, fix=f"Give one array for each {each}, of its shape."
         )
+    return pairs
 
 
 def stop_gradient(x: Any) -> Any:

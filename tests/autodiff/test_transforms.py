@@ -96,6 +96,26 @@ def test_hvp(backend: Any) -> None:
     np.testing.assert_allclose(backend.to_numpy(nested["a"]), numeric, rtol=1e-8)
 
 
+def test_directions_and_cotangents_are_matched_by_key(backend: Any) -> None:
+    """Dictionaries whose keys stand in another order are the same nest: never one key's direction for another's array."""
+    one, two, v, w = arrays(backend, [1.0, 2.0], [3.0, 4.0], [0.0, 5.0], [1.0, 0.0])
+    nest, turned = {"a": one, "b": two}, {"b": w, "a": v}
+    f = lambda p: cube(p["a"]) + nnx.namespace(p["b"]).sum(2.0 * p["b"] ** 2)  # noqa: E731
+    second = nnx.hvp(f, nest, turned)
+    same(backend, second["a"], [0.0, 60.0])
+    same(backend, second["b"], [4.0, 0.0])
+    same(backend, nnx.jvp(f, (nest,), (turned,))[1], 60.0 + 12.0)
+    (pulled,) = nnx.vjp(lambda p: {"u": 2.0 * p["a"], "w": 3.0 * p["b"]}, nest)[1]({"w": w, "u": v})
+    same(backend, pulled["a"], [0.0, 10.0])
+    same(backend, pulled["b"], [3.0, 0.0])
+    model = nnx.Linear(2, 1).initialize(seed=0).to(backend, dtype="float64")
+    fill = lambda like, value: nnx.namespace(like).full_like(like, value)  # noqa: E731
+    towards = {"bias": fill(model.bias, 7.0), "weight": fill(model.weight, 0.5)}
+    turned = nnx.hvp(lambda m: cube(m(one[None, :])), model, towards)
+    straight = nnx.hvp(lambda m: cube(m(one[None, :])), model, dict(reversed(towards.items())))
+    same(backend, turned["weight"], backend.to_numpy(straight["weight"]))
+
+
 # arguments ------------------------------------------------------------------------------------------------------------
 def test_argnums(backend: Any) -> None:
     a, b, c = arrays(backend, 2.0, 3.0, 5.0)

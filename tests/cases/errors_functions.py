@@ -6,6 +6,7 @@ import numpy as np
 from support.misuse import Misuse
 
 import nnx
+import nnx.models
 from nnx.errors import (
     BackendUnavailable,
     ConfigError,
@@ -85,11 +86,11 @@ ROWS = [
     Misuse("extra results that are not there", lambda g: nnx.grad(total, has_aux=True)(g.x(3)), ConfigError,
            "grad of total", "the function to return (loss, extra)", "Tensor", "Return a pair, or leave has_aux"),
     Misuse("a cotangent of another shape", lambda g: nnx.vjp(lambda x: x * 2.0, g.x(3))[1](g.x(2)), ShapeError,
-           "vjp", "a cotangent like the value: shapes", "[(2,)]", "Give one array for each output", True),
+           "vjp", "a cotangent like the value: shapes", "(2,)", "Give one array for each output", True),
     Misuse("a direction of another shape", lambda g: nnx.jvp(lambda x: x * 2.0, (g.x(3),), (g.x(2),)), ShapeError,
-           "jvp", "directions of the shapes of the", "[(2,)]", "Give one direction for each"),
+           "jvp", "directions of the shapes of the", "((2,),)", "Give one array for each argument"),
     Misuse("a second derivative along another shape", lambda g: nnx.hvp(lambda x: total(x**3), g.x(3), g.x(2)), ShapeError,
-           "hvp", "directions of the shapes of the", "[(2,)]", "Give one direction for each"),
+           "hvp", "directions of the shapes of the", "(2,)", "Give one array for each argument"),
     Misuse("a rule with too few gradients", lambda g: nnx.grad(lambda x: total(SHORT(x, x)))(g.x(3)), ConfigError,
            "grad of <lambda>", "backward to return a tuple of 2", "1", "Give None for an array that has"),
     Misuse("a gradient check of a wrong rule", lambda g: nnx.gradcheck(lambda x: total(WRONG(x) ** 2), g.x(3)), GradientError,
