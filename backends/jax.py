@@ -16,6 +16,7 @@ import numpy as np
 
 from nnx.backends import deterministic, philox, portable
 from nnx.backends.backend import Backend, Deviation
+from nnx.backends.portable.numbering import widened
 from nnx.backends.portable.put import arrays_in
 from nnx.errors import BackendUnavailable, DtypeError
 from nnx.typing import Array, Namespace
@@ -117,7 +118,7 @@ def _refuses(name: str) -> str:
 
 
 def _scatter_add(xp: Namespace, index: jax.Array, values: jax.Array, n: int) -> jax.Array:
-    return xp.zeros((n, *values.shape[1:]), dtype=values.dtype).at[index].add(values)
+    return xp.zeros((n, *values.shape[1:]), dtype=values.dtype).at[widened(xp, index, n)].add(values)
 
 
 def _put(xp: Namespace, shape: tuple[int, ...], key: Any, values: jax.Array) -> jax.Array:

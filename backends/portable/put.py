@@ -6,6 +6,7 @@ from typing import Any
 
 import array_api_compat
 
+from nnx.backends.portable.numbering import numbering, widened
 from nnx.backends.portable.scatter_add import scatter_add
 from nnx.typing import Array, Namespace
 
@@ -19,8 +20,9 @@ def put(
 
     ``put(xp, shape, key, values)[key] == values`` where no place is named twice, and zero elsewhere.
 
-    key is what the standard allows inside ``x[key]``: ints, slices (any step), ``None`` and ``...``; or one boolean mask;
-    or integer arrays and ints, beside which full slices may stand. values has the shape of ``x[key]``.
+    key is what the library allows inside ``x[key]``; values has the shape of ``x[key]``. What the standard has goes its own way: ints,
+    slices (any step), ``None`` and ``...``; one boolean mask; integer arrays beside ints and full slices. Mixtures of these, and lists,
+    are looked up in the numbers of all places.
 
     >>> import numpy as np, array_api_compat.numpy as xp
     >>> put(xp, (4,), np.asarray([1, 3, 1]), np.asarray([1.0, 2.0, 3.0]))
@@ -28,10 +30,12 @@ def put(
     """
     keys = key if isinstance(key, tuple) else (key,)
     arrays = arrays_in(keys)
-    if arrays and xp.isdtype(arrays[0].dtype, "bool"):
-        return _put_at_mask(xp, shape, arrays[0], values)
-    if arrays:
+    if arrays and all(_integers_or_whole(xp, part) for part in keys):
         return _put_at_integers(xp, shape, _expand(keys, len(shape)), values, scatter_add)
+    if arrays and arrays[0] is keys[0] and not isinstance(keys[0], list) and all(part is ... for part in keys[1:]):
+        return _put_at_mask(xp, shape, keys[0], values)
+    if arrays:
+        return _put_anywhere(xp, shape, key, values, scatter_add)
     out = xp.zeros(shape, dtype=values.dtype, device=array_api_compat.device(values))
     places = tuple(part for part in keys if part is not None)  # the standard assigns to no new axis
     out[places] = values if len(places) == len(keys) else xp.reshape(values, tuple(out[places].shape))
@@ -41,6 +45,23 @@ def put(
 def arrays_in(keys: tuple[Any, ...]) -> list[Any]:
     """The parts of a key that are arrays."""
     return [part for part in keys if not (part is None or part is ... or isinstance(part, int | slice))]
+
+
+def _integers_or_whole(xp: Namespace, part: Any) -> bool:
+    """Whether it is an int, an array of integers, or leaves an axis as it is."""
+    if part is None or isinstance(part, bool | list):
+        return False
+    if isinstance(part, slice):
+        return part == slice(None)
+    return part is ... or isinstance(part, int) or xp.isdtype(part.dtype, "integral")
+
+
+def _put_anywhere(xp: Namespace, shape: tuple[int, ...], key: Any, values: Array, scatter_add: ScatterAdd) -> Array:
+    """By the numbers of all places: the library itself says which of them such a key takes."""
+    size = prod(shape)
+    numbers = xp.arange(size, dtype=numbering(xp, size), device=array_api_compat.device(values))
+    taken = xp.reshape(numbers, shape)[key]
+    return xp.reshape(scatter_add(xp, xp.reshape(taken, (-1,)), xp.reshape(values, (-1,)), size), shape)
 
 
 def _put_at_mask(xp: Namespace, shape: tuple[int, ...], mask: Array, values: Array) -> Array:
@@ -61,7 +82,8 @@ def _put_at_integers(
     """The indexed axes become one flat axis, and ``scatter_add`` does the rest."""
     taken = [axis for axis, part in enumerate(keys) if not isinstance(part, slice)]
     kept = [axis for axis, part in enumerate(keys) if isinstance(part, slice)]
-    parts = xp.broadcast_arrays(*(_index(xp, keys[axis], arrays_in(keys)[0]) for axis in taken))
+    like = widened(xp, arrays_in(keys)[0], prod(shape))
+    parts = xp.broadcast_arrays(*(_index(xp, keys[axis], like) for axis in taken))
     flat = xp.zeros_like(parts[0])
     for axis, part in zip(taken, parts, strict=True):
         flat = flat * shape[axis] + xp.where(part < 0, part + shape[axis], part)

@@ -2,6 +2,7 @@
 
 import array_api_compat
 
+from nnx.backends.portable.numbering import widened
 from nnx.typing import Array, Namespace
 
 
@@ -26,6 +27,7 @@ def scatter_add(xp: Namespace, index: Array, values: Array, n: int) -> Array:
     count, trailing = values.shape[0], tuple(values.shape[1:])
     if count == 0 or n == 0:
         return xp.zeros((n, *trailing), dtype=values.dtype, device=device)
+    index = widened(xp, index, n)
     index = xp.where(index < 0, index + n, index)
     order = xp.argsort(index, stable=True)
     index, values = xp.take(index, order, axis=0), xp.take(values, order, axis=0)

@@ -52,7 +52,7 @@ def refuse(function: str, values: Sequence[Any], error: Exception) -> NoReturn:
     dtypes = ", ".join(str(x.dtype) for x in arrays)
     said = re.sub(r"\s+", " ", str(error)).strip().rstrip(".")[:160]
     name = "x[…]" if function == "getitem" else function
-    typed = isinstance(error, TypeError) and not re.search("shape|dimension|broadcast", said)
+    typed = (isinstance(error, TypeError) or "dtype" in said) and not re.search("shape|dimension|broadcast", said)
     if typed:
         raise DtypeError(
             f"{name} cannot take these arguments ({said})",

@@ -116,6 +116,25 @@ def test_directions_and_cotangents_are_matched_by_key(backend: Any) -> None:
     same(backend, turned["weight"], backend.to_numpy(straight["weight"]))
 
 
+def test_labels_of_eight_bits(backend: Any) -> None:
+    """take, take_along_axis and x[key, key] give the gradients that they give for labels of 64 bits."""
+    if backend.name == "torch":
+        pytest.skip("its indices have 64 bits")
+    wide = np.random.default_rng(0).integers(0, 10, 300)
+    scores = np.random.default_rng(1).standard_normal((300, 10))
+    ways = [
+        lambda xp, x, y: xp.take_along_axis(x, y[:, None], axis=1),
+        lambda xp, x, y: xp.take(x, y, axis=0),
+        lambda xp, x, y: x[y, y],
+    ]
+    for way in ways:
+        gradients = []
+        for dtype in ("int64", "uint8"):
+            x, labels = backend.asarray(scores), backend.asarray(wide, dtype=dtype)
+            gradients.append(nnx.grad(lambda x, y: cube(way(nnx.namespace(x), x, y)))(x, labels))  # noqa: B023
+        np.testing.assert_array_equal(backend.to_numpy(gradients[1]), backend.to_numpy(gradients[0]))
+
+
 # arguments ------------------------------------------------------------------------------------------------------------
 def test_argnums(backend: Any) -> None:
     a, b, c = arrays(backend, 2.0, 3.0, 5.0)

@@ -53,6 +53,48 @@ def test_put_is_the_adjoint_of_indexing(be, host, name, dtype):
         assert_agrees(host.put(be.xp, SHAPE, there, be.asarray(values)), expected, exact=True, backend=be)
 
 
+MASK = np.asarray([True, False, True, True])
+BEYOND = {
+    "a slice with a step beside an array": (A, slice(0, 5, 2)),
+    "an array between slices": (slice(1, 3), np.asarray([1, 2, 2]), slice(0, 2)),
+    "a new axis beside an array": (None, A),
+    "a mask and an int": (MASK, -1),
+    "a mask and a slice": (MASK, slice(1, 3)),
+    "a mask of a middle axis": (slice(None), np.asarray([True, True, False, False, True])),
+    "a list": [1, 3, 1],
+    "a list beside a slice": (slice(None), [2, 2]),
+    "lists": ([1, 3, 1], [0, 2, 0]),
+    "a list of truth values": [True, False, False, True],
+}
+
+
+@pytest.mark.parametrize("name", BEYOND)
+def test_put_at_what_libraries_allow_beyond_the_standard(be, name):
+    """What a library takes forward it takes back."""
+    if be.name == "strict" or (be.name == "jax" and "list" in name):
+        pytest.skip("x[key] is refused there")
+    key = BEYOND[name]
+    values = np.random.default_rng(1).integers(-9, 9, size=np.zeros(SHAPE)[key].shape).astype("float32")
+    expected = np.zeros(SHAPE, "float32")
+    np.add.at(expected, key, values)
+    there = tuple(be.asarray(k) if isinstance(k, np.ndarray) else k for k in key) if isinstance(key, tuple) else key
+    assert_agrees(be.put(be.xp, SHAPE, there, be.asarray(values)), expected, exact=True, backend=be)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8"])
+def test_narrow_indices_count_far(be, host, dtype):
+    """Rows and columns of eight bits in an array of 300 · 40 places, rows of eight bits in 300."""
+    rows, columns = np.asarray([100, 3, 127, 3], dtype), np.asarray([30, 7, 39, 7], dtype)
+    values = np.arange(1.0, 5.0)
+    expected = np.zeros((300, 40))
+    np.add.at(expected, (rows, columns), values)
+    there = (be.asarray(rows), be.asarray(columns))
+    for hooks in (be, host):
+        assert_agrees(hooks.put(be.xp, (300, 40), there, be.asarray(values)), expected, exact=True, backend=be)
+        summed = hooks.scatter_add(be.xp, there[0], be.asarray(values), 300)
+        assert_agrees(summed, np.bincount(rows, values, 300), exact=True, backend=be)
+
+
 def test_a_bare_key(be):
     out = be.put(be.xp, (4,), be.asarray([1, 3, 1]), be.asarray([1.0, 2.0, 3.0]))
     assert be.to_numpy(out).tolist() == [0.0, 4.0, 0.0, 2.0]

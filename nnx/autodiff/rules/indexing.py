@@ -3,11 +3,13 @@
 ``sort`` takes the order it found: among equal elements the gradient follows the stable order.
 """
 
+from math import prod
 from typing import Any
 
 from array_api_compat import device
 
 from nnx.autodiff import hooks
+from nnx.backends.portable.numbering import widened
 from nnx.typing import Array, Namespace
 
 
@@ -35,7 +37,7 @@ def _take(xp: Namespace, shape: tuple[int, ...], indices: Array, axis: int | Non
         index = indices if indices.ndim else xp.reshape(indices, (1,))
         if not indices.ndim:
             rows = xp.expand_dims(g, 0)
-        summed = hooks.scatter_add(xp.where(index < 0, index + n, index), rows, n=n)
+        summed = hooks.scatter_add(index, rows, n=n)
         return xp.moveaxis(summed, 0, axis)
 
     return pullback
@@ -49,12 +51,10 @@ def _take_along_axis(xp: Namespace, shape: tuple[int, ...], indices: Array, axis
 
     def pullback(g: Array) -> Array:
         last = xp.moveaxis(g, axis, -1)
-        index = xp.moveaxis(indices, axis, -1)
+        index = widened(xp, xp.moveaxis(indices, axis, -1), prod(shape))
         index = xp.where(index < 0, index + n, index)
         index = xp.broadcast_to(index, last.shape)
-        count = 1
-        for length in lanes:
-            count *= length
+        count = prod(lanes)
         if count == 0 or last.shape[-1] == 0:
             return xp.moveaxis(xp.zeros((*lanes, n), dtype=g.dtype, device=device(g)), -1, axis)
         k = last.shape[-1]
