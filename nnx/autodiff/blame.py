@@ -6,9 +6,20 @@ from difflib import get_close_matches
 from functools import wraps
 from typing import Any, NoReturn
 
-from nnx.errors import ConfigError, DtypeError, MixedArraysError, NnxError, ShapeError, UnknownAttributeError
+from nnx.errors import (
+    ConfigError,
+    DtypeError,
+    MixedArraysError,
+    NnxError,
+    ShapeError,
+    TracingError,
+    UnknownAttributeError,
+)
 
 _MEMORY = re.compile("memory|alloc|exhausted", re.IGNORECASE)
+_FOREIGN = re.compile(
+    r"'(Tensor|Recorded)' does not support ufuncs|Tensor\b.* (not|got) (Tensor|Recorded)|nnx\.\S+\.(Tensor|Recorded)\b"
+)
 _ARGUMENTS = re.compile("shape|size|dim|broadcast|type|axis|axes|index|numel|element", re.IGNORECASE)
 
 
@@ -35,10 +46,26 @@ def blaming(what: str, f: Callable[..., Any]) -> Callable[[Callable[..., Any]], 
             except NnxError as error:
                 error.at(f"{what} of {getattr(f, '__name__', type(f).__name__)}")
                 raise
+            except TypeError as error:
+                told = untraceable(error, f"{what} of {getattr(f, '__name__', type(f).__name__)}")
+                if told is None:
+                    raise
+                raise told from error
 
         return blamed
 
     return decorate
+
+
+def untraceable(error: Exception, where: str) -> TracingError | None:
+    """What to say of ``np.sin(x)`` with a traced x, where libraries say that they do not know the type; ``None`` for other errors."""
+    if isinstance(error, NnxError) or not isinstance(error, TypeError) or not _FOREIGN.search(str(error)):
+        return None
+    return TracingError(
+        "a function of the array library itself was given a traced array",
+        where=where,
+        fix="Take the function from xp = nnx.namespace(x): xp.sin(x) in place of np.sin(x).",
+    )
 
 
 def refuse(function: str, values: Sequence[Any], error: Exception) -> NoReturn:
@@ -70,12 +97,13 @@ def refuse(function: str, values: Sequence[Any], error: Exception) -> NoReturn:
 
 def unknown_function(library: str, name: str, known: Iterable[str]) -> UnknownAttributeError:
     """A function that the standard does not have, or this library."""
-    near = get_close_matches(name, [one for one in known if not one.startswith("_")], n=1)
+    known = [one for one in known if not one.startswith("_")]
+    near = get_close_matches(name, known, n=1) or [one for one in known if one.endswith(f"_{name}")]
     return UnknownAttributeError(
         expected="a function of the Python Array API standard",
         got=f"{library}.{name}",
         where="nnx.namespace(x)",
-        fix=f"Did you mean {near[0]}?" if near else "See https://data-apis.org/array-api for what there is.",
+        fix=f"Did you mean {' or '.join(near)}?" if near else "See https://data-apis.org/array-api for what there is.",
     )
 
 

@@ -66,13 +66,18 @@ class Namespace(ModuleType):
         self.getitem = self._record("getitem", operator.getitem)
         self.to_device = self._record("to_device", _to_device)
         self._clip = self._record("clip", inner.clip)
-        self.__dict__["__getattr__"] = self._unknown  # as in any module; in the class it would slow every access
+        self._add_unknown(self, self._bottom.__name__)
 
-    def _unknown(self, name: str) -> Any:
-        """What the standard does not have, or this library."""
-        if name.startswith("__"):
-            raise AttributeError(name)
-        raise unknown_function(self._bottom.__name__, name, vars(self))
+    @staticmethod
+    def _add_unknown(module: ModuleType, library: str) -> None:
+        """What to say of a function that the standard does not have, or this library."""
+
+        def unknown(name: str) -> Any:
+            if name.startswith("__"):
+                raise AttributeError(name)
+            raise unknown_function(library, name, vars(module))
+
+        module.__dict__["__getattr__"] = unknown  # as in any module; in the class it would slow every access
 
     # functions -------------------------------------------------------------------------------------------------------
     def _add_chapter(self, chapter: str) -> None:
@@ -85,6 +90,7 @@ class Namespace(ModuleType):
             if hasattr(source, name):
                 setattr(target, name, self._function(name, getattr(source, name), signature, extension and chapter))
         if extension:
+            self._add_unknown(target, f"{self._bottom.__name__}.{chapter}")
             setattr(self, chapter, target)
 
     def _function(self, name: str, inner: Any, signature: inspect.Signature, extension: str | bool) -> Any:

@@ -4,6 +4,7 @@ import inspect
 from difflib import get_close_matches
 from typing import Any
 
+from nnx.autodiff.blame import untraceable
 from nnx.autodiff.transforms import is_array
 from nnx.errors import ConfigError, DtypeError, UnknownAttributeError
 
@@ -23,6 +24,10 @@ def explained(module: Module, args: tuple[Any, ...], kwargs: dict[str, Any], err
             where=module._place(),
             fix="Pass those; what stays the same from call to call is given when the layer is made.",
         )
+    told = untraceable(error, module._place())
+    if told is not None:
+        told.__cause__ = error
+        return told
     if args and not is_array(args[0]) and isinstance(args[0], (list, tuple, str, bytes, int, float, dict, type(None))):
         return DtypeError(
             expected="an array",

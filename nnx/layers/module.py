@@ -80,7 +80,7 @@ class Module:
             told = misuse.explained(self, args, kwargs, error)
             if told is error:
                 raise
-            raise told from None
+            raise told from told.__cause__
         observer = current_observer()
         if observer is not None:
             observer(self, args, out)

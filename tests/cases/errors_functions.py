@@ -28,6 +28,14 @@ def assigning(x: Any) -> Any:
     return y[0]
 
 
+class Foreign(nnx.Module):
+    """A layer that forgets the namespace."""
+
+    def forward(self, x: Any) -> Any:
+        """eˣ, by the wrong function."""
+        return np.exp(x)
+
+
 def total(x: Any) -> Any:
     """Σ x."""
     return nnx.namespace(x).sum(x)
@@ -65,6 +73,10 @@ ROWS = [
            "grad of <lambda>", "x as an index needs the value of a", "x as an index needs the value", "Compute with functions of"),
     Misuse("the value of a traced array by to_numpy", lambda g: nnx.grad(lambda x: g.backend.to_numpy(x)[0])(g.x(3)), TracingError,
            "backend …", "a plain array", "a traced one, whose value", "Take the value outside the", True),
+    Misuse("a traced array in a function of numpy", lambda g: nnx.grad(lambda x: np.sum(np.sin(x)))(g.x(3)), TracingError,
+           "grad of <lambda>", "a function of the array library", "a function of the array library", "Take the function from xp", True),
+    Misuse("a traced array in a layer that forgets the namespace", lambda g: nnx.grad(lambda x: total(nnx.Sequential(Foreign())(x)))(g.x(3)),
+           TracingError, "layers.0 (Foreign)", "a function of the array library", "a function of the array library", "Take the function from xp"),
     Misuse("the value of a traced array by item", lambda g: nnx.grad(lambda x: x[0].item())(g.x(3)), UnknownAttributeError,
            "a traced array", "an attribute that the standard's", "x.item", "Write nnx.stop_gradient"),
     Misuse("assigning to a traced array", lambda g: nnx.grad(assigning)(g.x(3)), TracingError,
@@ -83,6 +95,8 @@ ROWS = [
            "grad of <lambda>", "arrays that fit together", "(3,)", "Look at x.shape before it"),
     Misuse("a function that no namespace has", lambda g: nnx.grad(lambda x: nnx.namespace(x).summ(x))(g.x(3)), UnknownAttributeError,
            "grad of <lambda>", "a function of the Python Array API", "….summ", "Did you mean sum?", True),
+    Misuse("a function that no extension has", lambda g: nnx.grad(lambda x: nnx.namespace(x).linalg.norm(x))(g.x(3)), UnknownAttributeError,
+           "grad of <lambda>", "a function of the Python Array API", "….linalg.norm", "Did you mean matrix_norm or vector_norm?", True),
     Misuse("extra results that are not there", lambda g: nnx.grad(total, has_aux=True)(g.x(3)), ConfigError,
            "grad of total", "the function to return (loss, extra)", "Tensor", "Return a pair, or leave has_aux"),
     Misuse("a cotangent of another shape", lambda g: nnx.vjp(lambda x: x * 2.0, g.x(3))[1](g.x(2)), ShapeError,
