@@ -71,7 +71,7 @@ class Pass:
         path = f"{module._path}.{name}" if module._path else name
         values = self._updates.setdefault((id(owner), name), (owner, name, path, []))[3]
         number = _count((id(owner), name))
-        values[number:] = [value_of(value)]
+        values[number : number + 1] = [value_of(value)]
 
     @property
     def buffers(self) -> dict[str, Array]:

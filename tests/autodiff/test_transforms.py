@@ -1,12 +1,16 @@
 """The transforms: orders, nests, levels, conventions, errors."""
 
+import gc
 import threading
+import weakref
 from typing import Any
 
 import numpy as np
 import pytest
+from support.compare import assert_agrees
 
 import nnx
+from nnx.autodiff.tensor import value_of
 
 
 def arrays(backend: Any, *values: Any) -> list[Any]:
@@ -281,6 +285,61 @@ def test_stop_gradient_at_every_level(backend: Any) -> None:
     same(backend, nnx.stop_gradient(x), 3.0)
     nest = nnx.stop_gradient({"a": x, "b": [1, "text"]})
     assert nest["b"] == [1, "text"]
+
+
+def test_checkpoint_forgets_and_computes_again(backend: Any) -> None:
+    x, a = arrays(backend, [1.0, 2.0], [3.0, 4.0])
+    kept: list[Any] = []
+
+    def part(x: Any, nest: Any) -> Any:
+        xp = nnx.namespace(x)
+        wave = xp.sin(x)
+        kept.append(weakref.ref(value_of(wave)))
+        return {"y": wave * nest["a"][0] * wave, "z": (xp.sum(x * x),)}
+
+    def pulled(f: Any) -> Any:
+        def loss(x: Any, nest: Any) -> Any:
+            out = f(x, nest)
+            return nnx.namespace(out["y"]).sum(out["y"]) * out["z"][0]
+
+        kept.clear()
+        value, pull = nnx.vjp(loss, x, {"a": (a,)})
+        gc.collect()
+        held = kept[0]() is not None
+        gx, nest = pull(nnx.namespace(value).ones_like(value))
+        return held, len(kept), (value, gx, nest["a"][0])
+
+    held, runs, wanted = pulled(part)
+    assert (held, runs) == (True, 1)
+    held, runs, found = pulled(nnx.checkpoint(part))
+    assert (held, runs) == (False, 2)
+    assert_agrees(found, wanted, exact=True)
+
+
+def test_checkpoint_at_every_order_and_of_complex_numbers(backend: Any) -> None:
+    x, v, z = arrays(backend, [1.0, 2.0], [1.0, 10.0], np.asarray([1 + 2j, 3 - 1j]))
+    f = nnx.checkpoint(cube)
+    same(backend, nnx.hvp(f, x, v), [6.0, 120.0])
+    same(backend, nnx.grad(lambda x: nnx.namespace(x).sum(nnx.grad(f)(x)))(x), [6.0, 12.0])
+    same(backend, nnx.jvp(f, (x,), (v,))[1], 123.0)
+    square = nnx.checkpoint(lambda z: z * z * (1 + 2j))
+    wanted = np.conj(2 * backend.to_numpy(z) * (1 + 2j))
+    same(backend, nnx.grad(lambda z: nnx.namespace(z).sum(nnx.namespace(z).real(square(z))))(z), wanted)
+
+
+def test_checkpoint_of_what_is_not_an_argument(backend: Any) -> None:
+    (x,) = arrays(backend, [1.0, 2.0])
+
+    def loss(w: Any) -> Any:
+        def scaled(x: Any) -> Any:
+            return nnx.namespace(x, w).sum(x * w)
+
+        return nnx.checkpoint(scaled)(x)
+
+    with pytest.raises(
+        nnx.errors.TracingError, match="scaled: expected a checkpointed function that uses only its arg"
+    ):
+        nnx.grad(loss)(x)
 
 
 def test_custom_vjp(backend: Any) -> None:

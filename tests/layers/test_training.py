@@ -100,6 +100,23 @@ def test_the_gradient_has_the_mask_of_the_value(backend):
     assert_agrees(g, y, exact=True)
 
 
+def test_a_checkpoint_draws_the_same_masks_and_moves_no_statistics_twice(backend):
+    x = backend.asarray(draw((6, 4)).astype("float32"))
+    block = nnx.Sequential(nnx.Linear(4, 4), nnx.BatchNorm(4), nnx.Dropout(0.5))
+
+    def pulled(wrapped):
+        model = block.initialize(seed=0).to(backend)
+        part = wrapped(lambda model, x: model(x))
+        with nnx.training(seed=1, step=2):
+            value, grads = nnx.value_and_grad(lambda m, x: nnx.namespace(x).sum(part(m, part(m, x)) ** 2))(model, x)
+        found = grads | {f"new {path}": array for path, array in model.buffers().items()}
+        return [value, *found.values()], list(found)
+
+    (plain, names), (again, same) = pulled(lambda part: part), pulled(nnx.checkpoint)
+    assert names == same
+    assert_agrees(again, plain, exact=True)
+
+
 # buffers --------------------------------------------------------------------------------------------------------------
 def test_buffers_are_written_when_the_block_ends(backend):
     layer, x = Counter().to(backend, dtype="float64"), backend.asarray(draw((5, 2)))
