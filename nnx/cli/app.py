@@ -158,7 +158,9 @@ def _app() -> Any:
         "plot": _documented(
             plot_run, run=RUN, picture=PICTURE, data=DATA, out=PICTURE_FILE, backend=BACKEND, force=FORCE, **PLOT
         ),
-        "tune": _with_settings(tune, leave=("check", "babysit", "checkpoint_every"), **FLAGS),
+        "tune": _with_settings(
+            tune, leave=("check", "record", "babysit", "checkpoint_every"), out={"help": SEARCH}, **FLAGS
+        ),
         "export": _documented(export, run=RUN, file=ONNX_FILE, check=CHECKED, force=FORCE),
         "backends": _documented(backends, json=JSON),
         "completion": _documented(completion, shell={"help": "Whose."}, install=INSTALL),
@@ -178,6 +180,7 @@ BATCH = {"help": "Rows computed together.", "converter": lambda kind, given: _wh
 STEP_ROWS = BATCH | {"help": "Rows in one step; by default those of the run."}
 STEP_OPTIMIZER = {"help": "adam, sgd, lbfgs, …; by default that of the run."}
 JSON = {"help": "JSON instead of text.", "negative": ()}
+SEARCH = "Directory of the search; by default tunes/NAME-NNN, the next free number."
 OUT = {"name": ("--out", "-o"), "help": "The CSV file to write; - is standard output.", "allow_leading_hyphen": True}
 LR_PICTURE = "A name that ends in .png, .svg or .pdf; by default lr-find/NAME-NNN.png, the next free number."
 FORCE = {"help": "Overwrite the file.", "negative": ()}
@@ -229,7 +232,9 @@ CHECK = {"help": "quick or full: without or with short trainings."}
 def _with_settings(
     function: Callable[..., int], leave: tuple[str, ...] = (), **more: dict[str, Any]
 ) -> Callable[..., int]:
-    """The verb with a flag for every setting but some; only those that were given reach it. ``more`` are flags of its own."""
+    """The verb with a flag for every setting but some; only those that were given reach it. ``more`` are flags of its
+    own, or what a setting is for this verb.
+    """
     from cyclopts import Group
     from cyclopts import Parameter as Option
 
@@ -242,7 +247,7 @@ def _with_settings(
         if name in leave:
             continue
         group = groups[f.metadata["group"]]
-        options: dict[str, Any] = {"help": f.metadata["help"], "group": group}
+        options: dict[str, Any] = {"help": f.metadata["help"], "group": group, **more.pop(name, {})}
         if name in ("json", "drop", "categorical"):
             options["negative"] = ()
         if int in (KINDS[name], *get_args(KINDS[name])):

@@ -52,6 +52,13 @@ def test_every_verb_stands_in_the_help(help_of):
     assert set(VERBS) <= set(app())
 
 
+def test_tune_says_where_a_search_is_kept(help_of):
+    said = help_of("tune")
+    assert "tunes/NAME-NNN" in said
+    assert "runs/NAME-NNN" not in said
+    assert "--record" not in said  # a trial keeps nothing for nnx plot
+
+
 @pytest.mark.parametrize(
     "example", ["nnx train digits --epochz 3", "nnx plot runs/digits-001 --points 2.5", "nnx tran"]
 )
