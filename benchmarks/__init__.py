@@ -4,7 +4,7 @@
     python -P benchmarks/run.py --full             the whole table, about a quarter of an hour
     python -P benchmarks/run.py --quick step       one question
     python -P benchmarks/gpu.py --full             the same on CUDA; --dry-run runs that code on the CPU
-    python benchmarks/table.py FILE                the README's table from a result
+    python benchmarks/table.py FILE                the tables of a record, as markdown
 
 NNX_BENCH_THREADS=1 before any of these gives everyone one thread; the default is every core. On a busy machine that is also the
 way to figures that mean something: two threads that wait for each other wait for everybody else too.

@@ -1,4 +1,4 @@
-"""Tables from a record: ``python benchmarks/table.py FILE`` prints the README's markdown; a run prints them plain."""
+"""Tables from a record: ``python benchmarks/table.py FILE`` prints markdown; a run prints them plain."""
 
 import json
 import sys
