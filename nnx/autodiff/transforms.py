@@ -159,12 +159,18 @@ def conjugate(g: Array) -> Array:
 
 
 def collect(space: Namespace, leaves: Any, gradients: dict[Node, Array]) -> Any:
-    """The gradients in the nest of the leaves: zeros where the result does not depend on one."""
+    """The gradients in the nest of the leaves, each an array of its own: zeros where the result does not depend on one."""
     xp = space._inner
+    given: set[int] = set()
 
     def one(leaf: Tensor) -> Array:
         g = gradients.get(leaf._node)  # type: ignore[arg-type]
-        return xp.zeros_like(leaf._array) if g is None else conjugate(space.array(g))
+        if g is None:
+            return xp.zeros_like(leaf._array)
+        if id(g) in given:  # as of a + b: who scales one in place must not scale the other
+            g = xp.asarray(g, copy=True)
+        given.add(id(g))
+        return conjugate(space.array(g))
 
     return tree.map(one, leaves)
 
@@ -202,7 +208,7 @@ def value_and_grad(
         if node is not None:
             one = space._inner.ones_like(loss._array)
             gradients = backward([(node, one)], space._inner, release=True)
-        grads = tuple(collect(space, traced[i][1], gradients) for i in wanted)
+        grads = collect(space, tuple(traced[i][1] for i in wanted), gradients)
         value = space.lower(loss)
         return (value, lower(space, aux)) if has_aux else value, grads if several else grads[0]
 
@@ -284,7 +290,7 @@ def vjp(f: Callable[..., Any], *xs: Any) -> tuple[Any, Callable[[Any], tuple[Any
         pairs = _paired(out, cotangent, "vjp", "a cotangent like the value: shapes", "output")
         seeds = [(y._node, conjugate(u)) for y, u in pairs if type(y) is Tensor and y._space is space and y._node]
         gradients = backward(seeds, space._inner)
-        return tuple(collect(space, leaves, gradients) for _, leaves in traced)
+        return collect(space, tuple(leaves for _, leaves in traced), gradients)  # type: ignore[no-any-return]
 
     return lower(space, out), pull
 

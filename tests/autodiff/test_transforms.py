@@ -139,6 +139,18 @@ def test_labels_of_eight_bits(backend: Any) -> None:
         np.testing.assert_array_equal(backend.to_numpy(gradients[1]), backend.to_numpy(gradients[0]))
 
 
+def test_each_gradient_is_an_array_of_its_own() -> None:
+    """NumPy code scales gradients in place: that of a + b is not one array under two names."""
+    a, b = np.ones(2), np.ones(2)
+    gradients = nnx.grad(lambda p, c: cube(p["a"] + p["b"] + c), argnums=(0, 1))({"a": a, "b": b}, b)
+    for each in (gradients[0]["a"], gradients[0]["b"], gradients[1]):
+        each *= 0.5
+        np.testing.assert_array_equal(each, 13.5)
+    for each in nnx.vjp(lambda a, b: a + b, a, b)[1](a * 2.0):
+        each *= 0.5
+        np.testing.assert_array_equal(each, 1.0)
+
+
 # arguments ------------------------------------------------------------------------------------------------------------
 def test_argnums(backend: Any) -> None:
     a, b, c = arrays(backend, 2.0, 3.0, 5.0)
