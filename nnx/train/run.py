@@ -29,6 +29,8 @@ class Run:
     working: dict[str, Any] = field(default_factory=dict, repr=False)
     """The optimizer's state at work, which the next step takes over: its arrays change. To keep it, take ``state``."""
     step: int = 0
+    kept_epoch: int = 0
+    """The epoch to whose weights a callback has gone back at the end; 0 where the model has those of the last step."""
     stopped: str = ""
     """Why it ended before its last epoch: interrupted, terminated, diverged, a callback ended it, or that L-BFGS converged or
     found no step downhill; empty if it did not."""

@@ -34,9 +34,9 @@ class Tune:
         """Try values from a space, and say which are the best.
 
         ``train(trial)`` builds a model with ``trial["lr"]`` and the like and returns ``nnx.fit(…, callbacks=trial.callbacks)``,
-        whose best value of ``monitor`` (accuracy and r2 are maximised, all else is minimised) is the trial's score; or it
-        returns that number itself. ``space`` is a table of names and ranges as in ``nnx/tune/space.py``, ``first`` a
-        configuration to try before any is drawn.
+        whose ``monitor`` for the weights that it kept (those of the last epoch, or what ``EarlyStopping`` went back to) is the
+        trial's score: accuracy and r2 are maximised, all else is minimised. Or it returns that number itself. ``space`` is a
+        table of names and ranges as in ``nnx/tune/space.py``, ``first`` a configuration to try before any is drawn.
 
         ``sampler`` is random (each draw a function of seed, name and number of the trial: the same with any number of
         workers) or tpe. ``stages="coarse-to-fine"`` shrinks the space around the best twice. ``pruner="asha"`` ends hopeless

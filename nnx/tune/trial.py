@@ -51,7 +51,7 @@ class Report(Callback):
         epoch = int(record["epoch"])
         self.curve[epoch] = value
         self.study.storage.set_trial_intermediate_value(self.id, epoch, value)
-        if self.pruner is not None and math.isfinite(value):
+        if self.pruner is not None and epoch < run.epochs and math.isfinite(value):
             self.pruned = bool(self.pruner.prune(self.study.optuna, self._so_far()))
         return self.pruned
 
@@ -71,11 +71,13 @@ def value_of(record: Record, monitor: str) -> float:
 
 
 def result_of(answer: Any, monitor: str) -> tuple[float, dict[str, Any]]:
-    """The score that a function to be tuned gave back, and what else is known of it."""
+    """The score that a function to be tuned gave back, and what else is known of it: that of the weights that were kept.
+
+    Not the best of all epochs: nobody has the weights of that one, and with many trials the highest peak is luck.
+    """
     if isinstance(answer, Run):
-        best = min(answer.history, key=lambda record: score(record, monitor))
-        known = {"epoch": best["epoch"], "loss": best.get("val_loss", best.get("loss"))}
-        return float(best[monitor]), known
+        kept = answer.history[(answer.kept_epoch or len(answer.history)) - 1]
+        return value_of(kept, monitor), {"epoch": kept["epoch"], "loss": kept.get("val_loss", kept.get("loss"))}
     try:
         return float(answer), {}
     except (TypeError, ValueError):

@@ -34,8 +34,28 @@ def test_a_search_is_the_same_bits_again_wherever_it_is_kept(tmp_path):
     assert len({row.params["lr"] for row in once.rows}) == 6
     assert facts(tune(seed=1)) != facts(once)
     assert [row.score for row in once.rows] == sorted((row.score for row in once.rows), reverse=True)
-    assert once.best.score == max(once.best.curve.values())
-    assert once.best.curve[once.best.epoch] == once.best.score
+    for row in once.rows:
+        assert (row.epoch, row.score) == (2, row.curve[2]), "the weights of the last epoch are those that there are"
+
+
+@pytest.mark.parametrize(("stopping", "kept"), [([], 3), ([nnx.train.EarlyStopping(9)], 2)])
+def test_a_score_is_that_of_the_weights_that_are_kept(stopping, kept):
+    scores = {1: 0.9, 2: 0.8, 3: 0.7}
+
+    def peaks(trial):
+        run = nnx.train.Run(nnx.Linear(1, 1).initialize(0), "classification", 3, 1, "accuracy", validated=True)
+        for callback in (every := [*trial.callbacks, *stopping]):
+            callback.on_start(run)
+        for epoch, accuracy in scores.items():
+            run.history.append({"epoch": epoch, "loss": 1.0, "val_loss": abs(epoch - 2.0), "val_accuracy": accuracy})
+            for callback in every:
+                callback.on_epoch(run, run.history[-1])
+        for callback in every:
+            callback.on_end(run)
+        return run
+
+    best = tune(peaks, trials=1).best
+    assert (best.epoch, best.score, best.loss) == (kept, scores[kept], abs(kept - 2.0))
 
 
 def test_tpe_is_the_same_bits_again_and_learns():
@@ -108,14 +128,14 @@ def asha(trial):
 
 
 def test_asha_ends_the_hopeless_and_never_the_given():
-    found = tune(asha, {"x": {"low": 0.1, "high": 1.0}}, trials=18, pruner="asha", first={})
-    whole = tune(asha, {"x": {"low": 0.1, "high": 1.0}}, trials=18, first={})
+    found = tune(asha, {"x": {"low": 0.1, "high": 1.0}}, trials=40, pruner="asha", first={}, seed=1)
+    whole = tune(asha, {"x": {"low": 0.1, "high": 1.0}}, trials=40, first={}, seed=1)
     assert found.first.state == "done"
     assert len(found.first.curve) == 9
     assert found.best.params == whole.best.params
     pruned = found.of("pruned")
     assert len(pruned) >= 9
-    assert {len(row.curve) for row in pruned} <= {1, 3, 9}
+    assert {len(row.curve) for row in pruned} == {1, 3}, "one that has come to its end is done"
     seen = []
     for row in sorted((row for row in found.rows if row.trial != "first"), key=lambda row: row.trial):
         score = row.params["x"]

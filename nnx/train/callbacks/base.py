@@ -89,6 +89,7 @@ class EarlyStopping(Callback):
         """Back to the best."""
         if self.restore and self.arrays:
             run.model.load(self.arrays)
+            run.kept_epoch = self.best_epoch
 
 
 class MetricsFile(Callback):
