@@ -22,6 +22,8 @@ MOMENTUM = {"one_minus_log": [-3, -0.3]}
 DECAY = {"low": 1e-6, "high": 1e-2, "log": True}
 FEW, ENOUGH = 10, 20
 """With fewer trials than the first only the learning rate is searched; with as many as the second, everything below."""
+SHARED = {"seed": "draws the split, too", "deterministic": "is settled before NumPy is loaded"}
+"""Settings beside those of the data and the files that must be the same in all trials, or their scores could not be compared."""
 
 
 def default(settings: Settings, trials: int) -> dict[str, Any]:
@@ -126,9 +128,9 @@ def _known(name: str, settings: Settings, optimizers: list[Any], where: str) -> 
     if name == HIDDEN:
         return
     if name in FIELDS:
-        if FIELDS[name].metadata["group"] in (DATA, OUTPUT):
+        if FIELDS[name].metadata["group"] in (DATA, OUTPUT) or name in SHARED:
             raise ConfigError(
-                f"{name} says what is trained on or where it is kept: all trials share it",
+                f"{name} {SHARED.get(name, 'says what is trained on or where it is kept')}: all trials share it",
                 where=where,
                 fix="Leave it out of the space.",
             )

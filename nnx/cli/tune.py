@@ -1,6 +1,7 @@
 """``nnx tune``: search the settings of a training, here and on other machines."""
 
 import json as json_format
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from nnx.data import Dataset
 from nnx.errors import ConfigError, DataError
 from nnx.train import EarlyStopping, Plateau, Run, fit
 from nnx.tune.extra import optuna
+from nnx.tune.storage import FILE
 
 BEST, KEPT, PLACE = "best.toml", "search.json", "tunes"
 TRIALS = 30
@@ -22,7 +24,7 @@ FLAGS: dict[str, dict[str, Any]] = {
     "trials": {"help": "How many to try, besides the settings as given."},
     "sampler": {"help": "random, or tpe, which learns from the trials so far."},
     "stages": {"help": "coarse-to-fine (three stages, each around the best before it), or a number of stages."},
-    "pruner": {"help": "none, or asha: at a ninth, a third and all of the epochs the best third goes on."},
+    "pruner": {"help": "none, or asha: after a ninth and a third of the epochs only the best third goes on."},
     "monitor": {"help": "What is judged, such as val_loss; by default the accuracy or R² on the validation rows."},
     "jobs": {"help": "Worker processes on this machine, each with one thread."},
     "storage": {"help": "URL of a database that workers share; by default an SQLite file in the directory."},
@@ -77,7 +79,9 @@ def tune(
     how = tuning.How(trials, sampler, stages, pruner, monitor, jobs, storage, study, heartbeat)
     known = source is not None and (Path(source) / KEPT).is_file()
     if known or worker:
-        others = sorted(set(flags) - {"json"})
+        own = {"sampler": sampler, "stages": stages, "pruner": pruner, "monitor": monitor}
+        plain = {"sampler": "random", "stages": "1", "pruner": "none", "monitor": None}
+        others = sorted(set(flags) - {"json"}) + [name for name in own if own[name] != plain[name]]
         if others or config_file:
             name = config.flag(others[0]) if others else "--config"
             raise ConfigError(
@@ -154,16 +158,8 @@ def of_kept(kept: Any) -> Program:
 def directory_for(name: str, out: str | None) -> Path:
     """A new directory: ``out``, or the first free of tunes/NAME-001, …; two at once get one each."""
     if out is not None:
-        place = Path(out)
-        if (place / runs.CONFIG).exists():
-            raise ConfigError(
-                expected="a directory without a run or a search in it",
-                got=str(place),
-                where="--out",
-                fix=f"Continue a search with nnx tune {place}, or choose another.",
-            )
-        place.mkdir(parents=True, exist_ok=True)
-        return place
+        Path(out).mkdir(parents=True, exist_ok=True)
+        return Path(out)
     Path(PLACE).mkdir(exist_ok=True)
     number = 1
     while True:
@@ -180,9 +176,26 @@ def keep(directory: Path, settings: Settings, space: Any, storage: str | None, s
     head = "A search of nnx. Again: nnx tune --config THIS_FILE"
     lines = [config.written(build.located(settings), head), "[space]"]
     lines += [f"{name.replace('_', '-')} = {inline(row)}" for name, row in space.items()]
-    (directory / runs.CONFIG).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    try:
+        with (directory / runs.CONFIG).open("x", encoding="utf-8") as file:
+            file.write("\n".join(lines) + "\n")
+    except FileExistsError:
+        raise ConfigError(
+            expected="a directory without a run or a search in it",
+            got=str(directory),
+            where="--out",
+            fix=f"Continue a search with nnx tune {directory}, or choose another.",
+        ) from None
     text = json_format.dumps({"storage": storage, "study": study}, indent=1)
     (directory / KEPT).write_text(text + "\n", encoding="utf-8")
+
+
+def give_up(directory: Path) -> None:
+    """Take away what was kept of a search that did not begin: its place is free again."""
+    for name in (runs.CONFIG, KEPT, FILE):
+        (directory / name).unlink(missing_ok=True)
+    with suppress(OSError):  # there are other files in it
+        directory.rmdir()
 
 
 def inline(row: Any) -> str:

@@ -10,6 +10,7 @@ from nnx.cli import tune as verb
 from nnx.cli.config import Settings
 from nnx.cli.display import number, spoken
 from nnx.cli.train import described
+from nnx.data.targets import did_you_mean
 from nnx.errors import ConfigError
 from nnx.plot import PlotUnavailable
 from nnx.plot import search as pictures
@@ -17,7 +18,7 @@ from nnx.train.evaluation import METRIC
 from nnx.tune import begin
 from nnx.tune.extra import quiet
 from nnx.tune.search import Search, look
-from nnx.tune.storage import FILE, close, connect, names, redacted, url_of
+from nnx.tune.storage import FILE, check_heartbeat, close, connect, names, redacted, url_of
 from nnx.tune.study import Plan, Study
 
 
@@ -48,22 +49,45 @@ def new(settings: Settings, file: str | None, how: How) -> int:
     begin_space(space, settings, where)
     hyper.check(space, settings, whole, where)
     hyper._settable(settings, "", None, whole)
-    monitor = how.monitor or f"val_{METRIC[whole.task or 'regression']}"
+    monitor = monitored(how.monitor, whole.task or "regression")
     pruner = None if how.pruner == "none" else how.pruner
-    Plan(space, {}, monitor, count, how.sampler, begin.stages_of(stages(how.stages)), pruner, jobs=how.jobs).check()
+    plan = Plan(
+        space, hyper.kinds(settings, space), monitor, count, how.sampler, begin.stages_of(stages(how.stages)), pruner,
+        settings.seed, how.jobs, first={}, program=program.kept(),
+    ).check()  # fmt: skip
+    check_heartbeat(how.heartbeat)
     name = whole.name.split(".")[0] or "search"
+    taken = [] if how.storage is None else searches(how)
     directory = verb.directory_for(name, settings.out)
-    study = how.study or (directory.name if how.storage is None else free(how, directory.name))
-    verb.keep(directory, settings, space, how.storage and redacted(how.storage), study)
+    named = how.study or (directory.name if how.storage is None else free(taken, directory.name))
+    verb.keep(directory, settings, space, how.storage and redacted(how.storage), named)
+    try:
+        study = begin.opened(plan, url_of(how.storage, directory), named, how.heartbeat)
+    except BaseException:
+        verb.give_up(directory)
+        raise
     shown = trials.Lines(settings.json)
-    shown.begin(*beginning(settings, parts, space, count, how, monitor, directory, study))
-    found = begin.begin(
-        program, space, kinds=hyper.kinds(settings, space), program=program.kept(), trials=count, monitor=monitor,
-        sampler=how.sampler, stages=stages(how.stages), pruner=pruner, jobs=how.jobs,
-        seed=settings.seed, first={}, directory=directory, storage=how.storage, name=study, heartbeat=how.heartbeat,
-        tell=shown.tell,
-    )  # fmt: skip
+    try:
+        shown.begin(*beginning(settings, parts, space, count, how, monitor, directory, named))
+        found = begin.go(study, program, how.jobs, how.heartbeat, directory, shown.tell)
+    finally:
+        close(study.storage)
     return report(found, settings, directory, shown, how)
+
+
+def monitored(given: str | None, task: str) -> str:
+    """What is judged: the metric of the task on the validation rows, if it is not said."""
+    known = ["val_loss", "val_accuracy"] if task == "classification" else ["val_loss", "val_r2", "val_mae"]
+    if given is None:
+        return f"val_{METRIC[task]}"
+    if given not in known:
+        raise ConfigError(
+            expected=f"{', '.join(known[:-1])} or {known[-1]}",
+            got=repr(given),
+            where="--monitor",
+            fix=did_you_mean(given, known),
+        )
+    return given
 
 
 def begin_space(space: Any, settings: Settings, where: Any) -> None:
@@ -151,11 +175,17 @@ def stages(text: str) -> int | str:
     return int(text)
 
 
-def free(how: How, wanted: str) -> str:
-    """A name that no search in a shared database has."""
+def searches(how: How) -> list[str]:
+    """The names of the searches in a shared database."""
     store = connect(url_of(how.storage, None), how.heartbeat)
-    taken = names(store)
-    close(store)
+    try:
+        return names(store)
+    finally:
+        close(store)
+
+
+def free(taken: list[str], wanted: str) -> str:
+    """A name that no search in a shared database has."""
     stem = wanted.rpartition("-")[0] or wanted
     number = 1
     while (name := f"{stem}-{number:03d}") in taken:

@@ -19,8 +19,6 @@ def begin(
     train: Train,
     space: Mapping[str, Any],
     *,
-    kinds: Mapping[str, str] | None = None,
-    program: Any = None,
     directory: str | os.PathLike[str] | None,
     storage: str | None,
     name: str | None,
@@ -30,20 +28,28 @@ def begin(
     tell: Callable[[Search], None] | None,
     **rest: Any,
 ) -> Search:
-    """What ``nnx.tune`` does; ``kinds`` says which names are whole numbers, ``program`` is kept for workers."""
+    """What ``nnx.tune`` does."""
     check_train(train)
-    plan = Plan(space=space, kinds=kinds or {}, stages=stages_of(stages), jobs=jobs, program=program, **rest).check()
+    plan = Plan(space, {}, stages=stages_of(stages), jobs=jobs, **rest).check()
     place = None if directory is None else Path(directory)
     if place is not None:
         place.mkdir(parents=True, exist_ok=True)
-    url = storages.url_of(storage, place)
+    study = opened(plan, storages.url_of(storage, place), name or (place.name if place else "search"), heartbeat)
+    try:
+        return go(study, train, jobs, heartbeat, place, tell)
+    finally:
+        storages.close(study.storage)
+
+
+def opened(plan: Plan, url: str | None, name: str, heartbeat: int) -> Study:
+    """The search of this name, laid out if it is not there."""
     store = storages.connect(url, heartbeat)
     try:
         with quiet():
-            study = open_or_create(url, store, name or (place.name if place else "search"), plan)
-        return go(study, train, jobs, heartbeat, place, tell)
-    finally:
+            return open_or_create(url, store, name, plan)
+    except BaseException:
         storages.close(store)
+        raise
 
 
 def stages_of(stages: int | str) -> int:

@@ -168,7 +168,7 @@ def _number(name: str, row: Mapping[str, Any], kind: type | None, where: str) ->
     ends = [row["low"], row["high"]]
     integral = all(isinstance(end, int) and not isinstance(end, bool) for end in ends)
     whole = bool(row.get("whole", integral if kind is None else kind is int))
-    low, high = _pair(ends, where, "low = 0.0001, high = 0.1", whole=whole)
+    low, high = _pair(ends, where, "low = 16, high = 256" if whole else "low = 0.0001, high = 0.1", whole=whole)
     log = bool(row.get("log", False))
     if log and low <= 0:
         raise ConfigError(

@@ -42,12 +42,21 @@ def redacted(url: str) -> str:
     return f"{scheme.removesuffix('+psycopg')}://{who.partition(':')[0]}{at}{place}"
 
 
+def check_heartbeat(seconds: Any) -> None:
+    """``ConfigError`` unless a worker can give a sign of life that often."""
+    if not isinstance(seconds, int) or isinstance(seconds, bool) or seconds < 1:
+        raise ConfigError(
+            expected="a whole number of seconds ≥ 1", got=repr(seconds), where="heartbeat", fix="10 is usual."
+        )
+
+
 def connect(url: str | None, heartbeat: int = HEARTBEAT) -> Any:
     """Optuna's storage at a URL, made ready for many writers at once.
 
     Errors: ``TuneUnavailable`` without Optuna or the database's driver, ``ConfigError`` where nothing answers.
     """
     library = optuna()
+    check_heartbeat(heartbeat)
     if url is None:
         return library.storages.InMemoryStorage()
     import sqlalchemy

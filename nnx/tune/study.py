@@ -122,11 +122,15 @@ def create(url: str | None, store: Any, name: str, plan: Plan) -> Study:
     """A new search; ``optuna.exceptions.DuplicatedStudyError`` if there is one of this name."""
     plan.check()
     study = optuna().create_study(storage=store, study_name=name, direction="maximize" if plan.maximise else "minimize")
-    study.set_user_attr("plan", asdict(plan))
     tickets: list[tuple[Any, int]] = [] if plan.first is None else [(FIRST, 0)]
     tickets += [(ticket, stage_of(ticket, plan.trials, plan.stages)) for ticket in range(plan.trials)]
-    _lay_out(study, tickets)
-    study.set_user_attr("ready", True)
+    try:
+        study.set_user_attr("plan", asdict(plan))
+        _lay_out(study, tickets)
+        study.set_user_attr("ready", True)
+    except BaseException:  # ^C: a half of it could be neither continued nor begun again
+        optuna().delete_study(study_name=name, storage=store)
+        raise
     return Study(url, store, study, plan)
 
 
