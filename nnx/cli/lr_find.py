@@ -34,7 +34,7 @@ def lr_find(
 
     nnx lr-find digits
 
-    nnx lr-find houses.csv --target price --optimizer sgd:momentum=0.9
+    nnx lr-find houses.csv --target price --optimizer rmsprop
 
     nnx lr-find digits --model mlp:256 -o rates.svg
     """

@@ -86,15 +86,16 @@ def of_run(get: Get) -> tuple[Check, ...]:
         where = min(size, key=lambda path: size[path])
         first, last = (float(np.median(course.gradient[:20, c])) for c in (columns[0], columns[-1]))
         severity: Severity = "pass"
-        if size[where] < t["mean"] or (last > 0 and first / last < t["ratio"] and first < t["norm"]):
+        unit = subject.loss_unit
+        if size[where] < t["mean"] * unit or (last > 0 and first / last < t["ratio"] and first < t["norm"] * unit):
             severity = "warn"
-        if size[where] < t["mean_fail"]:
+        if size[where] < t["mean_fail"] * unit:
             severity = "fail"
         ratio = first / last if last > 0 else 0.0
         return check.say(
             severity,
             f"mean |g| {number(size[where])}, first/last layer {number(ratio)}",
-            "≥ 1e-6, ratio ≥ 1e-3",
+            f"≥ {number(t['mean'] * unit)}, ratio ≥ 1e-3",
             where,
             smallest=size[where],
             ratio=ratio,
@@ -122,11 +123,12 @@ def of_run(get: Get) -> tuple[Check, ...]:
         )
         ratio, largest, step_of = first / last if last > 0 else 0.0, float(norms.max()), doubling(norms)
         text = f"largest norm {number(largest)}, first/last layer {number(ratio)}"
-        if largest > t["norm"]:
+        bound = f"norm ≤ {number(t['norm'] * subject.loss_unit)}"
+        if largest > t["norm"] * subject.loss_unit:
             return check.say(
                 "fail",
                 text,
-                "norm ≤ 1e6",
+                bound,
                 course.paths[int(np.argmax(course.gradient.max(axis=0)))],
                 fill,
                 norm=largest,
@@ -137,7 +139,7 @@ def of_run(get: Get) -> tuple[Check, ...]:
             return check.say(
                 "warn", f"{text}; doubles every 5 steps to step {step_of}", "no doubling", "gradients", fill
             )
-        return check.ok(text, "norm ≤ 1e6, first/last ≤ 70", "gradients", norm=largest, ratio=ratio)
+        return check.ok(text, f"{bound}, first/last ≤ 70", "gradients", norm=largest, ratio=ratio)
 
     def clipped(subject: Subject, check: Check) -> Finding:
         """T9: the share of steps whose gradient is clipped."""

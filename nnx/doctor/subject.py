@@ -174,6 +174,14 @@ class Subject:
             np.full((c,), 1.0 / c) if self.gives_probabilities else np.zeros((c,)), self.sample[1]
         )
 
+    @cached_property
+    def loss_unit(self) -> float:
+        """What gradients are judged in: 1 for labels; for real targets, which come in any unit, the loss of their mean."""
+        if self.labels_known:
+            return 1.0
+        unit = self.constant_loss
+        return unit if math.isfinite(unit) and unit > 0 else 1.0
+
     def loss_of_constant(self, output: np.ndarray[Any, Any], y: Array) -> float:
         """The loss when every row gives this output."""
         shape = (int(y.shape[0]), *self.few.shape[1:])
