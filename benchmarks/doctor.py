@@ -40,12 +40,57 @@ HARM = 0.03
 EPOCHS = 30
 """Of the healthy runs that are watched: as long as they need."""
 
+SEEN = """`nnx.doctor(model, train, val)` in Python, `nnx doctor SOURCE|RUN` on the command line, and `callbacks=[nnx.doctor.Watch(train)]` while a model
+trains say why a network does not learn, and what to do. What failed or warned is shown with what was expected, what was seen and a remedy; below a cause stands
+what it explains. Here the learning rate is far too high:
+
+```text
+$ nnx doctor digits --lr 1
+doctor: Sequential on 1438 rows of (64,), classification: 1 fail, 2 warn, 27
+pass, 6 skipped in 21.2 s
+
+warn  I10 expected: settings are usual ones
+      seen  learning rate 1 with Adam (≤ 0.01)
+      bound usual settings
+      where optimizer
+      do    Start from Adam 1e-3, eps 1e-8, dropout 0.2.
+      └ which explains
+        warn  T8  expected: the learning rate against a range test
+              seen  1, suggested 0.00335; the loss goes from 2.88 to 2.28 at 1
+              bound 3.35e-05–0.0335
+              where optimizer
+              do    Use the suggested rate 0.00335.
+              └ which explains
+                FAIL  T4  expected: ReLU units are alive
+                      seen  92 % of the units are dead
+                      bound at most 40 %
+                      where layers.7 (ReLU)
+                      do    Lower the rate, use He init or `LeakyReLU` at
+                            layers.7 (ReLU).
+
+pass    D1 D2 D9 D3 D4 D5 D6 D7 D8 D10 I4 I9 I11 I1 I3 I5 I6 I8 I7 T1 T2 T3 T6
+        T7 T10 T12 T11
+skipped D11 the targets are not real numbers; D12 no augmentation was given; I2
+        there is no regulariser; T9 no gradient is clipped by its norm; T13
+        there is no regulariser; T5 there is no tanh or sigmoid
+```
+
+This page is written by `benchmarks/doctor.py`; the numbers are in `benchmarks/results/doctor.json`.""".splitlines()
+
+SOURCES = """Sources: **K** Karpathy, A Recipe for Training Neural Networks; **C1** to **C3** the CS231n notes on neural networks, parts 1 to 3; **G** Google's tuning
+playbook; **SM** the rules of SageMaker Debugger; **TDC** TheDeepChecker (arXiv:2204.00694); **DD** DeepDiagnosis; **AT** AUTOTRAINER; **UM** UMLAUT; **PL** the
+`lr_finder` of Lightning; **DC** deepchecks; **ART** Actually Robust Training; **own** our judgement; **measured** on healthy and broken networks on the digits.""".splitlines()
+
+PROGRAMS = """Each fault was put into healthy programs of several kinds: **B** is an MLP with ReLU on the digits, **D** a deeper one with batch norm and dropout, **R** a
+regression with tanh, **C** a convolutional network on the digits as images. Harm is the accuracy or R² that the fault costs on rows never seen, or that
+the validation rows promise and do not keep. The seconds are those of the doctor.""".splitlines()
+
 NOTES = """## What to know of these figures
 
-The zoo and the limits were made together: that all of it is caught says that the checks do what they are for, not how many
-faults of programs in the wild they would find. With seeds that no limit had seen (7; healthy: 7 and 8, examined but not
-watched) it was 106 of 106, all but R1's three, and nothing said of 28 healthy programs. Some limits are not those of the sources, because healthy programs broke them:
+The faults and the limits were made together: that all are caught says that the checks do what they are for, not how many
+faults of other people's programs they would find. Some limits are not those of the sources, because healthy programs broke them:
 
+- T6 and T7: gradients of real targets are judged in units of the loss of the mean target, for targets come in any unit.
 - I1 for real targets: up to 4 times the loss of the mean target above it, for outputs that begin as large as the targets.
 - D11 measures how far targets are from the outputs' mean, not only their spread: a distant mean has to be learnt, too.
 - T1: a loss of 2 % of that of knowing nothing instead of 1e-3, which logistic regression does not reach in 1000 steps.
@@ -55,11 +100,7 @@ watched) it was 106 of 106, all but R1's three, and nothing said of 28 healthy p
 - T8: the range test takes the same 256 rows at every step; a rate above 10 times the suggested one is left alone if it halves
   the loss within 40 steps.
 - T12: a loss above twice its least counts only above a quarter of the first one: late losses are mostly noise.
-- R1: the rise must be 15 % and a tenth of what training had gained; R3: the fall a quarter and a twentieth.
-
-`nnx.doctor` is an object that is called and has `Watch` and `checks`; the package of its files has the same name and is
-hidden behind it, as `nnx.data.split` hides its file. `from nnx.doctor.verdict import Verdict` works;
-`import nnx.doctor.verdict as verdict` gives Python's usual error for a name that is not a module.""".splitlines()
+- R1: the rise must be 15 % and a tenth of what training had gained; R3: the fall a quarter and a twentieth.""".splitlines()
 
 RESULT, PAGE = HOME / "results" / "doctor.json", HOME.parent / "docs" / "doctor.md"
 
@@ -179,8 +220,7 @@ def page(result: dict[str, Any]) -> str:
     s = result["summary"]
     lines = [
         "# The doctor", "",
-        "`nnx.doctor(model, train, val)`, `nnx doctor SOURCE|RUN` and, while a model trains, `callbacks=[nnx.doctor.Watch(train)]`.",
-        "This page is written by `benchmarks/doctor.py`; the numbers are in `benchmarks/results/doctor.json`.", "",
+        *SEEN, "",
         "## How well it does", "",
         "| figure | value |", "|---|---|",
         f"| broken programs caught | {s['caught']} of {s['programs']} ({100 * s['recall']:.0f} %) |",
@@ -198,9 +238,11 @@ def page(result: dict[str, Any]) -> str:
         lines.append(f"| {check.id} | {check.title} | {check.moment} | {limits or '–'} | {check.source} |")
     lines += [
         "",
+        *SOURCES,
+        "",
         "## What was broken",
         "",
-        "Harm: accuracy or R² lost on honest rows, or promised by validation rows and not kept.",
+        *PROGRAMS,
         "",
     ]
     lines += [
@@ -228,6 +270,7 @@ def page(result: dict[str, Any]) -> str:
             f"{v['severity']} {v['id']} (seed {row['seed']}, {row['backend']})" for row in rows for v in row["said"]
         )
         lines.append(f"| {name} | {len(rows)} | {said or 'nothing'} |")
+    lines += ["", *NOTES]
     return "\n".join(lines) + "\n"
 
 
