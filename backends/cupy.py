@@ -97,13 +97,15 @@ def _link(rank: int, size: int) -> Callable[[Array, Array, int], None] | None:
 
     The processes meet by MPI: without it CuPy would open a port to anybody.
     """
-    if not cupy.cuda.nccl.available:
+    from cupy.cuda import nccl
+
+    if not nccl.available:
         return None
     from cupyx.distributed import init_process_group
 
     try:
         swap: Callable[[Array, Array, int], None] = init_process_group(size, rank, use_mpi=True).send_recv
-    except cupy.cuda.nccl.NcclError:
+    except nccl.NcclError:
         return None
     return swap
 
