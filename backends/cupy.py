@@ -213,6 +213,11 @@ _DEVIATIONS = (
         "https://github.com/data-apis/array-api-compat/issues/337",
     ),
     Deviation(
+        "linalg.solve does not broadcast a matrix, or its right side, over a stack of the other",
+        "nothing here asks for it; xp.broadcast_to before it does",
+        "https://docs.cupy.dev/en/stable/reference/generated/cupy.linalg.solve.html",
+    ),
+    Deviation(
         "casts of negative floats and of infinity to integers differ from NumPy's",
         "undefined in the standard; nothing here does it",
         "https://docs.cupy.dev/en/stable/user_guide/difference.html",

@@ -125,7 +125,9 @@ ROWS: tuple[Row, ...] = (
     row("linalg.slogdet", ("logarithm", lambda xp, x: xp.linalg.slogdet(x)[1], (square(2, 3, 3),)),
         ("both", lambda xp, x: tuple(xp.linalg.slogdet(x)), (square(3, 3),)), analytic=False, why=MODULUS),
     Row("linalg.solve", cases("linalg.solve", (square(3, 3), normal(3)), (square(3, 3), normal(3, 2)), (square(2, 3, 3), normal(3)),
-                              (square(2, 3, 3), normal(3, 2)), (square(3, 3), normal(2, 3, 1)), (square(3, 3), normal(3, 0)))),
+                              (square(2, 3, 3), normal(3, 2)), (square(3, 3), normal(2, 3, 1)), (square(3, 3), normal(3, 0))),
+        exempt={f"cupy/defaults {shapes}": "CuPy's solve takes stacks of one length only"
+                for shapes in ("(2, 3, 3) (3, 2)", "(3, 3) (2, 3, 1)")}),
     row("linalg.svd", ("tall", svd(False), (square(4, 3),)), ("wide", svd(False), (square(2, 2, 3),)), ("full", svd(True), (square(3, 3),)),
         analytic=False, why=MODULUS),
     Row("linalg.svdvals", cases("linalg.svdvals", (square(4, 3),), (square(2, 2, 3),)), analytic=False, why=MODULUS),

@@ -79,7 +79,11 @@ def test_other_errors_are_left_as_they_are():
 
 
 def test_each_library_knows_its_own_words(backend):
-    errors = {"numpy": [], "strict": [], "torch": [], "jax": []}
+    errors = {"numpy": [], "strict": [], "cupy": [], "torch": [], "jax": []}
+    if backend.name == "cupy":
+        import cupy
+
+        errors["cupy"] = [cupy.cuda.memory.OutOfMemoryError(8, 0)]
     if backend.name == "torch":
         import torch
 
