@@ -48,6 +48,14 @@ def value_at(value: float | Schedule, step: int) -> float:
 
 def check_rate(value: Any, where: str) -> None:
     """Raise ``ConfigError`` unless ``value`` is a learning rate > 0 or a schedule."""
+    if callable(value) and not isinstance(value, Schedule):
+        raise ConfigError(
+            "learning_rate is not a number",
+            expected="a number > 0 or a schedule",
+            got=f"{value!r}"[:60],
+            where=where,
+            fix="Write for example nnx.optim.CosineDecay(1e-3, length=20); docs/recipes.md has a schedule of one's own.",
+        )
     if not isinstance(value, Schedule):
         check.positive(value, name="learning_rate", where=where)
 
@@ -65,12 +73,12 @@ class Optimizer(Configured):
     slots: ClassVar[tuple[str, ...]] = ()
 
     def rule(self) -> Rule:
-        """The element-wise update."""
-        raise NotImplementedError
+        """The element-wise update ``rule(xp, p, g, *slots, *numbers) -> (p, *slots)``: the same function each time, for it is compiled once."""
+        raise self.undefined("rule(self)")
 
     def numbers(self, step: int, rate: float, decays: bool) -> tuple[float, ...]:
         """The rule's Python floats at this step (the first is 0); ``decays``: whether weight decay acts on the parameter."""
-        raise NotImplementedError
+        raise self.undefined("numbers(self, step, rate, decays)")
 
     def kept(self) -> tuple[str, ...]:
         """The slots that these settings need."""

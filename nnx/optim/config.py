@@ -5,11 +5,20 @@ that class. Nothing is imported by a dotted name, and an unknown key is an error
 """
 
 from collections.abc import Mapping
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, is_dataclass
 from difflib import get_close_matches
 from typing import Any, ClassVar, Self
 
 from nnx.errors import ConfigError
+
+
+ELSEWHERE = {
+    "weight_decay": "AdamW and SGDW have it; chain(penalize(l2=1e-4), Adam(1e-3)) adds it to the gradient.",
+    "betas": "Give beta1 and beta2.",
+    "maximize": "Minimise the negative.",
+    "clipnorm": "Write chain(clip_by_global_norm(1.0), Adam(1e-3)).",
+}
+"""Settings of other libraries' optimizers, and what stands for them here."""
 
 
 class Configured:
@@ -19,6 +28,13 @@ class Configured:
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Itself, if it takes these arguments."""
+        if not is_dataclass(cls):
+            raise ConfigError(
+                expected="a frozen dataclass of settings",
+                got=f"the class {cls.__name__}",
+                where=cls.__name__,
+                fix=f"Write @dataclass(frozen=True) above class {cls.__name__}, and its settings as fields in place of __init__.",
+            )
         if args or kwargs:
             takes = [field.name for field in fields(cls) if field.init]  # type: ignore[arg-type]
             for name in kwargs:
@@ -28,9 +44,16 @@ class Configured:
                         expected=f"one of {', '.join(takes)}",
                         got=f"{name}={kwargs[name]!r}"[:60],
                         where=cls.__name__,
-                        fix=_nearest("learning_rate" if name == "lr" else name, takes),
+                        fix=ELSEWHERE.get(name) or _nearest("learning_rate" if name == "lr" else name, takes),
                     )
         return object.__new__(cls)
+
+    def undefined(self, method: str) -> ConfigError:
+        """What a subclass must say and does not."""
+        where = type(self).__name__
+        return ConfigError(
+            f"{where} must define {method}", where=where, fix=f"Write def {method}: docs/recipes.md has an example."
+        )
 
     def config(self) -> dict[str, Any]:
         """The type's name and every argument that is set, as numbers, text, lists and dictionaries."""

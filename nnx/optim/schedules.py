@@ -27,11 +27,10 @@ class Schedule(Configured):
 
     def at(self, t: float) -> float:
         """The value at time t."""
-        raise NotImplementedError
+        raise self.undefined("at(self, t)")
 
     def validate(self, where: str) -> None:
-        """Raise ``ConfigError`` for a wrong argument."""
-        raise NotImplementedError
+        """Raise ``ConfigError`` for a wrong argument; without it all are taken."""
 
     def __post_init__(self) -> None:
         where = type(self).__name__

@@ -19,7 +19,7 @@ class GradientTransform(Configured):
 
     def transform(self, grads: Arrays, state: State, params: Arrays) -> tuple[dict[str, Array], State]:
         """The gradients that the next in the chain is to see."""
-        raise NotImplementedError
+        raise self.undefined("transform(self, grads, state, params)")
 
 
 @dataclass(frozen=True)

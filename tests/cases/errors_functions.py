@@ -36,6 +36,13 @@ class Foreign(nnx.Module):
         return np.exp(x)
 
 
+class Undecorated(nnx.optim.Optimizer):
+    """An optimizer that is written like any class."""
+
+    def __init__(self, rate: float) -> None:
+        self.learning_rate = rate
+
+
 def total(x: Any) -> Any:
     """Σ x."""
     return nnx.namespace(x).sum(x)
@@ -191,6 +198,14 @@ ROWS = [
            "Adam", "a number in [0, 1)", "1.0", "Pass for example beta1=0.9."),
     Misuse("adam with an unknown argument", lambda g: nnx.optim.Adam(lr=0.1), ConfigError,
            "Adam", "one of learning_rate, beta1, beta2", "lr=0.1", "Did you mean learning_rate?"),
+    Misuse("adam with weight decay", lambda g: nnx.optim.Adam(weight_decay=0.1), ConfigError,
+           "Adam", "one of learning_rate", "weight_decay=0.1", "AdamW and SGDW have it"),
+    Misuse("adam with a function as rate", lambda g: nnx.optim.Adam(lambda step: 0.1), ConfigError,
+           "Adam", "a number > 0 or a schedule", "<function", "Write for example nnx.optim.CosineDecay"),
+    Misuse("an optimizer that is no dataclass", lambda g: Undecorated(0.1), ConfigError,
+           "Undecorated", "a frozen dataclass of settings", "the class Undecorated", "Write @dataclass(frozen=True) above"),
+    Misuse("a schedule without values", lambda g: nnx.optim.Schedule(per="step")(0), ConfigError,
+           "Schedule", "Schedule must define at(self, t)", "Schedule must define at(self, t)", "Write def at(self, t)"),
     Misuse("sgd with too much momentum", lambda g: nnx.optim.SGD(0.1, momentum=1.5), ConfigError,
            "SGD", "a number in [0, 1)", "1.5", "Pass for example momentum=0.9."),
     Misuse("sgd with nesterov and no momentum", lambda g: nnx.optim.SGD(0.1, nesterov=True), ConfigError,
