@@ -97,4 +97,4 @@ else:  # or every name would pass a type checker
     _homes = {name: f"nnx.{name}" for name in _modules}
     _homes |= dict.fromkeys(("evaluate", "load", "load_torch", "lr_find", "predict", "save"), "nnx.train")
     _homes |= {"gradcheck": "nnx.autodiff", "fit": "nnx.train.fit", "resume": "nnx.train.resume"}
-    __getattr__, __dir__ = late.names("nnx", _homes)
+    __getattr__, __dir__ = late.names("nnx", _homes, ("ops", "losses", "optim", "metrics"))

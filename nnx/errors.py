@@ -104,12 +104,16 @@ class UnknownAttributeError(NnxError, AttributeError):
 
 
 def unknown(module: str, name: str, known: Iterable[str]) -> UnknownAttributeError:
-    """The error of a name that a module does not have, with the nearest that it has, in whatever case.
+    """The error of a name that a module does not have, with the nearest that it has, in whatever case, or in a part of it.
 
-    >>> print(unknown("nnx", "Liner", ["Linear", "Conv2d"]))
+    >>> print(unknown("nnx", "Liner", ["Linear", "Conv2d", "optim.Adam"]))
     nnx: no attribute 'Liner'. Did you mean nnx.Linear?
+    >>> print(unknown("nnx", "Adam", ["Linear", "random", "optim.Adam"]))
+    nnx: no attribute 'Adam'. Did you mean nnx.optim.Adam?
     """
-    names = {one.lower(): one for one in known}
+    names: dict[str, str] = {}
+    for one in known:
+        names.setdefault(one.rpartition(".")[2].lower(), one)
     near = get_close_matches(name.lower(), names, n=1)
     fix = f"Did you mean {module}.{names[near[0]]}?" if near else f"dir({module}) lists what there is."
     return UnknownAttributeError(f"no attribute {name!r}", where=module, fix=fix)

@@ -12,16 +12,19 @@ from typing import Any
 from nnx.errors import unknown
 
 
-def names(package: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+def names(
+    package: str, homes: Mapping[str, str], parts: tuple[str, ...] = ()
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """``__getattr__`` and ``__dir__`` of a package: the module that has each of the names, or is it.
 
-    Errors: ``UnknownAttributeError`` for any other name, with the nearest.
+    Errors: ``UnknownAttributeError`` for any other name, with the nearest, also in these ``parts`` of the package.
     """
     known = sys.modules[package].__dict__
 
     def load(name: str) -> Any:
         if name not in homes:
-            raise unknown(package, name, known.get("__all__", homes))
+            within = [f"{p}.{one}" for p in parts if name[0] != "_" for one in import_module(f"{package}.{p}").__all__]
+            raise unknown(package, name, [*known.get("__all__", homes), *within])
         module = import_module(homes[name])
         known[name] = module if homes[name] == f"{package}.{name}" else getattr(module, name)
         return known[name]

@@ -15,6 +15,8 @@ from nnx.autodiff.tensor import value_of
 from nnx.errors import ConfigError, DataError, DtypeError, ShapeError
 from nnx.typing import Array, Namespace
 
+__all__ = ["LOSSES", "binary_cross_entropy", "cross_entropy", "get", "hinge", "huber", "l1", "mse"]
+
 Loss = Callable[..., Array]
 
 

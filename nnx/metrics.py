@@ -11,6 +11,8 @@ import array_api_compat
 from nnx.errors import ConfigError, DtypeError, MixedArraysError, ShapeError
 from nnx.typing import Array, Namespace
 
+__all__ = ["accuracy", "confusion_matrix", "mae", "mse", "r2", "top_k_accuracy"]
+
 _ROWS = 1 << 16  # rows counted together: float32 adds ones exactly up to 2^24
 
 

@@ -63,8 +63,36 @@ def check_names(kind: type, given: dict[str, Any]) -> None:
             )
 
 
+INSTEAD = {
+    "train": "Nothing is switched: calls inside `with nnx.training(seed=0, step=step):` are training, all others inference.",
+    "fit": "Write nnx.fit(model, train, val).",
+    "predict": "Write nnx.predict(model, x).",
+    "evaluate": "Write nnx.evaluate(model, data).",
+    "save": "Write nnx.save(model, path).",
+    "backward": "Write loss, grads = nnx.value_and_grad(loss_fn)(model, x, y).",
+    "zero_grad": "Gradients are returned by nnx.grad(loss_fn)(model, x, y); none are kept.",
+    "state_dict": "Write model.state(): a dictionary from path to array.",
+    "load_state_dict": "Write model.load(state), or nnx.load_torch(state, into=model) for a state of PyTorch.",
+    "named_parameters": "Write model.parameters().items().",
+    "requires_grad_": "Write model.freeze() or model.unfreeze(); both take names of parameters.",
+    "cuda": 'Write model.to("cupy"), or model.to("numpy"): the backend that is to hold its arrays.',
+    "double": 'Write model.to(backend, dtype="float64").',
+    "children": "Write model.modules(): pairs of path and module.",
+    "append": "Write model.layers.append(layer).",
+}
+"""Methods that models of other libraries have, and what stands for them here."""
+INSTEAD |= {
+    "eval": INSTEAD["train"],
+    "float": INSTEAD["double"],
+    "cpu": INSTEAD["cuda"],
+    "weights": INSTEAD["named_parameters"],
+}
+
+
 def unknown_attribute(module: Module, name: str) -> UnknownAttributeError:
     """What to say of a name that is not there."""
+    if name in INSTEAD:
+        return UnknownAttributeError(f"no attribute {name!r}", where=module._place(), fix=INSTEAD[name])
     known = [one for one in dir(module) if not one.startswith("_")]
     near = get_close_matches(name, [*module._declared, *known], n=1)
     return UnknownAttributeError(

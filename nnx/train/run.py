@@ -14,7 +14,7 @@ STATISTICS, SNAPSHOTS = "statistics.jsonl", "snapshots.safetensors"
 """The files of a run's directory."""
 
 
-@dataclass
+@dataclass(repr=False)
 class Run:
     """What :func:`nnx.fit` returns, and what callbacks see while it runs."""
 
@@ -26,7 +26,7 @@ class Run:
     validated: bool = False
     directory: Path | None = None
     history: list[Record] = field(default_factory=list)
-    working: dict[str, Any] = field(default_factory=dict, repr=False)
+    working: dict[str, Any] = field(default_factory=dict)
     """The optimizer's state at work, which the next step takes over: its arrays change. To keep it, take ``state``."""
     step: int = 0
     kept_epoch: int = 0
@@ -113,6 +113,16 @@ class Run:
         if not self.history:
             raise StateError(expected="a finished epoch", got="none", where="run.best")
         return min(self.history, key=lambda record: score(record, self.monitor))
+
+    def __repr__(self) -> str:
+        last = self.history[-1] if self.history else {}
+        scores = [
+            f"{name} {last[name]:.4g}"
+            for name in ("loss", "val_loss", self.metric, f"val_{self.metric}")
+            if name in last
+        ]
+        told = [f"epoch {len(self.history)} of {self.epochs}", *scores, *filter(None, [self.stopped])]
+        return f"Run({', '.join(told)})"
 
     def curve(self, name: str) -> list[float]:
         """One value of every epoch, e.g. ``run.curve("val_loss")``."""

@@ -15,6 +15,13 @@ from nnx.errors import ConfigError, DataError, DivergedError, ShapeError, StateE
 from nnx.train import Callback, EarlyStopping, evaluate
 
 
+def test_a_run_shows_how_far_and_how_good_it_is() -> None:
+    run = nnx.train.Run(network(), "classification", 20, 5, "accuracy", stopped="interrupted")
+    assert repr(run) == "Run(epoch 0 of 20, interrupted)"
+    run.history.append({"epoch": 1, "step": 5, "loss": 1.23456, "val_accuracy": 0.5, "seconds": 0.1})
+    assert repr(run) == "Run(epoch 1 of 20, loss 1.235, val_accuracy 0.5, interrupted)"
+
+
 @pytest.mark.parametrize(
     "optimizer",
     [
