@@ -7,6 +7,7 @@ An index that is no row gives a row of NaN and no gradient: on a device nobody m
 import math
 from typing import Any
 
+from nnx.autodiff import Namespace as Traced
 from nnx.autodiff import Primitive
 from nnx.autodiff.hooks import scatter_add
 from nnx.backends.portable.lengths import lengths
@@ -19,10 +20,11 @@ def _forward(xp: Namespace, index: Array, weight: Array, *, padding: int | None)
     flat = xp.astype(xp.reshape(index, (-1,)), xp.int64)
     known = (flat >= 0) & (flat < count)
     at = xp.where(known, flat, xp.zeros_like(flat))
-    rows = xp.take(weight, at, axis=0)
-    nothing = xp.full_like(rows, math.nan)
-    y = xp.where(xp.expand_dims(known, axis=1), rows, nothing)
     trained = known if padding is None else known & (flat != padding)
+    if isinstance(xp, Traced):
+        return _embedding(index, weight, padding=padding), (at, trained, count)
+    rows = xp.take(weight, at, axis=0)
+    y = xp.where(xp.expand_dims(known, axis=1), rows, xp.full_like(rows, math.nan))
     return xp.reshape(y, (*lengths(index.shape), features)), (at, trained, count)
 
 

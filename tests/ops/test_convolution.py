@@ -215,12 +215,20 @@ MISTAKES = {
     "sequences": (lambda x, w: ops.convolution(x, w[0]), r"x of shape \(N, L, 4\), got \(2, 6, 6, 4\)"),
     "dtype": (lambda x, w: ops.convolution(x.astype("float32"), w), r"x of dtype float64, as the weights, got float32"),
     "groups": (lambda x, w: ops.convolution(np.ones((2, 6, 6, 12)), w, groups=3), r"groups=3 with 12 and 8 channels"),
+    "a part of a group": (lambda x, w: ops.convolution(x, w, groups=0.5), r"groups=0\.5 with 2\.0 and 8 channels"),
+    "groups of the adjoint": (
+        lambda x, w: ops.transposed_convolution(np.ones((2, 6, 6, 12)), w, groups=3), r"groups=3 with 12 and 8 channels",
+    ),
+    "other channels of the adjoint": (
+        lambda x, w: ops.transposed_convolution(x[..., :3], w), r"got \(2, 6, 6, 3\)\. Pass 4 channels in the last axis",
+    ),
+    "one stride 0": (lambda x, w: ops.convolution(x, w, stride=(2, 0)), r"stride a whole number ≥ 1, .*got \(2, 0\)"),
     "stride 0": (lambda x, w: ops.convolution(x, w, stride=0), r"stride a whole number ≥ 1, or 2 of them, got 0"),
     "padding negative": (lambda x, w: ops.convolution(x, w, padding=-1), r"padding a whole number ≥ 0, .*got -1"),
     "padding by another name": (lambda x, w: ops.convolution(x, w, padding="full"), r"'same', 'valid', .*got 'full'"),
     "output padding": (
-        lambda x, w: ops.transposed_convolution(x, w, stride=2, output_padding=2),
-        r"output_padding smaller than stride or dilation, got output_padding=\(2, 2\)",
+        lambda x, w: ops.transposed_convolution(x, w, stride=2, output_padding=(0, 2)),
+        r"output_padding smaller than stride or dilation, got output_padding=\(0, 2\)",
     ),
     "nothing left": (
         lambda x, w: ops.transposed_convolution(x, w, padding=4),

@@ -96,6 +96,8 @@ def test_second_derivative(row: Node, backend, record_disagreement):
     vs = [backend.xp.sin(3.0 * x + 1.0) for x in xs]
     worst = assert_agrees(nnx.hvp(node, xs, vs), nnx.hvp(plain, xs, vs), rtol=1e-11, scale=10.0)
     record_disagreement(f"ops {row.primitive} second derivative", backend, "float64", *worst)
+    through = nnx.grad(lambda xs: nnx.value_and_grad(node)(xs)[0])(xs)  # the value that a level above takes
+    assert_agrees(through, nnx.grad(node)(xs), rtol=1e-14, scale=10.0)
 
 
 @COMPILES
