@@ -130,7 +130,7 @@ def r2(predictions: Array, targets: Array) -> Array:
         raise ShapeError(
             expected="two rows or more", got=str(targets.shape[0]), where="r2", fix="One row has no variance."
         )
-    error, spread = targets - predictions, targets - xp.mean(targets, axis=0, keepdims=True)
+    error, spread = targets - predictions, targets - xp.mean(targets, axis=0)
     left, total = xp.sum(error * error, axis=0), xp.sum(spread * spread, axis=0)
     constant = total == 0
     share = 1 - left / xp.where(constant, xp.ones_like(total), total)

@@ -113,6 +113,7 @@ def test_gains_keep_the_variance():
         assert abs((f(gain * z) ** 2).mean() - 1) < 0.02, name
     assert init.gain("tanh") == 5 / 3
     assert init.gain("sigmoid") == 1
+    assert init.gain("selu") == 0.75
 
 
 def test_he_keeps_the_scale_through_fifty_relu_layers_and_small_normal_loses_it():
@@ -137,6 +138,7 @@ def test_registry_is_complete():
     [
         (lambda: init.normal(-1.0), ConfigError, r"expected std ≥ 0 and finite, got -1\.0"),
         (lambda: init.normal(math.nan), ConfigError, r"expected std ≥ 0 and finite, got nan"),
+        (lambda: init.normal("0.1"), ConfigError, r"expected std ≥ 0 and finite, got '0\.1'"),
         (lambda: init.uniform(math.inf), ConfigError, r"expected limit ≥ 0 and finite, got inf"),
         (lambda: init.VarianceScaling(-2.0), ConfigError, r"expected scale ≥ 0 and finite, got -2\.0"),
         (lambda: init.he_normal(gain=math.nan), ConfigError, r"expected gain ≥ 0 and finite, got nan"),

@@ -176,6 +176,12 @@ NODES: dict[str, Node] = {
         lambda xp, x, t: -xp.sum(t * xp.log(xp.exp(x) / xp.sum(xp.exp(x), axis=-1, keepdims=True)), axis=-1),
         (X, softened((4, 5), 2)),
     ),
+    "softmax cross-entropy of three axes": Node(
+        "cross_entropy",
+        ops.softmax_cross_entropy,
+        lambda xp, x, t: -xp.sum(t * xp.log(xp.exp(x) / xp.sum(xp.exp(x), axis=-1, keepdims=True)), axis=-1),
+        (draw((2, 3, 4), 4), softened((2, 3, 4), 2)),
+    ),
     "softmax cross-entropy with weights": Node(
         "cross_entropy",
         ops.softmax_cross_entropy,

@@ -211,11 +211,12 @@ MISTAKES = {
         r"got \(2, 6, 6, 3\)\. Pass 4 channels in the last axis, or build a layer with in_channels=3",
     ),
     "no batch": (lambda x, w: ops.convolution(x[0], w), r"\(N, H, W, 4\), got \(6, 6, 4\)\. .*a single example is x\[None"),
+    "volumes": (lambda x, w: ops.convolution(x[None], w), r"got \(1, 2, 6, 6, 4\)\. Put the batch first and the channels last\.$"),
     "flat rows": (lambda x, w: ops.convolution(x[:, 0, 0], w), r"got \(2, 4\)\. .*nnx\.Reshape\(\(height, width, channels\)\)"),
     "sequences": (lambda x, w: ops.convolution(x, w[0]), r"x of shape \(N, L, 4\), got \(2, 6, 6, 4\)"),
     "dtype": (lambda x, w: ops.convolution(x.astype("float32"), w), r"x of dtype float64, as the weights, got float32"),
     "groups": (lambda x, w: ops.convolution(np.ones((2, 6, 6, 12)), w, groups=3), r"groups=3 with 12 and 8 channels"),
-    "a part of a group": (lambda x, w: ops.convolution(x, w, groups=0.5), r"groups=0\.5 with 2\.0 and 8 channels"),
+    "groups of a real number": (lambda x, w: ops.convolution(x, w, groups=2.0), r"groups=2\.0 with 8\.0 and 8 channels"),
     "groups of the adjoint": (
         lambda x, w: ops.transposed_convolution(np.ones((2, 6, 6, 12)), w, groups=3), r"groups=3 with 12 and 8 channels",
     ),

@@ -6,6 +6,7 @@ Value and first derivative of the expression are NumPy's, for JAX would compile 
 import importlib
 import pkgutil
 
+import numpy as np
 import pytest
 from cases.nodes import NODES, Node, draw
 from support.compare import assert_agrees
@@ -149,3 +150,16 @@ def test_a_gradient_that_is_not_needed_is_not_computed():
             gradients = primitive.backward(backends.get("numpy").xp, needs, saved, g)
             given = [gradient is not None for gradient in gradients[:n]]
             assert given == list(needs), primitive.__name__
+
+
+@pytest.mark.parametrize(
+    "call, says",
+    [
+        (lambda: ops.maxout(draw((), 1), 2), r"a last axis that 2 pieces divide, got shape \(\)"),
+        (lambda: ops.embedding(np.asarray([0]), draw((5,), 1)), r"a weight of shape \(count, features\) .*got \(5,\)"),
+        (lambda: ops.attention(draw((8,), 1), *[draw((5, 8), 2)] * 2), r"q \(…, T, d\), .*got \(8,\), \(5, 8\) and"),
+    ],
+)
+def test_mistakes_that_no_layer_makes(call, says):
+    with pytest.raises(nnx.errors.ShapeError, match=says):
+        call()
