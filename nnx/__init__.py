@@ -87,13 +87,14 @@ __all__ = [
 
 if _typing.TYPE_CHECKING:
     from nnx import data, estimators, losses, metrics, optim, plot, regularizers
+    from nnx import models as models
     from nnx import train as train
     from nnx.autodiff import gradcheck
     from nnx.train import evaluate, load, load_torch, lr_find, predict, save
     from nnx.train.fit import fit  # from their files: mypy takes nnx.train's for the modules
     from nnx.train.resume import resume
 else:  # or every name would pass a type checker
-    _modules = ("data", "estimators", "losses", "metrics", "optim", "plot", "regularizers", "train")
+    _modules = ("data", "estimators", "losses", "metrics", "models", "optim", "plot", "regularizers", "train")
     _homes = {name: f"nnx.{name}" for name in _modules}
     _homes |= dict.fromkeys(("evaluate", "load", "load_torch", "lr_find", "predict", "save"), "nnx.train")
     _homes |= {"gradcheck": "nnx.autodiff", "fit": "nnx.train.fit", "resume": "nnx.train.resume"}

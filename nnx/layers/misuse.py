@@ -43,14 +43,23 @@ def explained(module: Module, args: tuple[Any, ...], kwargs: dict[str, Any], err
     return error
 
 
-def check_names(kind: type, given: dict[str, Any]) -> None:
+def check_arguments(kind: type, args: tuple[Any, ...], given: dict[str, Any]) -> None:
     """``ConfigError`` for an argument that the class does not take."""
-    known = inspect.signature(kind.__init__).parameters  # type: ignore[misc]
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values()):
+    known = [p for p in inspect.signature(kind.__init__).parameters.values() if p.name != "self"]  # type: ignore[misc]
+    if not any(p.kind is p.VAR_POSITIONAL for p in known):
+        places = [p.name for p in known if p.kind is not p.KEYWORD_ONLY and p.kind is not p.VAR_KEYWORD]
+        named = [f"{p.name}=…" for p in known if p.kind is p.KEYWORD_ONLY]
+        if len(args) > len(places):
+            most = f"at most {len(places)} without a name: {', '.join(places)}" if places else "no arguments"
+            raise ConfigError(
+                expected=most,
+                got=f"{len(args)}: {', '.join(map(repr, args))}"[:60],
+                where=kind.__name__,
+                fix=f"Name the others: {', '.join(named)}." if named else f"See help(nnx.{kind.__name__}).",
+            )
+    if any(p.kind is p.VAR_KEYWORD for p in known):
         return
-    takes = [
-        name for name, parameter in known.items() if name != "self" and parameter.kind is not parameter.VAR_POSITIONAL
-    ]
+    takes = [p.name for p in known if p.kind is not p.VAR_POSITIONAL]
     for name in given:
         if name not in takes:
             near = get_close_matches(name, takes, n=1)

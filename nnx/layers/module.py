@@ -38,6 +38,19 @@ class Module:
     Subclasses assign :class:`Parameter` and :class:`Buffer` declarations and other modules (also in lists, tuples and
     dictionaries) as attributes, and define ``forward``. A module that is used before ``initialize`` draws its values
     with seed 0.
+
+    >>> import numpy as np, nnx
+    >>> class Scale(nnx.Module):
+    ...     def __init__(self, n):
+    ...         self.factor = nnx.Parameter((n,), nnx.init.ones())
+    ...
+    ...     def forward(self, x):
+    ...         return x * self.factor
+    >>> model = nnx.Sequential(Scale(3), nnx.ReLU()).initialize(seed=0)
+    >>> {path: array.shape for path, array in model.parameters().items()}
+    {'layers.0.factor': (3,)}
+    >>> model(np.asarray([[-1.0, 0.0, 2.0]], dtype="float32"))
+    array([[0., 0., 2.]], dtype=float32)
     """
 
     _path: str = ""
@@ -52,12 +65,15 @@ class Module:
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         self = object.__new__(cls)
-        if kwargs:
-            misuse.check_names(cls, kwargs)
+        if args or kwargs:
+            misuse.check_arguments(cls, args, kwargs)
         self.__dict__["_arguments"] = (args, kwargs)
         self.__dict__["_declared"] = {}
         self.__dict__["_frozen"] = frozenset()
         return self
+
+    def __init__(self) -> None:
+        """Nothing to set: a layer without an ``__init__`` of its own takes no arguments."""
 
     # computing -------------------------------------------------------------------------------------------------------
     def forward(self, *args: Any, **kwargs: Any) -> Any:
