@@ -32,6 +32,9 @@ def _scatter_add(xp: Module, index: Array, values: Array, *, n: int) -> tuple[Ar
 
 
 scatter_add = Primitive(_scatter_add, lambda xp, needs, index, g: (None, xp.take(g, index, axis=0)))
+scatter_add.__doc__ = (
+    """``scatter_add(index, values, n=)``: rows summed by number, index (K,) and values (K, …) → (n, …)."""
+)
 
 
 # put: zeros of a shape, with values added at a key; the adjoint of indexing
@@ -72,6 +75,12 @@ def _fold_back(xp: Module, needs: Any, saved: Any, g: Array) -> Any:
 
 windows = Primitive(_windows, _windows_back)
 fold = Primitive(_fold, _fold_back)
+windows.__doc__ = (
+    """``windows(x, kernel=, stride=, dilation=)``: x (N, *spatial, C) → (N, *places, Π kernel · C), without padding."""
+)
+fold.__doc__ = (
+    """``fold(columns, spatial=, kernel=, stride=, dilation=)``: the windows added back, the adjoint of ``windows``."""
+)
 
 
 # unpool and pick: g put to where the largest values had stood, and the values read there; adjoint to each other
@@ -116,3 +125,4 @@ def _erf(xp: Module, x: Array) -> tuple[Array, Any]:
 
 
 erf = Primitive(_erf, lambda xp, needs, x, g: (g * (2 / math.sqrt(math.pi)) * xp.exp(-x * x),))
+erf.__doc__ = """``erf(x)``: the error function 2/√π ∫₀ˣ exp(−t²) dt, element by element."""

@@ -6,7 +6,12 @@ from nnx.typing import Array
 
 
 class Flatten(Module):
-    """(N, a, b, …) → (N, a·b·…)."""
+    """(N, a, b, …) → (N, a·b·…), row-major.
+
+    >>> import numpy as np
+    >>> Flatten()(np.zeros((5, 8, 8, 4))).shape
+    (5, 256)
+    """
 
     def forward(self, x: Array) -> Array:
         """All axes after the first made one."""

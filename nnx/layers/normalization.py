@@ -26,6 +26,14 @@ class BatchNorm(Module):
     Errors: ``ShapeError`` for another number of channels, or for one value per channel in training (no variance);
     ``DtypeError`` for another dtype than the model's.
     Source: Ioffe and Szegedy (2015), arXiv:1502.03167.
+
+    >>> import numpy as np, nnx
+    >>> layer, x = BatchNorm(1, eps=1e-12), np.asarray([[1.0], [3.0]], dtype="float32")
+    >>> with nnx.training():
+    ...     layer(x).tolist()
+    [[-1.0], [1.0]]
+    >>> layer.running_mean.round(3), layer.running_variance.round(3)  # 0.9 · (0, 1) + 0.1 · (2, 2)
+    (array([0.2], dtype=float32), array([1.1], dtype=float32))
     """
 
     def __init__(self, features: int, *, momentum: float = 0.9, eps: float = 1e-5, affine: bool = True) -> None:

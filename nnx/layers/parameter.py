@@ -94,7 +94,11 @@ class Parameter:
 
 
 class Buffer(Parameter):
-    """An array that is kept with the model, moved and saved, but not trained: running statistics, constants."""
+    """An array that is kept with the model, moved and saved, but not trained: running statistics, constants.
+
+    >>> Buffer((3,), init.zeros())
+    Buffer((3,), Constant(value=0.0), 'float32')
+    """
 
     trained = False
 

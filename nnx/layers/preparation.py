@@ -156,7 +156,8 @@ class Preparation(Module):
 class Standardize(Preparation):
     """x' = (x − μ)/σ per feature, with μ and the biased σ of the training inputs; where σ = 0 it divides by 1.
 
-    Of images (N, H, W, C), C = features: per channel, over all places.
+    Of images (N, H, W, C), C = features: per channel, over all places. ``nnx.fit`` fits it on the training inputs.
+    Errors: ``StateError`` before it is fitted, ``DataError`` for training inputs that are not finite.
 
     >>> import numpy as np
     >>> layer = Standardize(1).fit(np.asarray([[1.0], [3.0]]))
@@ -180,7 +181,16 @@ class Standardize(Preparation):
 
 
 class MinMaxScale(Preparation):
-    """Each feature moved linearly from its range in the training inputs to [low, high]; a constant one to low."""
+    """x' = low + (x − min)/(max − min) · (high − low) per feature, min and max being those of the training inputs.
+
+    A constant feature becomes low. Of images (N, H, W, C), C = features: per channel.
+    Errors: ``ConfigError`` for a range that does not rise; ``StateError`` before it is fitted.
+
+    >>> import numpy as np
+    >>> layer = MinMaxScale(1).fit(np.asarray([[0.0], [10.0]]))
+    >>> layer(np.asarray([[5.0], [10.0]], dtype="float32")).tolist()
+    [[0.0], [1.0]]
+    """
 
     def __init__(self, features: int, low: float = -1.0, high: float = 1.0) -> None:
         super().__init__(features)

@@ -70,6 +70,13 @@ def evaluate(
     """The mean loss and the metric of the task: accuracy for classes; R² and mean absolute error for real targets.
 
     ``loss`` is cross-entropy for classes and the squared error for real targets unless another is named.
+    Errors: ``DataError`` without targets, ``ShapeError`` for data that the model does not take.
+
+    >>> import numpy as np, nnx
+    >>> data = nnx.data.load((np.asarray([[1.0], [2.0]]), np.asarray([1.0, 3.0])), task="regression")
+    >>> model = nnx.Linear(1, 1, init=nnx.init.ones())
+    >>> nnx.evaluate(model, data)
+    {'loss': 0.5, 'r2': 0.5, 'mae': 0.5}
     """
     check_model(model, "evaluate")
     check_data(data, "evaluate")

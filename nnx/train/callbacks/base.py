@@ -60,7 +60,14 @@ class OnEpoch(Callback):
 class EarlyStopping(Callback):
     """End when ``monitor`` has not improved by ``min_delta`` for ``patience`` epochs, and restore the best arrays.
 
-    Metrics that grow with quality (accuracy, r2) are maximised, everything else minimised.
+    Metrics that grow with quality (accuracy, r2) are maximised, everything else minimised. Errors: ``ConfigError`` for a patience below 1.
+
+    >>> import nnx
+    >>> train, val = nnx.data.split(nnx.data.load("digits"), (0.8, 0.2), seed=0)
+    >>> model = nnx.Sequential(nnx.Standardize(64), nnx.Linear(64, 10))
+    >>> run = nnx.fit(model, train, val, epochs=50, callbacks=[EarlyStopping(patience=2, min_delta=0.05)])
+    >>> len(run.history) < 50
+    True
     """
 
     remembers = ("best", "best_epoch", "arrays")

@@ -34,7 +34,7 @@ _SMALL, _LARGE = 1 << 16, 1 << 40
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What one holds. ``epoch`` counts the finished ones; ``score`` (smaller is better) judges the weights at the end of one."""
+    """What a checkpoint holds. ``epoch`` counts the finished ones; ``score`` (smaller is better) judges the weights at the end of one."""
 
     step: int
     epoch: int

@@ -26,6 +26,8 @@ def save(model: Module, path: str | os.PathLike[str], *, notes: Mapping[str, Any
 
     Models of your own classes are saved too; they are loaded by ``nnx.load(path, into=YourModel(...))``. ``notes`` is
     anything JSON can hold, e.g. class names; :func:`read_notes` gives it back. What is frozen is kept, too.
+
+    Errors: ``ConfigError`` for notes that JSON cannot hold, and for a place that cannot be written. See :func:`load`.
     """
     check_model(model, "save")
     arrays = {name: backends.of(array).to_numpy(array) for name, array in model.state().items()}
@@ -56,10 +58,18 @@ def save(model: Module, path: str | os.PathLike[str], *, notes: Mapping[str, Any
 
 
 def load(path: str | os.PathLike[str], *, into: Module | None = None) -> Module:
-    """The model in a file, on the CPU in NumPy arrays; ``.to("cupy")`` moves it. What was frozen is so again. ``into``: a model to fill instead,
-    of which only the arrays are replaced: what it has frozen stays its own affair.
+    """The model in a file, on the CPU in NumPy arrays; ``.to("cupy")`` moves it. What was frozen is so again.
 
+    ``into``: a model to fill instead. Only its arrays are replaced; what is frozen in it stays so.
     Errors: ``DataError`` for a damaged file, ``StateError`` if the arrays do not fit the model.
+
+    >>> import tempfile, nnx
+    >>> model = nnx.Sequential(nnx.Linear(4, 8), nnx.ReLU(), nnx.Linear(8, 2)).initialize(seed=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     nnx.save(model, f"{folder}/model.safetensors")
+    ...     loaded = nnx.load(f"{folder}/model.safetensors")
+    >>> bool((loaded.layers[2].weight == model.layers[2].weight).all())
+    True
     """
     arrays, metadata = read_arrays(path)
     if into is not None:
