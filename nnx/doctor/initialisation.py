@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from nnx import optim
 from nnx.doctor.derivatives import gradients_are_right, rows_apart
 from nnx.doctor.measure import number, percent, pull, stack
 from nnx.doctor.structure import softmax_and_ranges
@@ -178,6 +179,17 @@ def settings(subject: Subject, check: Check) -> Finding:
         found.append((f"learning rate {number(rate)} with Adam (≤ 0.01)", "optimizer"))
     if rate < t["rate"]:
         found.append((f"learning rate {number(rate)} (≥ 1e-7)", "optimizer"))
+    plain = subject.core.name.startswith("sgd") and not any(
+        isinstance(link, (optim.clip_by_global_norm, optim.clip_by_norm)) for link in subject.links
+    )
+    if plain and not subject.labels_known and rate * subject.loss_unit > t["sgd_step"]:
+        known = f"the mean target has a loss of {number(subject.loss_unit)}"
+        found.append(
+            (
+                f"learning rate {number(rate)} with SGD where {known}: unless clipped, its steps grow with that",
+                "optimizer",
+            )
+        )
     eps = getattr(subject.core, "eps", None)
     if adam and eps is not None and eps < t["eps"]:
         found.append((f"eps {number(eps)} with Adam (≥ 1e-10)", "optimizer"))
@@ -207,7 +219,7 @@ def mean_over_batch(subject: Subject, check: Check) -> Finding:
 FIRST = (
     Check("I4", "start", "units begin different", {}, "Call `model.initialize(seed=…)` with a random initialiser for {where}.", "C2 TDC", symmetry),
     Check("I9", "start", "softmax and last activation fit the loss", {"outside": 0.01}, "{advice}.", "UM TDC", softmax_and_ranges),
-    Check("I10", "start", "settings are usual ones", {"dropout": 0.5, "adam_rate": 1e-2, "rate": 1e-7, "eps": 1e-10}, "Start from Adam 1e-3, eps 1e-8, dropout 0.2.", "UM, own", settings),
+    Check("I10", "start", "settings are usual ones", {"dropout": 0.5, "adam_rate": 1e-2, "rate": 1e-7, "sgd_step": 10.0, "eps": 1e-10}, "Start from Adam 1e-3, eps 1e-8, dropout 0.2.", "UM, own", settings),
     Check("I11", "start", "the loss is a mean over the batch", {"rows": 128.0, "change": 0.1}, "Use the mean over the batch, not the sum, and the class axis inside it.", "TDC", mean_over_batch),
 )  # fmt: skip
 
