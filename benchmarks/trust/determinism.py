@@ -9,8 +9,8 @@ from benchmarks.trust.row import Row
 from nnx import backends
 
 NOTE = """
-- **Same bits**: the SHA-256 of all weights of a small network with batch norm and dropout, trained in two processes whose hash seeds are of
-  chance, on every backend that is installed; and of the model file that `nnx train` writes, for several optimizers and models.
+- **Same bits**: the SHA-256 of all weights of a small network with batch norm and dropout, trained in two processes with random
+  hash seeds, on every backend that is installed; and of the model file that `nnx train` writes, for several optimizers and models.
 - **Other settings**: the same command on what BLAS takes for two machines (Haswell kernel and two threads, Prescott kernel and one thread), with
   `--deterministic`. Without it the two differ, which is tried, too. NumPy's own vector code follows the processor even then: the same bits
   are promised on one machine, not on two.

@@ -13,11 +13,11 @@ SIZES = (2, 4, 8)
 
 NOTE = """
 - **The same SHA-256** on 1, 2, 4 and 8 processes under `mpiexec`, several on a core: every kind of training (optimizer × schedule × watcher × model, with
-  batch norm and dropout), in an order of chance. A batch is summed in eight shards in a fixed tree, whoever has them.
-- **Killed**: one process, by chance, dies by `kill -9` at a shard of chance. All others must be gone within seconds, the newest checkpoint be whole,
-  and the run, resumed in a number of processes of chance, end with the bits of one that was never cut.
+  batch norm and dropout), in random order. A batch is summed in eight shards in a fixed tree, whichever process has them.
+- **Killed**: one process, chosen at random, dies by `kill -9` at a random shard. All others must be gone within seconds, the newest checkpoint must be
+  whole, and the run, resumed in a random number of processes, must end with the bits of one that was never cut.
 - **A signal to one process** must end all after the same step, with the same weights.
-- One machine and its shared memory: several machines, and GPUs, were not to be had. docs/distributed.md says what is known of them.
+- All of this was on one machine. Several machines and GPUs were not tried; [distributed.md](distributed.md) says what is known of them.
 """
 
 

@@ -9,9 +9,9 @@ from typing import Any
 from benchmarks.trust.row import Row
 
 NOTE = """
-- **Passes**: `sklearn.utils.estimator_checks.check_estimator` on `NNClassifier` and `NNRegressor` with the parameters they have of themselves, none expected to fail. What
-  needs a library or a device that this machine has not (CuPy, dpnp, other accelerators) is not counted; arrays of array-api-strict, and of PyTorch where it is
-  installed, are. A short run trains small networks.
+- **Passes**: `sklearn.utils.estimator_checks.check_estimator` on `NNClassifier` and `NNRegressor` with their default parameters, none expected to fail. Checks
+  that need a library or device that is absent here (CuPy, dpnp, other accelerators) are not counted; those with arrays of array-api-strict, and of PyTorch where
+  it is installed, are. A short run trains small networks.
 """
 
 SMALL = {"model": "mlp:16", "epochs": 10, "learning_rate": 0.02, "batch_size": 32}

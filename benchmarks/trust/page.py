@@ -16,10 +16,10 @@ HEAD = """
 # Trust: what was tried, and what held
 
 A training that has a directory writes checkpoints into it: one a minute, one after ^C or SIGTERM, or one every so many steps
-(`checkpoint_every=`, `--checkpoint-every`). A checkpoint holds the weights and buffers, every slot of the optimizer, the place in the schedule and in
-the data, the sums of the epoch at hand, what callbacks such as early stopping remember, the history, the settings, and on what
-machine, backend, BLAS and number of threads it was made. `nnx resume RUN`, or `nnx.resume(directory, train, val)`, goes on
-from the last one and ends with the bits of a training that was never cut.
+(`checkpoint_every=`, `--checkpoint-every`). `nnx resume RUN`, or `nnx.resume(directory, train, val)`, goes on from the last one and ends
+with the bits of a training that was never cut. For that a checkpoint holds weights and buffers, the state of the optimizer, the place in
+schedule and data, the history, what callbacks such as early stopping remember, the settings, and the machine, backend, BLAS and number
+of threads that it was made with.
 
 `nox -s trust` has tried to break that and the other promises below, and has written this page:
 """

@@ -11,7 +11,7 @@ from benchmarks.trust.row import Row
 
 NOTE = """
 - **Cut**: the process dies between two steps, at any step, also within an epoch. Every optimizer × schedule × watcher (nobody, early
-  stopping, reduce on plateau, a rate set by hand) × model (plain, batch norm, dropout, both), in an order of chance until the time was up, and L-BFGS
+  stopping, reduce on plateau, a rate set by hand) × model (plain, batch norm, dropout, both), in random order until the time was up, and L-BFGS
   alone and after Adam.
 """
 
