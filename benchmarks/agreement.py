@@ -39,17 +39,17 @@ ORDER = (*dict.fromkeys(CHAPTERS.values()), HOOKS, LAYERS, OPTIMIZERS, TRAINING)
 
 HEAD = """# How closely the backends agree
 
-This page is written by `python -P benchmarks/agreement.py` from what the tests measured on their way: the worst case of every operation and layer
-on every backend, as a share of what the test allows. At 1 the test would fail. The largest stand first. `nnx parity` does the same with your
-model, your data and your backends, and names the first operation that departs.
+To check your own model, data and backends, use `nnx parity`: it names the first operation that departs. This page has what the tests of nnx measured,
+the worst case of every operation and layer on every backend, as a share of what the test allows: at 1 the test would fail. The largest
+stand first. It is written by `python -P benchmarks/agreement.py`.
 
-- **Operations** are compared with NumPy or with a reference written for the test: their values; their first and second derivatives with the complex
-  step or, where that is not possible, with differences, which have errors of their own (1e-10 and more). So a value is given in ulp
-  (of the largest element, of 0.001 at least), too, and a derivative as a share alone.
-- **Layers**, values and gradients, are compared pairwise, each backend with NumPy and with those before it. `exact` layers may not differ in
-  one bit; where the tolerance of others is 4 √K eps of the largest term, K is the length of the sums.
-- **Training**: single steps, each begun from the state that NumPy had, and a run of a hundred steps left to itself, whose drift is only told.
-- **0** means the same bits; an empty field, that there is no such case on this backend (complex numbers in a real function, say).
+- **Operations** are compared with NumPy or with a reference written for the test. Derivatives are compared with the complex step, or with differences
+  where that is not possible; differences have errors of their own (1e-10 and more). So values are also given in ulp, which are units in the last
+  place (here of the largest element, or of 0.001 if that is larger), and derivatives only as a share.
+- **Layers**, values and gradients, are compared pairwise: each backend with NumPy and with those before it. `exact` layers may not differ in
+  one bit; the others by 4 √K eps of the largest term, where K is the length of the sums and eps the distance from 1 to the next number.
+- **Training**: single steps, each begun from NumPy's state, and a hundred steps left to themselves, whose drift is shown but not judged.
+- **0** means the same bits; an empty field means that there is no such case on this backend (complex numbers in a real function, say).
 """
 
 
