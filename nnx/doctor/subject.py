@@ -17,6 +17,7 @@ from nnx.errors import ConfigError, DataError, ShapeError
 from nnx.layers import Dropout, Module
 from nnx.train.checks import prepare
 from nnx.train.evaluation import backend_of, default_loss, dtype_of
+from nnx.train.given import check_output
 from nnx.typing import Array
 
 SAMPLE = 1024
@@ -146,7 +147,9 @@ class Subject:
     @cached_property
     def few(self) -> Array:
         """The outputs of the first rows: the first time that the model runs."""
-        return walk(self.model, self.inputs(self.train, slice(0, 8)))[1]
+        out = walk(self.model, self.inputs(self.train, slice(0, 8)))[1]
+        check_output(out, self.model)
+        return out
 
     @cached_property
     def inference(self) -> tuple[list[Call], Array]:

@@ -58,7 +58,18 @@ class Module:
     _origin: "Module | None" = None
 
     def __init_subclass__(cls) -> None:
-        """``forward`` may also be spelled ``__call__``: both say what the module does with its input."""
+        """``forward`` may also be spelled ``__call__``: both say what the module does with its input.
+
+        Errors: ``ConfigError`` for arrays and modules of the class, which all its objects would share, and nothing would train.
+        """
+        for name, value in cls.__dict__.items():
+            if isinstance(value, Parameter) or (isinstance(value, Module) and value._slots()):
+                raise ConfigError(
+                    expected="arrays and modules of each object",
+                    got=f"{name} = {type(value).__name__}(…) in the class",
+                    where=cls.__name__,
+                    fix=f"Write self.{name} = … in __init__.",
+                )
         if "__call__" in cls.__dict__:
             cls.forward = cls.__dict__["__call__"]  # type: ignore[method-assign]
             del cls.__call__
@@ -155,6 +166,9 @@ class Module:
         if name in self.__dict__.get("_declared", {}):
             self._fill(0)
             return self.__dict__[name]
+        own = getattr(type(self), name, None)
+        if isinstance(own, property):  # it has raised an AttributeError of its own, for which Python came here
+            return own.fget(self)  # type: ignore[misc]
         if name.startswith("_"):  # Python asks for these by itself, and our own code for some at each call
             raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
         raise misuse.unknown_attribute(self, name)

@@ -251,7 +251,7 @@ def check_outputs(model: Module, train: Dataset) -> None:
             expected=f"outputs of shape (N, {', '.join(map(str, y.shape[1:]))}), like the targets",
             got=f"{('N', *out.shape[1:])}".replace("'", ""),
             where="fit",
-            fix=f"Give the last layer {y.shape[-1]} outputs.",
+            fix=f"Give the last layer {y.shape[-1]} outputs; for a loss that takes others write the loop by hand: README.md, As a library.",
         )
 
 

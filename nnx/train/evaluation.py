@@ -10,7 +10,7 @@ from nnx.data import Dataset
 from nnx.data.stream import Streamed
 from nnx.errors import ConfigError, DataError, ShapeError
 from nnx.layers import Module
-from nnx.train.given import check_data, check_model
+from nnx.train.given import check_data, check_model, check_output
 from nnx.typing import Array
 
 METRIC = {"classification": "accuracy", "regression": "r2"}
@@ -54,6 +54,7 @@ def outputs_in_batches(model: Module, x: Any, batch_size: int) -> Iterator[tuple
         rows = slice(start, min(start + batch_size, n))
         with backend.use():
             out = model(backend.asarray(x[rows, ...], dtype=dtype))
+        check_output(out, model)
         if not out.shape or out.shape[0] != rows.stop - rows.start:
             raise ShapeError(
                 expected=f"one row of outputs for each of the {rows.stop - rows.start} inputs",

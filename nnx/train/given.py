@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from nnx.autodiff.transforms import is_array
 from nnx.data import Dataset
 from nnx.errors import ConfigError
 from nnx.layers import Module
@@ -18,6 +19,17 @@ def check_model(model: Any, where: str) -> None:
         where=where,
         fix=f"Make one of it: nnx.{model.__name__}(…)." if kind else "Pass a Module, such as nnx.Sequential(…).",
     )
+
+
+def check_output(out: Any, model: Module) -> None:
+    """``ConfigError`` unless it is one array: what fit, evaluate, predict and the doctor know how to count and compare."""
+    if not is_array(out):
+        raise ConfigError(
+            expected="a model whose output is one array",
+            got=f"a {type(out).__name__}" + f" of {len(out)}" * isinstance(out, (tuple, list, dict)),
+            where=type(model).__name__,
+            fix="Call model(x) itself, and write the loop by hand: README.md, As a library.",
+        )
 
 
 def check_data(data: Any, where: str) -> None:

@@ -1,6 +1,7 @@
 """Training, files and everything around them, used as they cannot be. See ``cases/errors.py`` for what a row says."""
 
 import pickle
+from typing import Any
 
 import numpy as np
 from support.misuse import Misuse
@@ -20,6 +21,18 @@ NO_TARGETS = nnx.data.Dataset(np.ones((4, 3), dtype="float32"), None, task=None)
 RANGE = {"lr": {"low": 0.1, "high": 1.0}}
 LINE = [{"epoch": 1, "loss": 1.0}]
 
+
+class Pair(nnx.Module):
+    """Two heads."""
+
+    def __init__(self) -> None:
+        self.first, self.second = nnx.Linear(3, 2), nnx.Linear(3, 1)
+
+    def forward(self, x: Any) -> Any:
+        """Both outputs."""
+        return self.first(x), self.second(x)
+
+
 ROWS = [
     Misuse("no data", lambda g: nnx.fit(g.model(), None), ConfigError,
            "fit", "train as a Dataset", "NoneType", "Use nnx.data.load((x, y)) for"),
@@ -31,6 +44,12 @@ ROWS = [
            "fit", "a model", "str", "Pass a Module, such as"),
     Misuse("a model class in place of a model", lambda g: nnx.fit(nnx.Linear, g.data()), ConfigError,
            "fit", "a model", "the class Linear", "Make one of it: nnx.Linear(…)."),
+    Misuse("a model of two outputs", lambda g: g.fit(model=Pair()), ConfigError,
+           "Pair", "a model whose output is one array", "a tuple of 2", "Call model(x) itself, and write"),
+    Misuse("a prediction of two outputs", lambda g: nnx.predict(Pair(), g.x(4, 3)), ConfigError,
+           "Pair", "a model whose output is one array", "a tuple of 2", "Call model(x) itself, and write"),
+    Misuse("the doctor with two outputs", lambda g: nnx.doctor(Pair(), g.data()), ConfigError,
+           "Pair", "a model whose output is one array", "a tuple of 2", "Call model(x) itself, and write"),
     Misuse("a model without parameters", lambda g: g.fit(model=nnx.Softmax()), ConfigError,
            "fit", "parameters to train", "a model that has none", "Add a layer with weights, such as"),
     Misuse("a model with everything frozen", lambda g: g.fit(model=nnx.Linear(3, 2).freeze()), ConfigError,
@@ -72,7 +91,7 @@ ROWS = [
     Misuse("a model with too few outputs", lambda g: g.fit(model=nnx.Linear(3, 1)), ShapeError,
            "fit", "outputs of shape (N, 2), one for each", "(N, 1)", "Give the last layer 2 outputs."),
     Misuse("a model with other outputs than targets", lambda g: g.fit(model=nnx.Linear(3, 2), train=g.real()), ShapeError,
-           "fit", "outputs of shape (N, 1), like the", "(N, 2)", "Give the last layer 1 outputs."),
+           "fit", "outputs of shape (N, 1), like the", "(N, 2)", "Give the last layer 1 outputs; for"),
     Misuse("a model for other inputs", lambda g: g.fit(model=nnx.Linear(4, 2)), ShapeError,
            "Linear", "x of shape (…, 4)", "(2, 3)", "Pass 4 features in the last axis"),
     Misuse("layers that do not fit each other", lambda g: g.fit(model=nnx.Sequential(nnx.Linear(3, 8), nnx.ReLU(), nnx.Linear(16, 2))), ShapeError,

@@ -60,6 +60,26 @@ def test_an_unknown_attribute_and_a_layer_without_forward():
         Holder(nnx.Parameter(1.0))(np.ones(1))
 
 
+def test_arrays_of_the_class_are_refused():
+    """All objects would share them, and nothing would train them."""
+    for value in (nnx.Parameter((2,), nnx.init.ones()), nnx.Linear(2, 2)):
+        with pytest.raises(
+            ConfigError, match=r"Shared: .*, got part = \w+\(…\) in the class\. Write self\.part = … in __init__"
+        ):
+            type("Shared", (nnx.Module,), {"part": value})
+    assert isinstance(type("Shared", (nnx.Module,), {"part": nnx.ReLU()})().part, nnx.ReLU)
+
+
+def test_what_a_property_misses_is_told_and_not_the_property():
+    class Wide(nnx.Module):
+        @property
+        def width(self):
+            return self.missing.shape[0]
+
+    with pytest.raises(AttributeError, match="Wide has no attribute 'missing'"):
+        _ = Wide().width
+
+
 def test_a_model_may_grow_after_use(backend):
     model, new = mlp().to(backend).initialize(0), nnx.Linear(3, 2)
     assert "layers.5.weight" not in model.parameters()
