@@ -105,10 +105,9 @@ class Optimizer(Configured):
     def init(self, params: Arrays) -> State:
         """The state before the first step: zeros beside every parameter, of its shape, dtype and device.
 
-        Raises ``DtypeError`` for a parameter that is not of real floating-point numbers.
+        Raises ``DtypeError`` for a parameter that is not of real floating-point numbers, and for what is no dictionary of arrays.
         """
-        for path, p in params.items():
-            _check_trainable(path, p, type(self).__name__)
+        check_arrays(params, f"{type(self).__name__}.init")
         return {"step": 0} | {slot: {path: _zeros_like(p) for path, p in params.items()} for slot in self.kept()}
 
     def update(self, grads: Arrays, state: State, params: Arrays) -> tuple[dict[str, Array], State]:
@@ -160,18 +159,43 @@ def _zeros_like(p: Array) -> Array:
     return array_api_compat.array_namespace(p).zeros_like(p)
 
 
-def _check_trainable(path: str, p: Array, where: str) -> None:
+def check_arrays(params: Any, where: str) -> None:
+    """Raise ``DtypeError`` unless it is a dictionary from path to arrays that can be trained."""
+    if not isinstance(params, Mapping):
+        raise DtypeError(
+            expected="a dictionary from path to array",
+            got=type(params).__name__,
+            where=where,
+            fix='Write model.parameters() of a model, {"x": x} of an array alone.',
+        )
+    for path, p in params.items():
+        _check_trainable(path, p, where)
+
+
+def _check_trainable(path: str, p: Any, where: str) -> None:
+    if not (array_api_compat.is_array_api_obj(p) or hasattr(type(p), "__array_namespace__")):
+        nest = isinstance(p, (Mapping, list, tuple))
+        raise DtypeError(
+            f"{path} cannot be trained",
+            expected="an array",
+            got=type(p).__name__,
+            where=where,
+            fix="Lay a nest flat: dict(nnx.tree.paths(params))." if nest else "Make one of it: backend.asarray(x).",
+        )
     if not array_api_compat.array_namespace(p).isdtype(p.dtype, "real floating"):
         raise DtypeError(
             f"{path} cannot be trained",
             expected="float32 or float64",
             got=str(p.dtype),
-            where=f"{where}.init",
+            where=where,
             fix="Make it a buffer, or convert it with xp.astype.",
         )
 
 
 def _check_paths(given: Arrays, params: Arrays, what: str, where: str) -> None:
+    for arrays in (given, params):
+        if not hasattr(arrays, "keys"):
+            check_arrays(arrays, where)
     if given.keys() == params.keys():
         return
     missing, unknown = sorted(params.keys() - given.keys()), sorted(given.keys() - params.keys())

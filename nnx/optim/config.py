@@ -28,7 +28,7 @@ class Configured:
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Itself, if it takes these arguments."""
-        if not is_dataclass(cls):
+        if (args or kwargs) and not is_dataclass(cls):
             raise ConfigError(
                 expected="a frozen dataclass of settings",
                 got=f"the class {cls.__name__}",

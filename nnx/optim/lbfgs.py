@@ -7,6 +7,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 from nnx import backends
 from nnx.errors import ConfigError, DivergedError
 from nnx.optim import check
+from nnx.optim.base import check_arrays
 from nnx.optim.config import Configured
 from nnx.optim.line_search import Point, strong_wolfe
 from nnx.typing import Array
@@ -143,6 +144,7 @@ class LBFGS(Configured):
             return replace(self, tolerance=tolerance).minimize(
                 objective, params, iterations=iterations, callback=callback
             )
+        check_arrays(params, "LBFGS.minimize")
         params = dict(params)
         state = self.evaluated(objective, self.init(params), params)
         reason = "out of iterations"
@@ -163,8 +165,15 @@ class LBFGS(Configured):
 
     def _evaluate(self, objective: Objective, params: dict[str, Array]) -> tuple[float, Arrays]:
         """The loss as a float and the gradients, with the penalties."""
-        value, grads = objective(params)
-        loss = _host(value)
+        found = objective(params)
+        if not isinstance(found, tuple) or len(found) != 2:
+            raise ConfigError(
+                expected="an objective that returns the loss and its gradients",
+                got=type(found).__name__,
+                where="LBFGS",
+                fix="Write nnx.value_and_grad(f).",
+            )
+        loss, grads = _host(found[0]), found[1]
         for penalty in self.penalties if params else ():
             loss += _host(penalty.value(params))
             grads, _ = penalty.transform(grads, {}, params)
