@@ -68,7 +68,8 @@ def custom_vjp(forward: Callable[..., tuple[Any, Any]], backward: Callable[..., 
     """A function with a derivative of your own, recorded as one step.
 
     ``forward(*arrays)`` returns the output and what the derivative needs; ``backward(saved, g)`` returns one gradient for
-    each array (or ``None`` for no gradient). Complex arrays: ``g`` pairs with a change by Re Σ g·dx, without a conjugate.
+    each array (or ``None`` for no gradient). Arrays are given by position; what is given by keyword is a constant for
+    ``forward``. Complex arrays: ``g`` pairs with a change by Re Σ g·dx, without a conjugate.
 
     >>> import numpy as np, nnx
     >>> def forward(x):
@@ -80,10 +81,21 @@ def custom_vjp(forward: Callable[..., tuple[Any, Any]], backward: Callable[..., 
     array(100.)
     """
     function = Primitive(
-        lambda xp, *arrays, **options: forward(*arrays, **options),
+        lambda xp, *arrays, **options: _output_and_saved(forward(*arrays, **options)),
         lambda xp, needs, saved, g: _one_each(backward(saved, g), needs),
     )
     return update_wrapper(function, forward)
+
+
+def _output_and_saved(result: Any) -> tuple[Any, Any]:
+    if not isinstance(result, tuple) or len(result) != 2:
+        raise ConfigError(
+            expected="forward to return a pair: the output, and what backward needs",
+            got=f"{len(result)} values" if isinstance(result, tuple) else type(result).__name__,
+            where="custom_vjp",
+            fix="Return (output, None) where backward needs nothing.",
+        )
+    return result
 
 
 def _one_each(gradients: Any, needs: tuple[bool, ...]) -> Sequence[Any]:

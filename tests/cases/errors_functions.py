@@ -112,6 +112,8 @@ ROWS = [
            "jvp", "directions of the shapes of the", "((2,),)", "Give one array for each argument"),
     Misuse("a second derivative along another shape", lambda g: nnx.hvp(lambda x: total(x**3), g.x(3), g.x(2)), ShapeError,
            "hvp", "directions of the shapes of the", "(2,)", "Give one array for each argument"),
+    Misuse("a rule whose forward keeps nothing", lambda g: nnx.custom_vjp(lambda x: x * 2.0, lambda saved, g: (g,))(g.x(3)), ConfigError,
+           "custom_vjp", "forward to return a pair: the output", "…", "Return (output, None) where backward", True),
     Misuse("a rule with too few gradients", lambda g: nnx.grad(lambda x: total(SHORT(x, x)))(g.x(3)), ConfigError,
            "grad of <lambda>", "backward to return a tuple of 2", "1", "Give None for an array that has"),
     Misuse("a gradient check of a wrong rule", lambda g: nnx.gradcheck(lambda x: total(WRONG(x) ** 2), g.x(3)), GradientError,
