@@ -247,6 +247,9 @@ def test_the_report_is_a_table_of_80_columns() -> None:
     assert "FAILED" in text
     assert "weight_of_the_projection" in text
     assert "  *" in text
+    good = str(nnx.gradcheck(lambda x: x * x, np.ones(2))).splitlines()
+    assert good[1].split() == ["parameter", "worst", "error", "at", "checked", "skipped"]
+    assert [line.split()[-2:] for line in good[2:]] == [["5", "0"]]
 
 
 def test_a_wrong_derivative_is_found_where_the_terms_cancel() -> None:

@@ -62,6 +62,12 @@ def test_kinks(f: Any, points: Any, wanted: Any, backend: Any) -> None:
         np.testing.assert_array_equal(got, want)
 
 
+@pytest.mark.skip_backends("strict", reason="refuses bounds that cross, which the standard leaves open")
+def test_clip_by_bounds_that_cross_is_the_upper_one(backend: Any) -> None:
+    bounds = gradient(backend, lambda xp, *x: xp.clip(*x), [-1.0, 0.1, 1.0], [0.3, -0.5, 0.4], [-0.2, 0.5, 0.2])
+    assert bounds == [[0, 1, 0], [0, 0, 0], [1, 0, 1]]
+
+
 def test_relu_by_where_has_derivative_0_at_0(backend: Any) -> None:
     assert gradient(backend, lambda xp, x: xp.where(x > 0, x, 0.0), [-1.0, 0.0, 2.0]) == [[0, 0, 1]]
 

@@ -191,6 +191,13 @@ def test_nests_keep_their_shape(backend: Any) -> None:
     same(backend, gradient["second"][0]["deep"], 9.0)
 
 
+def test_a_traced_array_has_a_length_and_rows(backend: Any) -> None:
+    (x,) = arrays(backend, [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+    same(backend, nnx.grad(lambda x: cube(sum(row for row in x)) * len(x))(x), [[729.0, 1296.0]] * 3)
+    with pytest.raises(TypeError, match=r"len\(\) of a 0-d array"):
+        nnx.grad(len)(x[0, 0])
+
+
 def test_keyword_arguments_are_constants(backend: Any) -> None:
     x, w = arrays(backend, 2.0, 5.0)
     same(backend, nnx.grad(lambda x, *, w, p: w * x**p)(x, w=w, p=3), 60.0)
@@ -388,6 +395,7 @@ def test_custom_vjp_may_leave_an_argument_without_gradient(backend: Any) -> None
     gx, gy = nnx.grad(f, argnums=(0, 1))(x, y)
     same(backend, gx, 3.0)
     same(backend, gy, 0.0)
+    same(backend, nnx.grad(lambda y: f(x, y * y))(y), 0.0)
 
 
 # devices --------------------------------------------------------------------------------------------------------------

@@ -123,6 +123,8 @@ PICKS = (
         "take_along_axis",
         ("last", lambda xp, x, i: xp.take_along_axis(x, i), (normal(2, 3), integers(3, 2, 4))),
         ("first", lambda xp, x, i: xp.take_along_axis(x, i, axis=0), (normal(3, 2), integers(3, 5, 2))),
+        ("middle", lambda xp, x, i: xp.take_along_axis(x, i, axis=0), (normal(3, 2, 2), integers(3, 2, 2, 2))),
+        ("no lanes", lambda xp, x, i: xp.take_along_axis(x, i), (normal(0, 3), integers(3, 0, 2))),
         ("none", lambda xp, x, i: xp.take_along_axis(x, i, axis=-1), (normal(2, 3), integers(3, 2, 0))),
     ),
     row(

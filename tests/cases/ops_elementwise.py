@@ -68,6 +68,7 @@ ROWS: tuple[Row, ...] = (
     unary("positive"),
     binary("pow", positive, normal, scalars=(1.25, 2, 3, 2.5), rounding=1e-12, more=(
         Case("base of any sign", lambda xp, x: x**3 + x**2 + x**1 + x**0, (normal(2, 3),)),
+        Case("a complex base", lambda xp, x: (1 + 2j) ** x, (normal(2, 3),)),
         Case("negative exponents", lambda xp, x: x**-1 + x**-2 + x**-0.5, (positive(2, 3),)),
     )),
     row("real", ("complex", lambda xp, x: xp.real(x), (lambda rng: rng.standard_normal(4) + 1j * rng.standard_normal(4),)),

@@ -37,7 +37,7 @@ def positive_axes(axis: int | tuple[int, ...] | None, ndim: int) -> tuple[int, .
     """Axes as non-negative integers, all of them for ``None``."""
     if axis is None:
         return tuple(range(ndim))
-    return tuple(a % ndim if ndim else 0 for a in (axis if isinstance(axis, tuple) else (axis,)))
+    return tuple(a % ndim for a in (axis if isinstance(axis, tuple) else (axis,)))
 
 
 def keep_axes(xp: Namespace, y: Array, shape: tuple[int, ...], axis: Any, keepdims: bool) -> Array:

@@ -102,7 +102,7 @@ def rules(xp: Namespace) -> dict[str, Any]:
         "clip": (
             lambda y, x, low=None, high=None: lambda g: xp.where(_inside(x, low, high), g, xp.zeros_like(g)),
             lambda y, x, low=None, high=None: lambda g: xp.where(_below(x, low, high), g, xp.zeros_like(g)),
-            lambda y, x, low=None, high=None: lambda g: xp.where(x > high, g, xp.zeros_like(g)),
+            lambda y, x, low=None, high=None: lambda g: xp.where(_above(x, low, high), g, xp.zeros_like(g)),
         ),
     }
 
@@ -180,3 +180,8 @@ def _inside(x: Array, low: Any, high: Any) -> Array:
 def _below(x: Array, low: Any, high: Any) -> Array:
     """Where the lower bound is what ``clip`` gives: below it, unless the upper bound is lower still."""
     return x < low if high is None else (x < low) & (low <= high)
+
+
+def _above(x: Array, low: Any, high: Any) -> Array:
+    """Where the upper bound is what ``clip`` gives: above it, and wherever it lies below the lower one."""
+    return x > high if low is None else (x > high) | (low > high)

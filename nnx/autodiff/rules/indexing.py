@@ -55,8 +55,6 @@ def _take_along_axis(xp: Namespace, shape: tuple[int, ...], indices: Array, axis
         index = xp.where(index < 0, index + n, index)
         index = xp.broadcast_to(index, last.shape)
         count = prod(lanes)
-        if count == 0 or last.shape[-1] == 0:
-            return xp.moveaxis(xp.zeros((*lanes, n), dtype=g.dtype, device=device(g)), -1, axis)
         k = last.shape[-1]
         offset = xp.arange(count, dtype=index.dtype, device=device(g)) * n
         flat = xp.reshape(xp.reshape(index, (count, k)) + xp.reshape(offset, (count, 1)), (count * k,))

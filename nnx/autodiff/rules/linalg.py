@@ -87,7 +87,7 @@ def _matmul_right(xp: Namespace, a: Array, b: Array) -> Any:
 # inverses -------------------------------------------------------------------------------------------------------------
 def _solve(xp: Namespace, a: Array, b: Array, vector: bool) -> Array:
     """A⁻¹ b, where ``vector`` says that b is a batch of vectors and not of matrices."""
-    if not vector or b.ndim == 1:
+    if not vector:
         return xp.linalg.solve(a, b)
     return xp.squeeze(xp.linalg.solve(a, _column(xp, b)), axis=-1)
 
