@@ -40,7 +40,7 @@ class penalize(GradientTransform):  # noqa: N801 (used as a verb: chain(penalize
     def transform(self, grads: Arrays, state: State, params: Arrays) -> tuple[dict[str, Array], State]:
         new = dict(grads)
         for penalty in (L2(self.l2, self.applies_to), L1(self.l1, self.applies_to)):
-            if penalty.strength and params:
+            if penalty.strength:
                 slopes = penalty.gradient(params)
                 new = {path: g + slopes[path] for path, g in new.items()}
         return new, state

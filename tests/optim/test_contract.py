@@ -139,7 +139,6 @@ def test_whole_numbers_are_not_trained() -> None:
     "make, sentence",
     [
         (lambda: optim.SGD(0.0), r"SGD: learning_rate is out of range, expected a number > 0, got 0\.0\. Pass for example learning_rate=1e-3"),
-        (lambda: optim.SGD(-1), r"learning_rate is out of range, expected a number > 0, got -1"),
         (lambda: optim.Adam(float("nan")), r"learning_rate is not a number, expected a number > 0, got nan"),
         (lambda: optim.Adam("1e-3"), r"learning_rate is not a number.* got '1e-3'"),
         (lambda: optim.Adam(True), r"learning_rate is not a number.* got True"),
@@ -171,6 +170,14 @@ def test_whole_numbers_are_not_trained() -> None:
 def test_a_wrong_setting_is_refused_when_the_optimizer_is_made(make: Any, sentence: str) -> None:
     with pytest.raises(errors.ConfigError, match=sentence):
         make()
+
+
+@every
+def test_a_rate_below_0_is_refused(name: str) -> None:
+    made = OPTIMIZERS[name].make(1)
+    kind = type(getattr(made, "optimizer", made)).__name__
+    with pytest.raises(errors.ConfigError, match=f"^{kind}: learning_rate is out of range, .*got -1"):
+        OPTIMIZERS[name].make(-1)
 
 
 def test_a_rule_is_fused_once_for_a_backend(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -142,7 +142,7 @@ def test_it_takes_over_from_adam():
 
 
 def test_at_a_minimum_it_stays():
-    found = LBFGS().minimize(nnx.value_and_grad(rosenbrock), {"x": np.ones(3)})
+    found = LBFGS().minimize(nnx.value_and_grad(rosenbrock), {"x": np.ones(3), "nothing": np.ones((0, 3))})
     assert (found.iterations, found.reason) == (0, "converged")
 
 
@@ -154,8 +154,9 @@ def test_arguments_stay_untouched():
 
 
 def test_errors():
-    with pytest.raises(ConfigError, match=r"LBFGS: history is out of range, expected a number > 0, got 0"):
-        LBFGS(history=0)
+    for name in ("history", "c1", "c2", "evaluations", "tolerance"):
+        with pytest.raises(ConfigError, match=rf"LBFGS: {name} is out of range, expected a number .*got -1"):
+            LBFGS(**{name: -1})
     with pytest.raises(ConfigError, match=r"LBFGS: expected penalties alone before L-BFGS.*got clip_by_value"):
         nnx.optim.chain(nnx.optim.clip_by_value(1.0), LBFGS())
     with pytest.raises(ConfigError, match=r"kink at 0.*got l1=0.1. Use l2, or Adam for l1"):

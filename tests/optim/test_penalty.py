@@ -33,8 +33,10 @@ def test_it_is_the_gradient_of_the_penalties_in_the_loss(backend):
     def whole(params):
         return data_loss(params) + regularizers.L2(0.3)(params) + regularizers.L1(0.2)(params)
 
-    got, state = optim.penalize(l2=0.3, l1=0.2).transform(nnx.grad(data_loss)(params), {}, params)
+    penalty = optim.penalize(l2=0.3, l1=0.2)
+    got, state = penalty.transform(nnx.grad(data_loss)(params), {}, params)
     assert state == {}
+    assert_agrees(data_loss(params) + penalty.value(params), whole(params), rtol=1e-14)
     for path, expected in nnx.grad(whole)(params).items():
         assert_agrees(got[path], expected, rtol=1e-12, scale=1.0, what=f"{path} ")
 
