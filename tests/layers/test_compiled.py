@@ -8,6 +8,7 @@ import pytest
 import nnx
 from nnx.backends.recording import RecordingError
 from nnx.errors import ConfigError, ShapeError
+from nnx.layers import compiled
 
 
 def network():
@@ -34,6 +35,16 @@ def test_it_gives_the_bits_of_the_model(backend):
     for rows in (1, 5, 1, 7, 5, 0):
         x = inputs(backend, rows, rows)
         same(predict(x), model(x), backend)
+
+
+def test_of_many_shapes_the_first_are_recorded(monkeypatch):
+    monkeypatch.setattr(compiled, "KINDS", 2)
+    model = network()
+    predict = nnx.compile(model)
+    for rows in (1, 2, 3, 1):
+        x = np.ones((rows, 4), "float32")
+        np.testing.assert_array_equal(predict(x), model(x))
+    assert len(predict._plans) == 2
 
 
 def test_it_has_the_present_values_of_the_model(backend):

@@ -146,6 +146,7 @@ def test_whole_numbers_are_not_trained() -> None:
         (lambda: optim.SGD(0.1, nesterov=True), r"expected a momentum > 0 for this form"),
         (lambda: optim.SGD(0.1, momentum=0.9, nesterov=1), r"nesterov is not a switch, expected True or False, got 1"),
         (lambda: optim.SGD(0.1, momentum=0.9, nesterov=True, averaged=True), r"expected one form of momentum, got nesterov and averaged"),
+        (lambda: optim.SGDW(0.1, momentum=1.0), r"SGDW: momentum is out of range, expected a number in \[0, 1\), got 1\.0"),
         (lambda: optim.SGDW(0.1, weight_decay=-0.1), r"SGDW: weight_decay is out of range, expected a number >= 0, got -0\.1"),
         (lambda: optim.SGDW(0.1, applies_to="kernels"), r"SGDW: applies_to is unknown, .* got 'kernels'"),
         (lambda: optim.Adagrad(eps=0.0), r"Adagrad: eps is out of range"),
