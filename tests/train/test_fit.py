@@ -1,6 +1,7 @@
 """``fit`` is the loop that one would write by hand, and what surrounds it."""
 
 import json
+import math
 import os
 import signal
 import threading
@@ -193,14 +194,23 @@ def test_early_stopping_without_restoring_keeps_the_last():
     assert evaluate(run.model, val)["loss"] == pytest.approx(run.history[-1]["val_loss"], rel=1e-6)
 
 
-def test_early_stopping_maximises_what_grows_with_quality():
-    stop = EarlyStopping(patience=1, monitor="val_accuracy")
+@pytest.mark.parametrize(
+    "settings, values, ends, best",
+    [
+        ({"patience": 1, "monitor": "val_accuracy"}, [0.5, 0.7, 0.6], [False, False, True], 2),  # grows with quality
+        ({"patience": 2, "min_delta": 0.1}, [1.0, 0.95, 0.85, 0.8, 0.76], [False, False, False, False, True], 3),
+        ({"patience": 2}, [math.nan, math.nan], [False, True], 0),
+    ],
+)
+def test_early_stopping_ends_where_nothing_gets_better(settings, values, ends, best):
+    stop = EarlyStopping(**settings)
     stop.on_start(None)
-
-    fake = SimpleNamespace(model=SimpleNamespace(state=dict))
-    ends = [stop.on_epoch(fake, {"epoch": i + 1, "val_accuracy": value}) for i, value in enumerate([0.5, 0.7, 0.6])]
-    assert ends == [False, False, True]
-    assert stop.best_epoch == 2
+    run, loaded = SimpleNamespace(model=SimpleNamespace(state=lambda: {"w": 1})), []
+    run.model.load = loaded.append
+    assert [stop.on_epoch(run, {"epoch": i, stop.monitor: value}) for i, value in enumerate(values, 1)] == ends
+    assert stop.best_epoch == best
+    stop.on_end(run)
+    assert loaded == ([{"w": 1}] if best else [])  # where there was no best, nothing is put back
 
 
 def test_early_stopping_needs_what_it_watches():
