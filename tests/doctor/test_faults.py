@@ -171,3 +171,31 @@ def test_linear_layers_with_dropout_between_are_still_linear():
     model = nnx.Sequential(nnx.Linear(10, 8), nnx.Dropout(0.2), nnx.Linear(8, 1)).initialize(0)
     found = nnx.doctor(model, friedman()[0], only=("I9",))["I9"]
     assert (found.severity, found.where) == ("warn", "layers.2 (Linear)")
+
+
+X = np.random.default_rng(0).normal(size=(40, 3)).astype("float32")
+LABELS = np.arange(40) % 2
+PLAIN = [
+    ("D4", [nnx.Linear(2, 2)], X[:, [0, 0]], LABELS, {}, "0 constant and 1 copied of 2 columns", "column 1"),
+    ("D8", [nnx.Linear(3, 3)], X, 2 * LABELS, {}, "class 1 has no training rows", "class 1"),
+    ("D9", [nnx.Linear(3, 2)], X, LABELS, {"loss": "mse"}, 'classes with loss="mse"', "loss"),
+    ("D9", [nnx.Linear(3, 1)], X, X[:, :1], {"loss": "cross_entropy"}, 'real targets with loss="cross_entropy"', "loss"),
+    ("D9", [nnx.Linear(3, 1)], X, X[:, 0], {"loss": "mse"}, "targets (N,), outputs (N, 1)", "train.y"),
+    ("D9", [nnx.Linear(3, 2)], X, LABELS[:, None], {}, "targets (N, 1), outputs (N, 2)", "train.y"),
+    ("D9", [nnx.Linear(3, 2)], X, LABELS, {"loss": lambda out, y: out[:, 0]}, "a loss of shape (8,)", "loss"),
+    ("D9", [nnx.Linear(3, 2)], X, LABELS, {"loss": lambda out, y: nnx.losses.mse(out, y)}, "targets of the shape of", "mse"),
+    ("D10", [nnx.Linear(3, 2)], X, LABELS, {"val": (X, 0 * LABELS)}, "class 1 is missing in val", "val.y, class 1"),
+    ("D10", [nnx.Linear(3, 2)], X, 0 * LABELS, {"val": (X, LABELS)}, "class 1 is missing in train", "train.y, class 1"),
+    ("I9", [nnx.Linear(3, 2), nnx.ReLU()], X, LABELS, {}, "logits only in [0, inf]", "layers.1 (ReLU)"),
+    ("I9", [nnx.Linear(3, 1), nnx.Tanh()], X, 3 * X[:, :1], {"loss": "mse"}, "of the targets are outside [-1, 1]", "(Tanh)"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "id, layers, x, y, options, measured, where", PLAIN, ids=[f"{row[0]} {row[5]}" for row in PLAIN]
+)
+def test_plain_mistakes_are_told(id, layers, x, y, options, measured, where):
+    found = nnx.doctor(nnx.Sequential(*layers).initialize(0), (x, y), only=(id,), **options)[id]
+    assert found.severity == ("warn" if id == "D4" else "fail")
+    assert measured in found.measured
+    assert where in found.where

@@ -184,6 +184,24 @@ def test_bad_arguments_are_refused_when_the_object_is_made(make, kind, message):
         make()
 
 
+@pytest.mark.parametrize(
+    "kind, sizes",
+    [
+        (nnx.Linear, (2, 3)),
+        (nnx.Conv1d, (2, 3, 2)),
+        (nnx.Conv2d, (2, 3, 2)),
+        (nnx.ConvTranspose1d, (2, 3, 2)),
+        (nnx.ConvTranspose2d, (2, 3, 2)),
+        (nnx.Embedding, (3, 2)),
+        (nnx.LearnedPositions, (3, 2)),
+    ],
+)
+def test_weights_begin_as_init_says(kind, sizes):
+    layer = kind(*sizes, init=nnx.init.constant(0.5)).initialize(0)
+    (weight,) = [array for path, array in layer.parameters().items() if path != "bias"]
+    assert (weight == 0.5).all()
+
+
 def test_an_initializer_must_give_the_shape():
     layer = Holder(nnx.Parameter((3,), lambda key, shape: np.zeros(2)))
     with pytest.raises(ShapeError, match=r"array: expected shape \(3,\), got \(2,\)"):
