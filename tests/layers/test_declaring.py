@@ -56,6 +56,10 @@ def test_two_arrays_of_one_path_are_refused():
 def test_an_unknown_attribute_and_a_layer_without_forward():
     with pytest.raises(AttributeError, match=r"Scale has no attribute 'wieght'"):
         _ = Scale(3).wieght
+    with pytest.raises(
+        AttributeError, match=r"expected one of gamma, beta, running_mean, running_variance, features, mom"
+    ):
+        _ = nnx.BatchNorm(3).mean
     with pytest.raises(ConfigError, match=r"Holder must define forward\(self, x\)"):
         Holder(nnx.Parameter(1.0))(np.ones(1))
 

@@ -87,6 +87,22 @@ def test_use_before_initialize_is_seed_zero():
     assert same(mlp().parameters(), expected.parameters())
 
 
+def test_a_layer_put_in_later_has_no_values_yet():
+    model = mlp().initialize(0)
+    model.layers[-1] = nnx.Linear(8, 5)
+    assert not model.initialized
+
+
+def test_an_error_is_noted_once_where_it_began():
+    class Planted(nnx.Module):
+        def forward(self, x):
+            raise ValueError("planted")
+
+    with pytest.raises(ValueError, match="planted") as error:
+        nnx.Sequential(nnx.ReLU(), nnx.Sequential(Planted()))(np.ones((2, 3)))
+    assert error.value.__notes__ == ["nnx: in layers.1.layers.0 (Planted), called with an array of shape (2, 3)"]
+
+
 def test_initialize_in_another_dtype(backend):
     model = mlp().initialize(0, dtype="float64")
     assert {dtype_of(array) for array in model.state().values()} == {"float64"}
