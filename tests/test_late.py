@@ -21,8 +21,8 @@ ORDERS = """
 import importlib, json, sys
 FIRST = ("nnx", "nnx.doctor.verdict", "nnx.parity.report", "nnx.export.onnx_file", "nnx.tune.space", "nnx.train.fit",
          "nnx.train.resume", "nnx.data.split", "nnx.plot.curves", "nnx.optim.adam", "nnx.autodiff.check", "nnx.cli.app")
-CALLED = ("backends.deterministic.restart", "models.build", "doctor", "parity", "export", "tune", "fit", "load", "gradcheck", "evaluate", "autodiff.gradcheck", "train.fit",
-          "train.resume", "data.split", "data.load", "plot.curves", "optim.Adam", "losses.get", "metrics.accuracy")
+CALLED = ("backends.deterministic.restart", "models.build", "doctor", "parity", "export", "tune", "fit", "load", "gradcheck",
+          "evaluate", "autodiff.gradcheck", "train.fit", "train.resume", "data.split", "data.load", "plot.curves", "optim.Adam", "losses.get", "metrics.accuracy")
 wrong = []
 for first in FIRST:
     for name in [name for name in sys.modules if name.partition(".")[0] == "nnx"]:
