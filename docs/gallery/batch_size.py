@@ -80,9 +80,9 @@ def lesson(numbers):
     assert abs(slope + 0.5) < 0.06
     return [
         f"training loss after {PASSES} passes: "
-        + ", ".join(f"{kind} {value:.3f} ({numbers[('steps', kind)][1][0]:.0f} steps)" for kind, value in loss.items()),
+        + "; ".join(f"{kind} {value:.3f} ({numbers[('steps', kind)][1][0]:.0f} steps)" for kind, value in loss.items()),
         "gradient of a batch, distance from the gradient of all over its length: "
-        + ", ".join(f"N = {size} {value:.2f}" for size, value in zip(SIZES, noise))
+        + "; ".join(f"N = {size}: {value:.2f}" for size, value in zip(SIZES, noise))
         + f"; it falls as N^{slope:.2f}",
     ]
 

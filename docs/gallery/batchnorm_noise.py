@@ -46,7 +46,7 @@ def lesson(numbers):
     assert -0.62 < slope < -0.45
     return [
         "standard deviation of the normalised output over batches: "
-        + ", ".join(f"N = {n:.0f} {value:.3f}" for n, value in zip(sizes, noise)),
+        + "; ".join(f"N = {n:.0f}: {value:.3f}" for n, value in zip(sizes, noise)),
         f"from N = 16 to 128 it falls as N^{slope:.2f}; at 512 it is lower still, for large batches drawn without replacement from 1,797 images resemble each other",
     ]
 

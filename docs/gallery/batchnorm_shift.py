@@ -66,9 +66,9 @@ def lesson(numbers):
     assert factor["plain"] > 1.5 > 1.2 > factor["batch norm"] > 0.8
     return [
         "standard deviation of a unit's input, start → end: "
-        + ", ".join(f"{kind} {spread[kind][0]:.2f} → {spread[kind][-1]:.2f}" for kind in KINDS),
+        + "; ".join(f"{kind} {spread[kind][0]:.2f} → {spread[kind][-1]:.2f}" for kind in KINDS),
         "mean of a unit's input (root mean square over the units), start → end: "
-        + ", ".join(f"{kind} {shift[kind][0]:.3f} → {shift[kind][-1]:.3f}" for kind in KINDS),
+        + "; ".join(f"{kind} {shift[kind][0]:.3f} → {shift[kind][-1]:.3f}" for kind in KINDS),
     ]
 
 

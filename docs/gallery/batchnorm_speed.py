@@ -73,8 +73,8 @@ def lesson(numbers):
             assert loss["plain"][0][-1] < loss["batch norm"][0][-1], "slower at the small rate: if not, mend the text"
             assert loss["plain"][-1].size < EPOCHS == loss["batch norm"][-1].size
             assert max(accuracy["batch norm"]) > max(accuracy["plain"])
-        said.append(f"{panel}, training loss after 5 epochs, plain / batch norm: " + ", ".join(
-            f"rate {rate:g} {f'{a[4]:.3f}' if a.size > 4 else f'diverged after {a.size}'} / {b[4]:.3f}"
+        said.append(f"{panel}, training loss after 5 epochs, plain / batch norm: " + "; ".join(
+            f"rate {rate:g}: {f'{a[4]:.3f}' if a.size > 4 else f'diverged after {a.size}'} / {b[4]:.3f}"
             for rate, a, b in zip(rates, loss["plain"], loss["batch norm"])
         ))  # fmt: skip
         said.append(

@@ -89,13 +89,13 @@ def lesson(numbers):
     assert numbers.value("saturated values", "tanh, normal 1") > 0.6
     assert at_start["sigmoid, normal 1"] > 10 * at_start["sigmoid, Xavier"]
     return [
-        f"dead after {EPOCHS} epochs: " + ", ".join(f"{line} {share:.1%}" for line, share in killed.items()),
+        f"dead after {EPOCHS} epochs: " + "; ".join(f"{line}: {share:.1%}" for line, share in killed.items()),
         f"ReLU, rate 2 after its first epoch: {numbers['dead units', 'ReLU, rate 2'][1][1]:.1%} dead",
         "saturated at the start → end: "
-        + ", ".join(
-            f"{line} {share:.1%} → {numbers.value('saturated values', line):.1%}" for line, share in at_start.items()
+        + "; ".join(
+            f"{line}: {share:.1%} → {numbers.value('saturated values', line):.1%}" for line, share in at_start.items()
         ),
-        "validation accuracy: " + ", ".join(f"{line} {value:.3f}" for line, value in accuracy.items()),
+        "validation accuracy: " + "; ".join(f"{line}: {value:.3f}" for line, value in accuracy.items()),
     ]
 
 

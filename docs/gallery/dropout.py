@@ -83,12 +83,12 @@ def lesson(numbers):
     assert loss["vanilla, not scaled"] > 1.2 * max(loss["inverted"], loss["vanilla, scaled at test time"])
     return [
         "mean at test time over mean in training, behind the first dropout layer at p = 0.5: "
-        + ", ".join(f"{form} {value:.2f}" for form, value in half.items()),
+        + "; ".join(f"{form} {value:.2f}" for form, value in half.items()),
         "the same behind the second, after another ReLU: "
-        + ", ".join(f"{form} {value:.2f}" for form, value in second.items())
+        + "; ".join(f"{form} {value:.2f}" for form, value in second.items())
         + " (no form keeps it there: noise lifts the mean of a ReLU)",
         "validation after 30 epochs at p = 0.5: "
-        + ", ".join(
+        + "; ".join(
             f"{form} loss {loss[form]:.3f}, accuracy {numbers.value('validation accuracy', form):.3f}" for form in FORMS
         ),
     ]

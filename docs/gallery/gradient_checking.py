@@ -68,7 +68,7 @@ def lesson(numbers):
         assert abs(slope - power) < 0.2, "the error of the formula"
     return [
         "smallest relative error: "
-        + ", ".join(f"{line} {error:.0e} at h = {h:.0e}" for line, (h, error) in best.items())
+        + "; ".join(f"{line}: {error:.0e} at h = {h:.0e}" for line, (h, error) in best.items())
     ]
 
 

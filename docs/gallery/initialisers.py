@@ -52,8 +52,8 @@ def lesson(numbers):
     (low,), (high,) = numbers["singular values", "LeCun normal"]
     return [
         "standard deviation, drawn / promised: "
-        + ", ".join(
-            f"{name} {y[0]:.4f} / {x[0]:.4f}" for name in RULES for x, y in [numbers["standard deviation", name]]
+        + "; ".join(
+            f"{name}: {y[0]:.4f} / {x[0]:.4f}" for name in RULES for x, y in [numbers["standard deviation", name]]
         ),
         f"singular values: orthogonal {least:.3f} … {largest:.3f}, LeCun normal {low:.2f} … {high:.2f}",
     ]

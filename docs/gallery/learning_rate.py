@@ -55,7 +55,7 @@ def lesson(numbers):
     return [
         f"training loss at rate {HIGH}, mean of the last ten epochs: {high:.0f}",
         "training loss at the end (validation accuracy): "
-        + ", ".join(f"{name} {loss:.2g} ({numbers.value('accuracy', name):.3f})" for name, loss in ends.items()),
+        + "; ".join(f"{name} → {loss:.2g} ({numbers.value('accuracy', name):.3f})" for name, loss in ends.items()),
     ]
 
 

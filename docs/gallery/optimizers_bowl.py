@@ -34,7 +34,7 @@ def lesson(numbers):
     assert 2 * max(steps["Nesterov"], steps["momentum"]) < steps["gradient descent"]
     return [
         f"steps to f < {TARGET:g}: "
-        + ", ".join(f"{name} {f'{value:.0f}' if value < np.inf else 'not in 400'}" for name, value in steps.items())
+        + "; ".join(f"{name} {f'{value:.0f}' if value < np.inf else 'not in 400'}" for name, value in steps.items())
     ]
 
 

@@ -93,7 +93,7 @@ def lesson(numbers):
         for name, loss in ends.items()
     ]
     return [
-        f"training loss after {PASSES} passes (best rate, validation accuracy): " + ", ".join(said),
+        f"training loss after {PASSES} passes (best rate, validation accuracy): " + "; ".join(said),
         f"validation accuracies lie between {min(accuracies):.3f} and {max(accuracies):.3f}",
     ]
 

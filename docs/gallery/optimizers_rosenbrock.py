@@ -35,7 +35,7 @@ def lesson(numbers):
     assert steps["L-BFGS"] < 60
     return [
         f"steps to f < {TARGET:g}: "
-        + ", ".join(
+        + "; ".join(
             f"{name} {f'{steps[name]:.0f}' if steps[name] < np.inf else f'not in 1000 (f = {values[name]:.2g})'}"
             for name in steps
         )

@@ -62,7 +62,7 @@ def lesson(numbers):
     assert all(loss.argmin() == MULTIPLES.index(1.0) for loss in losses.values())
     return [
         f"{name}: suggested {suggested[name]:.2g}; validation loss after ten epochs at × "
-        + ", ".join(f"{multiple:g} {loss:.3f}" for multiple, loss in zip(MULTIPLES, losses[name]))
+        + "; ".join(f"{multiple:g}: {loss:.3f}" for multiple, loss in zip(MULTIPLES, losses[name]))
         for name in OPTIMIZERS
     ]
 

@@ -64,7 +64,7 @@ def lesson(numbers):
     last = {name: numbers[panel, name][1][-1] for panel in PANELS for name in numbers.names(panel)}
     drops = [int(epoch) for epoch in np.flatnonzero(np.diff(plateau)) + 1]
     return [
-        "rate in the last half epoch: " + ", ".join(f"{name} {value:.2g}" for name, value in last.items()),
+        "rate in the last half epoch: " + "; ".join(f"{name} → {value:.2g}" for name, value in last.items()),
         f"reduce on plateau lowers the rate before epochs {', '.join(map(str, drops))}",
     ]
 

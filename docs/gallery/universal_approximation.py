@@ -65,7 +65,7 @@ def lesson(numbers):
     worst = x[np.abs(numbers["fit", "32"][1] - target).argmax()]
     return [
         "root mean square error by width: "
-        + ", ".join(f"{width} {error:.4f}" for width, error in zip(WIDTHS, errors))
+        + "; ".join(f"{width}: {error:.4f}" for width, error in zip(WIDTHS, errors))
         + f" (standard deviation of f: {spread:.2f})",
         f"the largest error of 32 units lies at x = {worst:.2f}",
     ]
