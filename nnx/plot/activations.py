@@ -16,6 +16,9 @@ from nnx.plot.table import Numbers
 from nnx.train.callbacks.signals import QUANTILES, Signal, signals
 from nnx.train.evaluation import backend_of, dtype_of
 
+FAR = 20.0
+"""Where a layer reaches so many times as far as most, what is beyond most of them is drawn on a logarithmic axis."""
+
 
 @dataclass(frozen=True)
 class Activations(Numbers):
@@ -111,6 +114,10 @@ def _ranges(axes: Any, layers: Sequence[Signal], places: Any) -> None:
     axes.hlines(places, q[1], q[3], color=style.TRAIN, linewidth=6, alpha=0.6, label="25–75 %")
     axes.plot(q[2], places, "|", color="black", markersize=10, markeredgewidth=1.6, label="median")
     axes.plot([one.mean for one in layers], places, "D", color=style.VAL, markersize=4.5, label="mean")
+    reach = np.max(np.abs(q), axis=0)
+    usual = float(np.median(reach))
+    if 0 < FAR * usual < float(np.max(reach)) < np.inf:  # real targets in their own unit: the others would be points
+        axes.set_xscale("symlog", linthresh=10.0 ** np.floor(np.log10(usual)))
 
 
 def _over_epochs(axes: Any, records: Sequence[Mapping[str, Any]]) -> None:
@@ -124,7 +131,7 @@ def _over_epochs(axes: Any, records: Sequence[Mapping[str, Any]]) -> None:
     style.label(axes, "epoch", "standard deviation")
     if all(v > 0 for record in records for one in record["layers"].values() if (v := one.get("std")) is not None):
         style.decades(axes.yaxis)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    style.epochs(axes)
     axes.legend(fontsize="x-small", loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
 
 

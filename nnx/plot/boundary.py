@@ -18,6 +18,9 @@ from nnx.train import predict
 MOST = 5000
 """Rows that the principal components are computed from."""
 
+NAMED, LEAST = 20, 0.005
+"""Classes that are named beside the picture, at most; the share of the plane that a region with its name on it has, at least."""
+
 
 @dataclass(frozen=True)
 class Regions(Numbers):
@@ -138,7 +141,7 @@ def draw_regions(axes: Any, found: Regions, target: str) -> None:
         _draw_real(axes, found, target)
     else:
         _draw_classes(axes, found, found.classes)
-    style.label(axes, *found.axes, grid=False)
+    style.label(axes, *style.shortened(found.axes, 48), grid=False)
     axes.set_xlim(found.x[0], found.x[-1])
     axes.set_ylim(found.y[0], found.y[-1])
 
@@ -146,17 +149,17 @@ def draw_regions(axes: Any, found: Regions, target: str) -> None:
 def _draw_classes(axes: Any, found: Regions, classes: tuple[str, ...]) -> None:
     from matplotlib.colors import ListedColormap, to_rgb
 
-    looks = [style.line(number) for number in range(len(classes))]
+    looks, names = [style.line(number) for number in range(len(classes))], style.shortened(classes, 20)
     pale = ListedColormap([[1 - 0.3 * (1 - c) for c in to_rgb(look["color"])] for look in looks])
     axes.pcolormesh(found.x, found.y, found.values, cmap=pale, vmin=-0.5, vmax=len(classes) - 0.5, rasterized=True)
-    for label, name in enumerate(classes):
+    for label, name in enumerate(names):
         here = found.values == label
         if here.any() and not here.all():
             axes.contour(found.x, found.y, here.astype(np.float64), [0.5], colors="black", linewidths=0.7)
-        if here.any() and len(classes) > len(style.COLOURS):
+        if np.mean(here) > LEAST and len(classes) > len(style.COLOURS):
             row, column = _middle(here)
             box = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.7}
-            axes.text(found.x[column], found.y[row], name, ha="center", va="center", bbox=box, zorder=5)
+            axes.text(found.x[column], found.y[row], name, ha="center", va="center", bbox=box, zorder=5, clip_on=True)
         if found.targets is not None:
             points, look = found.points[found.targets == label], looks[label]
             axes.plot(
@@ -168,7 +171,7 @@ def _draw_classes(axes: Any, found: Regions, classes: tuple[str, ...]) -> None:
                 markeredgewidth=0.5,
                 label=name,
             )
-    if found.targets is not None:
+    if found.targets is not None and len(classes) <= NAMED:
         axes.legend(
             fontsize="small",
             loc="upper left",
@@ -186,7 +189,10 @@ def _draw_real(axes: Any, found: Regions, target: str) -> None:
         found.x, found.y, found.values, np.linspace(low, high if high > low else low + 1, 13), cmap=style.MAP
     )
     axes.figure.colorbar(
-        bands, ax=axes, format=lambda value, _: short(value), label=f"{target} (background: the model's)"
+        bands,
+        ax=axes,
+        format=lambda value, _: short(value),
+        label=f"{style.shortened([target], 20)[0]} (background: the model's)",
     )
     if found.targets is not None:
         axes.scatter(

@@ -69,8 +69,9 @@ def confusion(
 
 
 def _draw(found: Confusion, path: Any, title: str) -> None:
-    c = len(found.classes)
-    side = min(max(3.2, 0.5 * c + 1.0), 14.0)
+    c, names = len(found.classes), style.shortened(found.classes, 16)
+    longest = max(map(len, names))
+    side = min(max(3.2, 0.5 * c + 1.0), 14.0) + (0.07 * longest if longest > 3 else 0.0)
     figure, (axes,) = style.figure(1, 1, width=side + 1.0, height=side, title=title)
     image = axes.imshow(100 * found.shares, cmap=style.GREYS, vmin=0, vmax=100)
     figure.colorbar(image, ax=axes, label="share of the true class's rows (%)", shrink=0.8)
@@ -79,8 +80,7 @@ def _draw(found: Confusion, path: Any, title: str) -> None:
         if count:
             text = f"{count}\n{100 * share:.0f} %" if c <= 12 else str(count)
             axes.text(j, i, text, ha="center", va="center", fontsize=7, color="black" if share > 0.5 else "white")
-    names = style.shortened(found.classes, 16)
-    axes.set_xticks(range(c), names, rotation=90 if max(map(len, names)) > 3 else 0)
+    axes.set_xticks(range(c), names, rotation=90 if longest > 3 else 0)
     axes.set_yticks(range(c), names)
     style.label(axes, "predicted class", "true class", grid=False)
     style.save(figure, path)

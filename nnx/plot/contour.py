@@ -75,7 +75,7 @@ def draw(axes: Any, plane: Plane, labels: tuple[str, str], walks: Mapping[str, H
         if not walks:
             bands = axes.contourf(plane.x, plane.y, shown, steps, cmap=style.MAP, norm=norm)
             bar = axes.figure.colorbar(bands, ax=axes, ticks=steps, label=plane.name)
-            bar.ax.set_yticklabels([short(level) for level in steps])
+            bar.ax.set_yticklabels(shorts(steps))
         colour = {"cmap": style.MAP, "norm": norm} if walks else {"colors": "black"}
         lines = axes.contour(plane.x, plane.y, shown, steps, linewidths=1.0 if walks else 0.4, **colour)
         if walks:
@@ -129,10 +129,23 @@ def levels(values: Host, count: int = LEVELS) -> Host | None:
     return found if bool(np.all(np.diff(found) > 0)) else None
 
 
-def short(value: float) -> str:
+def short(value: float, digits: int = 3) -> str:
     """A level in three digits.
 
     >>> short(0.012345), short(1057.3), short(1234567.0)
     ('0.0123', '1057', '1.23e+06')
     """
-    return f"{value:.0f}" if 1000 <= abs(value) < 1e5 else f"{value:.3g}"
+    return f"{value:.0f}" if 1000 <= abs(value) < 1e5 and digits < 6 else f"{value:.{digits}g}"
+
+
+def shorts(levels: Host) -> list[str]:
+    """Levels in as many digits as tell them apart, eight at most.
+
+    >>> shorts(np.asarray([1.95, 1.951, 1.96]))
+    ['1.95', '1.951', '1.96']
+    """
+    for digits in range(3, 9):
+        texts = [short(level, digits) for level in levels]
+        if len(set(texts)) == len(texts):
+            break
+    return texts

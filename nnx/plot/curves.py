@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from nnx.errors import DataError
 from nnx.plot import style
 from nnx.plot.activations import blank
@@ -60,6 +62,8 @@ def _panel(axes: Any, history: Sequence[Record], name: str) -> None:
         if key in history[0]:
             values = [float("nan") if record[key] is None else record[key] for record in history]
             axes.plot(epochs, values, line, color=colour, label=label, marker=mark, markersize=3, linewidth=1.5)
+    if not any(np.isfinite(line.get_ydata()).any() for line in axes.get_lines()):
+        axes.text(0.5, 0.5, "no finite value", transform=axes.transAxes, ha="center")
     style.label(axes, "epoch", NAMES.get(name, name))
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    style.epochs(axes)
     axes.legend(frameon=False)

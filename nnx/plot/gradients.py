@@ -152,5 +152,5 @@ def _over_epochs(axes: Any, found: Gradients, weights: list[int]) -> None:
         axes.plot(found.epochs, np.where(values > 0, values, np.nan), **look, markersize=3.5, label=name)
     style.label(axes, "epoch", "‖g‖ for the same rows")
     style.decades(axes.yaxis)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    style.epochs(axes)
     axes.legend(fontsize="x-small", loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)

@@ -75,7 +75,7 @@ def _draw(found: Ratios, path: Any, title: str) -> None:
     else:
         figure, (axes,) = style.figure(1, 1, width=6.4, height=max(2.6, 0.26 * len(found.paths) + 1.2), title=title)
         _map(axes, found, shown)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    style.epochs(axes)
     style.save(figure, path)
 
 

@@ -3,6 +3,9 @@
 import math
 import os
 from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
 
 from nnx.errors import DataError
 from nnx.plot import style
@@ -31,7 +34,11 @@ def trials(
     if not any(curves.values()):
         raise DataError("no curve to draw", where="trials", fix="Give train(trial)'s fit callbacks=trial.callbacks.")
     figure, (axes,) = style.figure(width=6.4, height=4.0)
-    drawn = {trial: _heights(curve, curves, maximise) for trial, curve in curves.items() if curve}
+    drawn = {
+        trial: {epoch: _height(value, maximise) for epoch, value in curve.items()}
+        for trial, curve in curves.items()
+        if curve
+    }
     others = [trial for trial in drawn if trial not in (best, first)]
     for at, trial in enumerate(others):
         label = f"{len(others)} other trials" if at == 0 else None
@@ -45,8 +52,8 @@ def trials(
     metric = name.removeprefix("val_")
     where = "validation " if name != metric else ""
     style.label(axes, "epoch", MISSING.get(metric, "1 − {}" + metric).format(where) if maximise else f"{where}{metric}")
-    axes.set_yscale("log")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    _scale(axes)
+    style.epochs(axes)
     axes.legend(frameon=False, fontsize="small", loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3)
     style.save(figure, path)
 
@@ -56,12 +63,26 @@ def _line(curve: Mapping[int, float]) -> tuple[list[int], list[float]]:
     return epochs, [curve[epoch] for epoch in epochs]
 
 
-def _heights(curve: Mapping[int, float], curves: Mapping[str, Mapping[int, float]], maximise: bool) -> dict[int, float]:
-    """What is drawn on the logarithmic axis: the loss, or what is missing to 1; where nothing is missing, half of the least."""
-    turned = {epoch: 1.0 - value if maximise else value for epoch, value in curve.items()}
-    every = [1.0 - value if maximise else value for other in curves.values() for value in other.values()]
-    least = min((value for value in every if math.isfinite(value) and value > 0), default=1.0)
-    return {epoch: max(value, least / 2) if math.isfinite(value) else math.nan for epoch, value in turned.items()}
+def _height(value: float, maximise: bool) -> float:
+    """What is missing to 1, or the value itself; not a number for what is not finite."""
+    return (1.0 - value if maximise else value) if math.isfinite(value) else math.nan
+
+
+def _scale(axes: Any) -> None:
+    """Logarithmic; where something is nought or less, evenly from there to the least that is more."""
+    import matplotlib.ticker as tickers
+
+    every = np.concatenate([np.asarray(line.get_ydata()) for line in axes.get_lines()])
+    above = every[np.isfinite(every) & (every > 0)]
+    if not (every <= 0).any() or not above.size:
+        axes.set_yscale("log" if above.size else "linear")
+        return
+    least = float(above.min())
+    axes.set_yscale("symlog", linthresh=least, linscale=0.3, subs=range(2, 10))
+    decades = math.log10(float(above.max()) / least)
+    axes.yaxis.set_minor_formatter(
+        tickers.LogFormatterSciNotation(minor_thresholds=(2, 1) if decades < 2 else (1, 0.4), linthresh=least)
+    )
 
 
 def importances(shares: Mapping[str, float], path: str | os.PathLike[str]) -> None:

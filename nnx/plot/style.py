@@ -40,7 +40,7 @@ def figure(
     """
     made = figure_class()(figsize=(width * columns, height * rows), layout="constrained")
     if title:
-        made.suptitle(title, fontsize="medium")
+        made.suptitle(shortened([title], int(11 * width * columns))[0], fontsize="medium")
     kinds = [{"projection": "3d"} if number in solid else {} for number in range(rows * columns)]
     return made, [made.add_subplot(rows, columns, number + 1, **kind) for number, kind in enumerate(kinds)]
 
@@ -61,6 +61,11 @@ def rows(axes: Any, names: Sequence[str], *, labels: bool = True) -> None:
     """Names along the upright axis, the first at the top."""
     axes.set_yticks(range(len(names)), shortened(names) if labels else [""] * len(names), fontsize="small")
     axes.set_ylim(len(names) - 0.4, -0.6)
+
+
+def epochs(axes: Any) -> None:
+    """Whole numbers along the lower axis, one if there is one."""
+    axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
 
 
 def legend_below(figure: Any, *axes: Any) -> None:
@@ -160,13 +165,14 @@ def unwritable(file: Path, error: OSError) -> ConfigError:
 
 
 def shortened(names: Sequence[str], longest: int = 28) -> list[str]:
-    """Names that fit beside an axis: the middle of a long one is left out.
+    """Names that fit beside an axis: the middle of a long one is left out. Their dollars begin no formula.
 
-    >>> shortened(["layers.0.weight"], 9)
-    ['laye…ight']
+    >>> shortened(["layers.0.weight", "5-10 $"], 9)
+    ['laye…ight', '5-10 \\\\$']
     """
     half = (longest - 1) // 2
-    return [name if len(name) <= longest else f"{name[: longest - 1 - half]}…{name[-half:]}" for name in names]
+    fit = [name if len(name) <= longest else f"{name[: longest - 1 - half]}…{name[-half:]}" for name in names]
+    return [name.replace("$", r"\$") for name in fit]
 
 
 def figure_class() -> Any:

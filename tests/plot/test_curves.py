@@ -58,6 +58,17 @@ def test_a_value_that_was_not_finite_is_a_gap(drawn):
     assert str([float(y) for y in line.get_ydata()]) == "[1.0, nan, 0.5]"
 
 
+def test_one_epoch_is_one_mark_on_the_axis(drawn):
+    axes = drawn(HISTORY[:1])[0]
+    assert [tick for tick in axes.get_xticks() if axes.get_xlim()[0] <= tick <= axes.get_xlim()[1]] == [1.0]
+
+
+def test_a_panel_without_a_finite_value_says_so(drawn):
+    loss, accuracy = drawn([HISTORY[0] | {"loss": None, "val_loss": float("nan")}])
+    assert [text.get_text() for text in loss.texts] == ["no finite value"]
+    assert not accuracy.texts
+
+
 def luminance(colour):
     channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     return sum(w * c**2.2 for w, c in zip((0.2126, 0.7152, 0.0722), channels))

@@ -17,6 +17,9 @@ from nnx.plot import style
 pytest.importorskip("matplotlib.figure", reason="matplotlib is not installed (extra plot)")
 
 
+LONG = "a name that somebody has exported from a database, with its unit and its year"
+
+
 @pytest.fixture(scope="module")
 def trained():
     """Models that were trained, with all that pictures are drawn from."""
@@ -33,6 +36,11 @@ def trained():
     nnx.fit(line, real, epochs=1)
     many = nnx.data.Dataset(train.x, np.arange(90) % 15, classes=tuple(f"kind {i}" for i in range(15)))
     wide = nnx.Sequential(nnx.Linear(4, 15)).initialize(0)
+    named = nnx.data.Dataset(
+        flat.x, np.arange(90) % 3, classes=("$5-$10", LONG, "$\\foo$"), feature_names=(f"{LONG} in $", "$\\bar$")
+    )
+    hundred = nnx.data.Dataset(flat.x, np.arange(90), classes=tuple(f"class_{i:03d}" for i in range(100)))
+    broad = nnx.Sequential(nnx.Linear(2, 100)).initialize(0)
     return SimpleNamespace(**{name: value for name, value in locals().items() if name != "run"}, history=run.history)
 
 
@@ -45,6 +53,9 @@ DRAWN = {
     "boundary": lambda t, path: plot.boundary(t.plain.initialize(0), t.flat, path, points=20),
     "components": lambda t, path: plot.boundary(t.model, t.train, path, points=20),
     "many classes": lambda t, path: plot.boundary(t.wide, t.many, path, points=20),
+    "long names": lambda t, path: plot.boundary(t.plain.initialize(0), t.named, path, points=20, title=f"$\\foo$ {LONG}"),
+    "long names, confused": lambda t, path: plot.confusion(t.plain.initialize(0), t.named, path),
+    "a hundred classes": lambda t, path: plot.boundary(t.broad, t.hundred, path, points=30),
     "real": lambda t, path: plot.boundary(t.line, t.real, path, points=20),
     "activations": lambda t, path: plot.activations(t.model, t.train, path),
     "saturation": lambda t, path: plot.activations(t.deep, t.train, path, records=t.others.records, title="tanh"),
@@ -74,6 +85,8 @@ SAYS = {
     "trajectory": ("of the squared way", "principal direction 2", "epoch 0", "the trained weights", "loss"),
     "boundary": ("feature 1", "feature 2", "true class"),
     "components": ("principal component 1", "of the variance)"),
+    "long names": ("$5-$10", "$\\foo$ a name that", "$\\bar$", "a name that somebody has"),
+    "long names, confused": ("$5-$10", "$\\foo$"),
     "real": ("target (background: the model's)", "principal component 2"),
     "activations": ("output of the layer", "layers.3 ReLU", "share (%)", "dead ReLU units", "median"),
     "saturation": ("saturated tanh or sigmoid values", "epoch", "standard deviation"),

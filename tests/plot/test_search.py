@@ -28,10 +28,11 @@ def test_every_curve_is_drawn_and_two_are_named(drawn):
     axes = drawn(search.trials, CURVES, name="val_accuracy", best="1")
     labels = [text.get_text() for text in axes.get_legend().get_texts()]
     assert labels == ["2 other trials", "the settings as given", "the best: trial 1"]
-    assert (axes.get_xlabel(), axes.get_yscale()) == ("epoch", "log")
+    assert (axes.get_xlabel(), axes.get_yscale()) == ("epoch", "symlog"), "logarithmic, but with a place for none wrong"
     assert axes.get_ylabel() == "share of validation rows that are wrong"
     heights = [[round(float(y), 6) for y in line.get_ydata()] for line in axes.get_lines()]
-    assert heights[2:] == [[0.5, 0.1], [0.3, 0.05]], "none wrong is drawn at half of the least"
+    assert heights[2:] == [[0.5, 0.1], [0.3, 0.0]], "what was measured, nothing else"
+    assert any(text.get_text() in ("0", "$\\mathdefault{0}$") for text in axes.get_yticklabels())
     assert str(heights[1][1]) == "nan"
     assert [line.get_linestyle() for line in axes.get_lines()][2:] == ["--", "-"], "told apart in print"
 
@@ -39,7 +40,7 @@ def test_every_curve_is_drawn_and_two_are_named(drawn):
 def test_a_loss_is_drawn_as_it_is(drawn):
     axes = drawn(search.trials, {"first": {1: 2.0, 2: 1.0}}, name="val_loss", best="first", maximise=False)
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["the best: the settings as given"]
-    assert axes.get_ylabel() == "validation loss"
+    assert (axes.get_ylabel(), axes.get_yscale()) == ("validation loss", "log")
     assert list(axes.get_lines()[0].get_ydata()) == [2.0, 1.0]
 
 

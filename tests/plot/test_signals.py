@@ -7,6 +7,7 @@ from support.clouds import bits, blobs, network
 import nnx
 from nnx import plot
 from nnx.errors import DataError, StateError
+from nnx.plot import style
 from nnx.train import signals
 
 
@@ -72,6 +73,18 @@ def test_one_transfer_whatever_the_number_of_layers(backend, monkeypatch):
     monkeypatch.setattr(type(backend), "to_numpy", lambda self, a: pulls.append(a.shape) or pull(self, a))
     assert [one.kind for one in signals(model, x)] == ["Linear", "BatchNorm", "ReLU", "Linear"]
     assert len(pulls) == 1
+
+
+def test_a_layer_in_another_unit_does_not_make_points_of_the_others(tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib", reason="needs matplotlib (extra plot)")
+    figures, save = [], style.save
+    monkeypatch.setattr(style, "save", lambda figure, path: figures.append(figure) or save(figure, path))
+    model = nnx.Sequential(nnx.Linear(4, 4), nnx.Tanh(), nnx.Linear(4, 1)).initialize(0)
+    plot.activations(model, blobs(), tmp_path / "a.png")
+    far = {path: value * 1000 if path == "layers.2.weight" else value for path, value in model.parameters().items()}
+    model.load(far)
+    plot.activations(model, blobs(), tmp_path / "a.png")
+    assert [figure.axes[0].get_xscale() for figure in figures] == ["linear", "symlog"]
 
 
 def test_a_model_without_layers_has_nothing_to_show():
