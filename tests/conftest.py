@@ -3,6 +3,7 @@
     python -P -m pytest tests                                    on NumPy
     python -P -m pytest tests --backend torch,strict:device1     on each of these
     python -P -m pytest tests --backend cupy --record out.json   on a GPU, with a record of it
+    JAX_PLATFORMS=cuda,cpu python -P -m pytest tests --backend jax:gpu    JAX stays on the CPU unless it is told
     python -P -m pytest tests --hypothesis-profile search        with examples that no run had before
 
 A test that takes ``backend`` or ``xp`` runs once for each backend chosen. A backend that was named and cannot be used
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("JAX_ENABLE_X64", "1")  # before anything imports JAX: without it float64 does not exist there
+os.environ.setdefault("JAX_PLATFORMS", "cpu")  # on a GPU it would take most of the memory from CuPy
 sys.path.append(
     str(Path(__file__).parent)
 )  # tables and helpers: `from cases.ops import …`, `from support.compare import …`

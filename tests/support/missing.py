@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-OPTIONAL = ("hypothesis", "mpmath", "scipy", "sklearn", "torch", "jax")
+OPTIONAL = ("array_api_strict", "hypothesis", "mpmath", "scipy", "sklearn", "torch", "jax")
 
 
 class SkipWhatIsMissing(MetaPathFinder):
