@@ -20,14 +20,15 @@ POINTS = np.concatenate([POINTS, -POINTS])
 SUBNORMAL = np.asarray([5e-324, -5e-324, 1e-310])
 SPECIAL = np.asarray([np.inf, -np.inf, np.nan, 0.0, -0.0])
 VALUES = {np.inf: 1.0, -np.inf: -1.0}
-# measured: 1.2 for the default in both dtypes; 0.8 for numba, 0.7 and 1.0 for torch, 0.8 and 4.8 for JAX
+# measured: 1.2 for the default in both dtypes; 0.8 for numba, 0.7 and 1.0 for torch, 0.8 and 4.8 for JAX; CUDA promises 2 ulp
+# from the rounded value, which is half of one from the true one
 ULP = {
     "default": (2.0, 2.0),
     "numpy": (1.0, 1.5),
     "torch": (1.0, 1.5),
     "jax": (2.0, 6.0),
     "strict": (2.0, 2.0),
-    "cupy": (2.0, 2.0),
+    "cupy": (2.5, 2.5),
 }
 
 
