@@ -11,7 +11,6 @@ from typing import Any, ClassVar, Self
 
 from nnx.errors import ConfigError
 
-
 ELSEWHERE = {
     "weight_decay": "AdamW and SGDW have it; chain(penalize(l2=1e-4), Adam(1e-3)) adds it to the gradient.",
     "betas": "Give beta1 and beta2.",

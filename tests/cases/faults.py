@@ -7,7 +7,7 @@ why a fault is a risk that this program happens to survive.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from cases.programs import GLOROT, PROGRAMS, Program, convolutions, deep, deeper, digits, friedman, mlp
@@ -300,10 +300,11 @@ def broadcasting_mse(out: Any, y: Any) -> Any:
 
 
 # the optimizer ----------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
 class Negate(GradientTransform):
     """Up the hill."""
 
-    name = "negate"
+    name: ClassVar[str] = "negate"
 
     def transform(self, grads: Any, state: Any, params: Any) -> Any:
         return {path: -g for path, g in grads.items()}, state
