@@ -306,7 +306,7 @@ def _forward(f: Callable[..., Any], xs: tuple[Any, ...]) -> tuple[Any, Namespace
 # directional derivatives ----------------------------------------------------------------------------------------------
 def _push(space: Namespace, pulled: Any, u: Any, v: Any) -> Any:
     """d⟨pulled(u), v⟩/du for a pullback that is linear in ``u``: the pushforward of ``v``."""
-    pairs = tree.pairs(pulled, v)
+    pairs = tree.pairs(pulled, v) or []
     seeds = [(g._node, conjugate(space.lower(t))) for g, t in pairs if type(g) is Tensor and g._node is not None]
     return collect(space, u, backward(seeds, space._inner))
 
