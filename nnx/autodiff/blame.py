@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from functools import wraps
 from typing import Any, NoReturn
 
+from nnx.autodiff import standard
 from nnx.errors import (
     ConfigError,
     DtypeError,
@@ -19,6 +20,9 @@ from nnx.errors import (
 _MEMORY = re.compile("memory|alloc|exhausted", re.IGNORECASE)
 _FOREIGN = re.compile(
     r"'(Tensor|Recorded)' does not support ufuncs|Tensor\b.* (not|got) (Tensor|Recorded)|nnx\.\S+\.(Tensor|Recorded)\b"
+)
+_CALLED = re.compile(
+    "positional argument|multiple values for|keyword argument|interpreted as an integer|has no len|a NumPy dtype"
 )
 _ARGUMENTS = re.compile("shape|size|dim|broadcast|type|axis|axes|index|numel|element", re.IGNORECASE)
 
@@ -79,6 +83,13 @@ def refuse(function: str, values: Sequence[Any], error: Exception) -> NoReturn:
     dtypes = ", ".join(str(x.dtype) for x in arrays)
     said = re.sub(r"\s+", " ", str(error)).strip().rstrip(".")[:160]
     name = "x[…]" if function == "getitem" else function
+    if isinstance(error, TypeError) and _CALLED.search(said):
+        raise ConfigError(
+            f"{name} cannot be called so ({said})",
+            expected=f"{name}{standard.signature(function)}",
+            got="other arguments",
+            fix="Options stand behind *: give them by name, such as axis=0.",
+        ) from error
     typed = (isinstance(error, TypeError) or "dtype" in said) and not re.search("shape|dimension|broadcast", said)
     if typed:
         raise DtypeError(
@@ -95,15 +106,27 @@ def refuse(function: str, values: Sequence[Any], error: Exception) -> NoReturn:
     ) from error
 
 
+ELSEWHERE = {
+    "absolute": "xp.abs", "amax": "xp.max", "amin": "xp.min", "power": "xp.pow", "cumsum": "xp.cumulative_sum", "cumprod": "xp.cumulative_prod",
+    "dot": "xp.matmul, or xp.vecdot", "inner": "xp.vecdot", "outer": "xp.linalg.outer", "einsum": "xp.matmul or xp.tensordot",
+    "trace": "xp.linalg.trace", "diagonal": "xp.linalg.diagonal", "transpose": "xp.permute_dims, or x.T", "swapaxes": "xp.moveaxis",
+    "ravel": "xp.reshape(x, (-1,))", "vstack": "xp.concat", "hstack": "xp.concat with axis=1", "copy": "xp.asarray with copy=True",
+    "pad": "xp.concat with zeros", "softmax": "nnx.ops.softmax", "log_softmax": "nnx.ops.log_softmax", "logsumexp": "xp.max, xp.exp, xp.sum and xp.log",
+    "relu": "nnx.ops.relu", "sigmoid": "nnx.ops.sigmoid", "softplus": "nnx.ops.softplus", "erf": "nnx.ops.erf", "one_hot": "nnx.ops.one_hot",
+}  # fmt: skip
+"""Functions that array libraries have and the standard has not, or under another name, and what stands for them."""
+
+
 def unknown_function(library: str, name: str, known: Iterable[str]) -> UnknownAttributeError:
     """A function that the standard does not have, or this library."""
     known = [one for one in known if not one.startswith("_")]
     near = get_close_matches(name, known, n=1) or [one for one in known if one.endswith(f"_{name}")]
+    fix = f"Did you mean {' or '.join(near)}?" if near else "See https://data-apis.org/array-api for what there is."
     return UnknownAttributeError(
         expected="a function of the Python Array API standard",
         got=f"{library}.{name}",
         where="nnx.namespace(x)",
-        fix=f"Did you mean {' or '.join(near)}?" if near else "See https://data-apis.org/array-api for what there is.",
+        fix=f"Take {ELSEWHERE[name]}." if name in ELSEWHERE else fix,
     )
 
 

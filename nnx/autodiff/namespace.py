@@ -145,18 +145,18 @@ class Namespace(ModuleType):
                 nodes.append(None)
             try:
                 out = inner(*values, **kwargs) if kwargs else inner(*values)
+                if not traced or pullbacks_of is None:
+                    return self.wrap(out)
+                if isinstance(out, (tuple, list)):
+                    return self._record_each(pullbacks_of, out, values, nodes, kwargs)
+                return self._record_one(pullbacks_of, out, values, nodes, kwargs)
             except Exception as error:
                 refuse(path, values, error)
-            if not traced or pullbacks_of is None:
-                return self.wrap(out)
-            if isinstance(out, (tuple, list)):
-                return self._record_each(pullbacks_of, out, values, nodes, kwargs)
-            return self._record_one(pullbacks_of, out, values, nodes, kwargs)
 
         return call
 
     def _record_one(self, pullbacks_of: Any, out: Any, values: list[Any], nodes: list[Any], kwargs: Any) -> Tensor:
-        out = self.array(out)
+        out = self.as_array(out)
         parents, pullbacks = [], []
         for node, rule in zip(nodes, pullbacks_of, strict=False):
             if node is not None and rule is not None:
@@ -168,7 +168,7 @@ class Namespace(ModuleType):
 
     def _record_each(self, pullbacks_of: Any, out: Any, values: list[Any], nodes: list[Any], kwargs: Any) -> Any:
         """Several outputs of one array: a node for each, since their gradients simply add."""
-        outputs = tuple(map(self.array, out))
+        outputs = tuple(map(self.as_array, out))
         results = []
         for result, rule in zip(outputs, pullbacks_of, strict=True):
             pullback = rule and rule(outputs, *values, **kwargs)
@@ -184,9 +184,9 @@ class Namespace(ModuleType):
             arrays = tuple(arrays)
             if self._deepest(arrays) is not self:
                 return getattr(self._deepest(arrays), name)(arrays, axis=axis)
-            values, nodes = zip(*map(self.split, arrays)) if arrays else ((), ())
+            values, nodes = zip(*map(self.value_and_node, arrays)) if arrays else ((), ())
             try:
-                out = self.array(inner(list(values), axis=axis))
+                out = self.as_array(inner(list(values), axis=axis))
             except Exception as error:
                 refuse(name, values, error)
             if not any(node is not None for node in nodes):
@@ -205,10 +205,10 @@ class Namespace(ModuleType):
             if space is not self:
                 return _resolve(space, path)(*args, **kwargs)
             tensors = [arg for arg in (*args, *kwargs.values()) if isinstance(arg, Tensor)]
-            if composition and any(tensor._node is not None for tensor in tensors):
-                return composition(self, *args, **kwargs)
-            lowered = {name: self.lower(value) for name, value in kwargs.items()}
             try:
+                if composition and any(tensor._node is not None for tensor in tensors):
+                    return composition(self, *args, **kwargs)
+                lowered = {name: self.lower(value) for name, value in kwargs.items()}
                 return self.wrap(inner(*map(self.lower, args), **lowered))
             except Exception as error:
                 refuse(path, args, error)
@@ -233,7 +233,7 @@ class Namespace(ModuleType):
         return self.astype(tensor, dtype or tensor.dtype, copy=bool(copy))  # type: ignore[no-any-return]
 
     # arrays ----------------------------------------------------------------------------------------------------------
-    def array(self, out: Any) -> Array:
+    def as_array(self, out: Any) -> Array:
         """A result of the inner library as one of its arrays: NumPy gives scalars where the standard has 0-d arrays."""
         return self._inner.asarray(out) if isinstance(out, np.generic) else out
 
@@ -251,7 +251,7 @@ class Namespace(ModuleType):
             return Tensor(out, None, self)
         return out
 
-    def split(self, x: Any) -> tuple[Any, Node | None]:
+    def value_and_node(self, x: Any) -> tuple[Any, Node | None]:
         """``x`` as an array of the inner namespace, and its node here."""
         if type(x) is Tensor:
             if x._space is self:
@@ -274,10 +274,10 @@ class Namespace(ModuleType):
         """An array of this namespace: a constant, or with ``node`` a leaf."""
         if type(x) is Tensor and x._space is self:
             return x
-        x, _ = self.split(x)
+        x, _ = self.value_and_node(x)
         if isinstance(self._inner, Namespace):
             x = self._inner.lift(x)
-        return Tensor(self.array(x), node, self)
+        return Tensor(self.as_array(x), node, self)
 
     def leaf(self, x: Any) -> Tensor:
         """A traced array from which gradients are wanted."""

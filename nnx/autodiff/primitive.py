@@ -34,7 +34,7 @@ class Primitive:
         xp = namespace(*arrays)
         if not isinstance(xp, Namespace):
             return self.forward(xp, *arrays, **options)[0]
-        pairs = [xp.split(array) for array in arrays]
+        pairs = [xp.value_and_node(array) for array in arrays]
         values = [value for value, _ in pairs]
         inner = xp._inner
         if isinstance(inner, Namespace):
@@ -53,9 +53,9 @@ class Primitive:
             return [gradient for gradient, needed in zip(gradients, needs, strict=True) if needed]
 
         if not isinstance(out, tuple):
-            out = xp.array(out)
+            out = xp.as_array(out)
             return Tensor(out, Node(parents, pullback, out.shape, out.dtype), xp)
-        outputs = tuple(map(xp.array, out))
+        outputs = tuple(map(xp.as_array, out))
 
         def pull_all(g: dict[int, Array]) -> list[Any]:
             return pullback(tuple(g[i] if i in g else inner.zeros_like(y) for i, y in enumerate(outputs)))

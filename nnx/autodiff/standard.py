@@ -254,3 +254,13 @@ def signatures(chapter: str) -> dict[str, inspect.Signature]:
     lines = [line.strip() for line in CHAPTERS[chapter].splitlines() if line.strip()]
     module = ast.parse("\n".join(f"def {line}: ..." for line in lines))
     return {node.name: _signature(node.args) for node in module.body if isinstance(node, ast.FunctionDef)}
+
+
+def signature(path: str) -> str:
+    """How a function is called, by its name or ``extension.name``; (…) for what is none.
+
+    >>> signature("sum"), signature("fft.fft")
+    ('(x, /, *, axis=None, dtype=None, keepdims=False)', "(x, /, *, n=None, axis=-1, norm='backward')")
+    """
+    name = path.rpartition(".")[2]
+    return next((str(signatures(chapter)[name]) for chapter in CHAPTERS if name in signatures(chapter)), "(…)")

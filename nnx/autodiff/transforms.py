@@ -170,7 +170,7 @@ def collect(space: Namespace, leaves: Any, gradients: dict[Node, Array]) -> Any:
         if id(g) in given:  # as of a + b: who scales one in place must not scale the other
             g = xp.asarray(g, copy=True)
         given.add(id(g))
-        return conjugate(space.array(g))
+        return conjugate(space.as_array(g))
 
     return tree.map(one, leaves)
 

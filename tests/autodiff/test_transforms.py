@@ -139,6 +139,11 @@ def test_labels_of_eight_bits(backend: Any) -> None:
         np.testing.assert_array_equal(backend.to_numpy(gradients[1]), backend.to_numpy(gradients[0]))
 
 
+def test_take_by_a_list() -> None:
+    gradient = nnx.grad(lambda x: cube(nnx.namespace(x).take(x, [2, 0, 2], axis=0)))(np.asarray([1.0, 5.0, 2.0]))
+    np.testing.assert_array_equal(gradient, [3.0, 0.0, 24.0])
+
+
 def test_each_gradient_is_an_array_of_its_own() -> None:
     """NumPy code scales gradients in place: that of a + b is not one array under two names."""
     a, b = np.ones(2), np.ones(2)

@@ -34,8 +34,9 @@ def _take(xp: Namespace, shape: tuple[int, ...], indices: Array, axis: int | Non
 
     def pullback(g: Array) -> Array:
         rows = xp.moveaxis(g, axis, 0)
-        index = indices if indices.ndim else xp.reshape(indices, (1,))
-        if not indices.ndim:
+        index = xp.asarray(indices, device=device(g)) if isinstance(indices, list) else indices
+        if not index.ndim:
+            index = xp.reshape(index, (1,))
             rows = xp.expand_dims(g, 0)
         summed = hooks.scatter_add(index, rows, n=n)
         return xp.moveaxis(summed, 0, axis)
