@@ -54,13 +54,7 @@ class Checkpoints(Callback):
 
     def on_start(self, run: Run) -> None:
         """Find the place, and what a killed process has left there."""
-        if run.directory is None:
-            raise ConfigError(
-                expected="a place for checkpoints",
-                got="a run without a directory",
-                where="Checkpoints",
-                fix='Write nnx.fit(..., directory="runs/mine").',
-            )
+        assert run.directory is not None  # fit has refused checkpoints without one
         self.root = run.directory / CHECKPOINTS
         self._last, self.saved = time.perf_counter(), None
         durable.clear_unfinished(self.root)
