@@ -353,10 +353,13 @@ class Module:
         return self
 
     # copies ----------------------------------------------------------------------------------------------------------
-    def map_arrays(self, fn: Callable[[str, Array], Array]) -> Self:
-        """A copy of the tree with every array replaced by ``fn(path, array)``; this module is left as it was."""
+    def map_arrays(self, fn: Callable[[str, Array], Array], *, part: bool = False) -> Self:
+        """A copy of the tree with every array replaced by ``fn(path, array)``; this module is left as it was.
+
+        The paths begin here; of a ``part`` they are those in the whole, by which a training pass knows it.
+        """
         self._filled()
-        return self._copy("", fn, {}, {})  # type: ignore[return-value]
+        return self._copy(self._path if part else "", fn, {}, {})  # type: ignore[return-value]
 
     def _copy(self, path: str, fn: Any, modules: dict[int, "Module"], arrays: dict[int, Array]) -> "Module":
         if id(self) in modules:

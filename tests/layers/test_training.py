@@ -117,6 +117,25 @@ def test_a_checkpoint_draws_the_same_masks_and_moves_no_statistics_twice(backend
     assert_agrees(again, plain, exact=True)
 
 
+def test_a_checkpoint_of_a_part_draws_and_counts_by_its_place_in_the_whole(backend):
+    class Block(nnx.Module):
+        def __init__(self, wrapped):
+            self.inner = nnx.Sequential(nnx.Linear(4, 4), nnx.BatchNorm(4), nnx.Dropout(0.5))
+            self.part = wrapped(lambda inner, x: inner(x))
+
+        def forward(self, x):
+            return self.part(self.inner, x)
+
+    x, results = backend.asarray(draw((6, 4)).astype("float32")), []
+    for wrapped in (lambda part: part, nnx.checkpoint):
+        model = nnx.Sequential(Block(wrapped), Block(wrapped)).initialize(seed=0).to(backend)
+        with nnx.training(seed=1, step=2) as this:
+            value, grads = nnx.value_and_grad(lambda m, x: nnx.namespace(x).sum(m(x) ** 2))(model, x)
+        assert set(this.buffers) == set(model.buffers())
+        results.append([value, *grads.values(), *model.buffers().values()])
+    assert_agrees(results[1], results[0], exact=True)
+
+
 # buffers --------------------------------------------------------------------------------------------------------------
 def test_buffers_are_written_when_the_block_ends(backend):
     layer, x = Counter().to(backend, dtype="float64"), backend.asarray(draw((5, 2)))
