@@ -25,7 +25,7 @@ def scatter_add(xp: Namespace, index: Array, values: Array, n: int) -> Array:
     """
     device = array_api_compat.device(values)
     count, trailing = values.shape[0], tuple(values.shape[1:])
-    if count == 0 or n == 0:
+    if count == 0:
         return xp.zeros((n, *trailing), dtype=values.dtype, device=device)
     index = widened(xp, index, n)
     index = xp.where(index < 0, index + n, index)

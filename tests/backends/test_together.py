@@ -23,22 +23,25 @@ def columns(backend, seed=0, shapes=SHAPES):
     ]
 
 
-def test_every_backend_gives_the_bits_of_the_default(backend):
+@pytest.mark.parametrize("shapes", [SHAPES, SHAPES[4:5] * 2], ids=["small and large", "large"])
+def test_every_backend_gives_the_bits_of_the_default(shapes, backend):
     oracle = backends.get("numpy") if backend.name == "torch" else backend  # torch's own square root is not exact
-    ours = backend.each(backend.fuse(rule), backend.xp, columns(backend), (0.1, 0.9))
-    default = portable.each(oracle.fuse(rule), oracle.xp, columns(oracle), (0.1, 0.9))
-    assert len(ours) == len(default) == 2
-    for mine, theirs in zip(ours, default):
-        for a, b, shape in zip(mine, theirs, SHAPES, strict=True):
+    ours = backend.each(backend.fuse(rule), backend.xp, columns(backend, 0, shapes), (0.1, 0.9))
+    default = portable.each(oracle.fuse(rule), oracle.xp, columns(oracle, 0, shapes), (0.1, 0.9))
+    joined = portable.each_joined(oracle.fuse(rule), oracle.xp, columns(oracle, 0, shapes), (0.1, 0.9))
+    assert len(ours) == len(default) == len(joined) == 2
+    for mine, theirs in zip([*ours, *joined], [*default, *default]):
+        for a, b, shape in zip(mine, theirs, shapes, strict=True):
             assert tuple(a.shape) == shape
-            np.testing.assert_array_equal(backend.to_numpy(a), oracle.to_numpy(b))
+            np.testing.assert_array_equal(backends.of(a).to_numpy(a), oracle.to_numpy(b))
 
 
 def test_arrays_of_several_dtypes_are_taken_one_by_one(backend):
     given = columns(backend, shapes=[(2,), (3,)])
     wide = [[backend.xp.astype(column[0], backend.dtype("float64")), column[1]] for column in given]
-    ours = backend.each(rule, backend.xp, wide, (0.1, 0.9))
-    assert [array.dtype for array in ours[0]] == [wide[0][0].dtype, wide[0][1].dtype]
+    for each in (backend.each, portable.each_joined):
+        ours = each(rule, backend.xp, wide, (0.1, 0.9))
+        assert [array.dtype for array in ours[0]] == [wide[0][0].dtype, wide[0][1].dtype]
 
 
 def test_a_training_in_memory_that_is_used_again_gives_the_same_bits():
