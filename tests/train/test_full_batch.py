@@ -102,18 +102,22 @@ def test_real_targets(backend):
 def test_statistics_that_nobody_measured_are_measured_as_by_pytorch():
     torch = pytest.importorskip("torch", reason="needs torch")
     data = blobs(n=96)
-    model = network().initialize(3)
-    model.layers[0].fit(data.x)
+    prepared, *layers = network().layers
+    known = nnx.BatchNorm(16)  # of mean 0, and yet of a batch
+    model = nnx.Sequential(prepared, nnx.Dropout(0.5), *layers[:3], known, *layers[3:]).initialize(3)
+    model.load({**model.buffers(), "layers.5.running_variance": np.full(16, 4.0, "float32")})
+    prepared.fit(data.x)
     theirs = torch.nn.Sequential(torch.nn.Linear(4, 16, bias=False), torch.nn.BatchNorm1d(16), torch.nn.ReLU())
-    theirs[0].weight.data = torch.tensor(model.state()["layers.1.weight"].T.copy())
+    theirs[0].weight.data = torch.tensor(model.state()["layers.2.weight"].T.copy())
     standardized = torch.tensor(model.layers[0](data.x))
     torch.optim.swa_utils.update_bn(standardized.split(32), theirs)
 
     nnx.fit(model, data, optimizer=LBFGS(), epochs=1, batch_size=32)
     state = model.state()
-    np.testing.assert_allclose(state["layers.2.running_mean"], theirs[1].running_mean.numpy(), atol=1e-6)
-    np.testing.assert_allclose(state["layers.2.running_variance"], theirs[1].running_var.numpy(), rtol=1e-5)
-    assert not np.allclose(state["layers.2.running_variance"], 1.0)
+    np.testing.assert_allclose(state["layers.3.running_mean"], theirs[1].running_mean.numpy(), atol=1e-6)
+    np.testing.assert_allclose(state["layers.3.running_variance"], theirs[1].running_var.numpy(), rtol=1e-5)
+    assert not np.allclose(state["layers.3.running_variance"], 1.0)
+    assert (state["layers.5.running_variance"] == 4.0).all()
 
 
 def test_dropout_does_not_matter():
