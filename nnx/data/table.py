@@ -55,7 +55,7 @@ def read_csv(
     first, every = first_rows(path, delimiter)
     if header is None and schema is not None and schema.encoding is not None:
         header = schema.encoding.header
-    names = _names(first, header, path)
+    names = _names(first, header, path, trained=schema is not None)
     if header is not False:
         next(every)
     seen = survey(every, names, str(path))
@@ -86,7 +86,7 @@ def read_csv(
     return data if schema is None else fitted(data, schema)
 
 
-def _names(first: Row, header: bool | None, path: Path) -> tuple[str, ...]:
+def _names(first: Row, header: bool | None, path: Path, trained: bool) -> tuple[str, ...]:
     """The names of the columns, from the first row or made up."""
     if header is False:
         return tuple(f"column_{i}" for i in range(len(first.cells)))
@@ -95,7 +95,9 @@ def _names(first: Row, header: bool | None, path: Path) -> tuple[str, ...]:
             expected="a header with the names of the columns",
             got=f"numbers: {listing(first.cells, 3)}",
             where=f"{path}, {first.place}",
-            fix="Pass header=False if the first row is data, header=True if these are names.",
+            fix="Write the names of the columns into a row above."
+            if trained  # the commands that take a model have no such flags
+            else "Pass header=False if the first row is data, header=True if these are names.",
         )
     for i, name in enumerate(first.cells):
         if not name:

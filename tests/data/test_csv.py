@@ -97,6 +97,13 @@ def test_without_header(write):
     assert load(write("d.csv", "7.5\n"), schema=first.schema).x.tolist() == [[7.5]]
 
 
+def test_a_model_of_arrays_wants_names_above_a_table_of_numbers(write):
+    schema = load(([[0.0, 1.0], [2.0, 3.0]], [0, 1])).schema
+    with pytest.raises(DataError, match=r"got numbers: '1', '2'\. Write the names of the columns into a row above\."):
+        load(write("a.csv", "1,2\n3,4\n"), schema=schema)  # `nnx predict` and `nnx evaluate` have no --no-header
+    assert load(write("b.csv", "a,b\n1,2\n3,4\n"), schema=schema).x.tolist() == [[1.0, 2.0], [3.0, 4.0]]
+
+
 def test_names_that_are_numbers(write):
     assert load(write("a.csv", "0,1,2\n1,2,0\n3,4,1\n"), header=True).feature_names == ("0", "1")
 
