@@ -97,9 +97,9 @@ class Seen:
 
     def not_number(self, what: str) -> DataError:
         """The error of a column that must be numbers and is not."""
-        return self._error(self.text or self.missing_number or self.missing or ("row 1", ""), what)
+        return self._error(self.text or self.missing_number or self.missing or ("row 1", ""), what, settled=True)
 
-    def _error(self, cell: tuple[str, str], expected: str) -> DataError:
+    def _error(self, cell: tuple[str, str], expected: str, settled: bool = False) -> DataError:
         place, text = cell
         at = f"{self.where}, {place}, column {self.name!r}"
         if text in MISSING_NUMBER:
@@ -110,8 +110,8 @@ class Seen:
                 return DataError(
                     expected="a finite number", got=got, where=at, fix="Correct the cell or remove the row."
                 )
-            fix = "Use decimal points." if _DECIMAL_COMMA.fullmatch(text) else "Correct the cell"
-            fix += "" if fix.endswith(".") else f", or pass categorical=[{self.name!r}] if the column holds names."
+            names = "" if settled else f", or pass categorical=[{self.name!r}] if the column holds names"
+            fix = "Use decimal points." if _DECIMAL_COMMA.fullmatch(text) else f"Correct the cell{names}."
         return DataError(expected=expected, got=got, where=at, fix=fix)
 
 

@@ -60,7 +60,8 @@ def read_csv(
         next(every)
     seen = survey(every, names, str(path))
     if seen[0].count == 0:
-        raise DataError("a header and no rows", where=str(path), fix="Add rows, or pass header=False if row 1 is data.")
+        told = "Add rows." if schema is not None else "Add rows, or pass header=False if row 1 is data."
+        raise DataError("a header and no rows", where=str(path), fix=told)
     if schema is None:
         plan = decide(seen, target, task, drop, categorical, path)
     else:

@@ -101,7 +101,11 @@ def test_a_model_of_arrays_wants_names_above_a_table_of_numbers(write):
     schema = load(([[0.0, 1.0], [2.0, 3.0]], [0, 1])).schema
     with pytest.raises(DataError, match=r"got numbers: '1', '2'\. Write the names of the columns into a row above\."):
         load(write("a.csv", "1,2\n3,4\n"), schema=schema)  # `nnx predict` and `nnx evaluate` have no --no-header
-    assert load(write("b.csv", "a,b\n1,2\n3,4\n"), schema=schema).x.tolist() == [[1.0, 2.0], [3.0, 4.0]]
+    with pytest.raises(DataError, match=r"as in training, got 'u'\. Correct the cell\.$"):  # nor --categorical
+        load(write("b.csv", "a,b\nu,2\n"), schema=schema)
+    with pytest.raises(DataError, match=r"a header and no rows\. Add rows\.$"):
+        load(write("c.csv", "a,b\n"), schema=schema)
+    assert load(write("d.csv", "a,b\n1,2\n3,4\n"), schema=schema).x.tolist() == [[1.0, 2.0], [3.0, 4.0]]
 
 
 def test_names_that_are_numbers(write):
