@@ -90,7 +90,7 @@ def plot_run(
     else:
         kept = open_run(run, backend)
         title = (directory or Path(run)).name
-    taken, what = (None, "") if kept is None or not about.rows else _rows(kept, about, data, run)
+    taken, what = (None, "") if kept is None or not about.rows else _rows(kept, about, data, f"{run} {picture}")
     if taken is not None:
         if about.taken is not None:
             options.setdefault("rows", about.taken)
@@ -171,7 +171,7 @@ def _source(run: str, directory: Path | None, name: str) -> Path:
     return directory / name
 
 
-def _rows(saved: Saved, about: Picture, data: str | None, run: str) -> tuple[Dataset, str]:
+def _rows(saved: Saved, about: Picture, data: str | None, asked: str) -> tuple[Dataset, str]:
     if data is not None:
         found = saved.data(data)
         return found, f"rows of {found.name}"
@@ -180,7 +180,7 @@ def _rows(saved: Saved, about: Picture, data: str | None, run: str) -> tuple[Dat
         return parts.train, "training rows"
     part, name = (parts.test, "test") if parts.test else (parts.val, "validation")
     if part is None:
-        raise ConfigError("the run held no rows out", where="DATA", fix=f"Name the data: nnx plot {run} PICTURE DATA.")
+        raise ConfigError("the run held no rows out", where="DATA", fix=f"Name the data: nnx plot {asked} DATA.")
     return part, f"{name} rows"
 
 

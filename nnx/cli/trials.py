@@ -38,7 +38,8 @@ class Lines:
         """The trials that have ended since the last time."""
         ended = search.of("done", "pruned", "failed")
         new = sorted(
-            (row for row in ended if row.trial not in self.told), key=lambda row: (row.trial != "first", str(row.trial))
+            (row for row in ended if row.trial not in self.told),
+            key=lambda row: -1 if row.trial == "first" else int(row.trial),
         )
         if self.before is None:
             self.before = len(ended) - len(new)
@@ -123,9 +124,13 @@ def table(search: Search, rows: int = ROWS) -> list[str]:
             columns.append(column)
         else:
             left_out.append(flag(name)[2:])
-    lines = ["  ".join(cell.rjust(width(column)) for cell, column in zip(line, columns)) for line in zip(*columns)]
+    lines = [
+        "  ".join(cell.rjust(width(column)) for cell, column in zip(line, columns)).rstrip() for line in zip(*columns)
+    ]
     if left_out:
-        lines.append(cropped(f"not shown for want of room, but in trials.csv: {', '.join(left_out)}"))
+        lines += textwrap.wrap(
+            f"not shown for want of room, but in trials.csv: {', '.join(left_out)}", WIDTH, break_on_hyphens=False
+        )
     return lines
 
 
@@ -167,5 +172,5 @@ def wrapped(label: str, texts: list[str]) -> list[str]:
     """Texts beside a label, each broken at words to fit 80 columns."""
     lines = []
     for text in texts:
-        lines += textwrap.wrap(text, WIDTH - 10) or [""]
+        lines += textwrap.wrap(text, WIDTH - 10, break_on_hyphens=False) or [""]
     return [f"{label if at == 0 else '':<9} {line}" for at, line in enumerate(lines)]

@@ -57,8 +57,10 @@ def _said(part: Range, value: Any, allowed: Callable[[Any], bool]) -> str:
     wide = max(round(wide), 1) if part.whole else rounded(wide)
     if wide == end or not allowed(wide):
         return ""
-    name = "low" if side == "lower" else "high"
-    return f"{part.name} = {shown} is at the {side} edge ({end:g}). Widen it: {name} = {wide:g}"
+    change = f"{'low' if side == 'lower' else 'high'} = {wide:g}"
+    if part.name.endswith(".layers"):  # low and high of that table are those of the widths
+        change = f"layers = [{part.low:g}, {wide:g}]"
+    return f"{part.name} = {shown} is at the {side} edge ({end:g}). Widen it: {change}"
 
 
 def _side(part: Range, value: Any) -> str:
@@ -79,4 +81,6 @@ def _side(part: Range, value: Any) -> str:
 def _beyond(end: float, side: str, *, factor: float, span: float = 0.0, log: bool = True) -> float:
     if log:
         return end / factor if side == "lower" else end * factor
-    return end - span / 2 if side == "lower" else end + span / 2
+    if side == "lower":  # what is positive stays so
+        return end / 2 if end - span / 2 < 0 < end else end - span / 2
+    return end + span / 2

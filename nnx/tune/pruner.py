@@ -20,7 +20,7 @@ def parse(text: str | None) -> tuple[int | None, int] | None:
     """
     if text is None or text == "none":
         return None
-    name, _, rest = text.partition(":")
+    name, _, rest = str(text).partition(":")
     settings = dict(item.partition("=")[::2] for item in rest.split(",") if item)
     whole = all(value.isdecimal() and int(value) >= 1 for value in settings.values())
     if name != "asha" or set(settings) - {"min_epochs", "factor"} or not whole or settings.get("factor") == "1":

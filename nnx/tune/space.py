@@ -66,6 +66,9 @@ class Space:
             )
         self.table = {name: dict(row) if isinstance(row, Mapping) else row for name, row in table.items()}
         kinds = kinds or {}
+        for name in self.table:
+            if not isinstance(name, str):
+                raise ConfigError(expected="a name", got=repr(name), where=where(name), fix="Write it in quotes.")
         self.entries: dict[str, Range | Widths] = {
             name: _entry(name, row, kinds.get(name), where(name)) for name, row in self.table.items()
         }
@@ -182,7 +185,7 @@ def _pair(given: Any, where: str, example: str, *, whole: bool = False) -> tuple
     numbers = (
         isinstance(given, (list, tuple))
         and len(given) == 2
-        and all(isinstance(x, kinds) and not isinstance(x, bool) and math.isfinite(x) for x in given)
+        and all(isinstance(x, kinds) and not isinstance(x, bool) and abs(x) < 1e300 for x in given)
     )
     if not numbers or not given[0] < given[1]:
         ordered = numbers and given[0] > given[1]

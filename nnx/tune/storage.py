@@ -89,10 +89,11 @@ def connect(url: str | None, heartbeat: int = HEARTBEAT) -> Any:
                 where=redacted(url),
                 fix="Check the URL, and that the server is up and lets you in.",
             ) from None
-    storage.opened = opened
     if lite:
         _one_writer_at_a_time(storage.engine)
-    return library.storages.get_storage(storage)
+    shared = library.storages.get_storage(storage)
+    shared.nnx_opened = (storage.engine, opened)  # for close: Optuna has no public way to it
+    return shared
 
 
 def _one_writer_at_a_time(engine: Any) -> None:
@@ -121,10 +122,10 @@ def names(storage: Any) -> list[str]:
 
 def close(storage: Any) -> None:
     """Give the connections back."""
-    backend = getattr(storage, "_backend", storage)
-    if hasattr(backend, "engine"):
-        backend.engine.dispose()
-        for connection in backend.opened:  # Optuna's look at the schema never gives its connection back to the pool
+    if hasattr(storage, "nnx_opened"):
+        engine, opened = storage.nnx_opened
+        engine.dispose()
+        for connection in opened:  # Optuna's look at the schema never gives its connection back to the pool
             with suppress(Exception):
                 connection.close()
 

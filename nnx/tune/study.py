@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from nnx.errors import ConfigError, NnxError
+from nnx.random import key
 from nnx.tune import pruner, sampler, storage
 from nnx.tune.extra import optuna
 from nnx.tune.ranges import Box
@@ -53,6 +54,18 @@ class Plan:
                     where=name,
                     fix=f"Write for example {name}=2.",
                 )
+        key(self.seed, "tune")  # or ConfigError
+        if not isinstance(self.monitor, str):
+            raise ConfigError(
+                expected="the name of a value of an epoch",
+                got=repr(self.monitor),
+                where="monitor",
+                fix='Write for example monitor="val_loss".',
+            )
+        if self.first is not None and not isinstance(self.first, Mapping):
+            raise ConfigError(
+                expected="values by name", got=repr(self.first), where="first", fix='Write for example {"lr": 0.01}.'
+            )
         if self.stages > self.trials:
             raise ConfigError(
                 expected="a trial or more for each stage",

@@ -172,6 +172,26 @@ def test_flags_that_make_no_sense_are_refused(arguments, said, nnx, tmp_path, mo
     assert not (tmp_path / "tunes").exists(), "nothing is left behind"
 
 
+def test_what_is_shown_fits_its_lines_and_keeps_the_order():
+    from nnx.cli import trials
+    from nnx.tune.search import Row, Search
+
+    names = [f"a_setting_with_a_long_name_{i}" for i in range(12)]
+    done = [
+        Row(at, 0, "done", dict.fromkeys(names, 0.5) if at != "first" else {}, 0.5, 1, 1.0, 1.0, "", {})
+        for at in ("first", 10, 9, 2)
+    ]
+    search = Search("s", "memory", "val_loss", False, 12, tuple(done))
+    lines = trials.table(search)
+    assert all(len(line) <= 80 and line == line.rstrip() for line in lines)
+    assert " ".join(lines).count("a-setting-with-a-long-name") == 12, "each is shown or named"
+    told = trials.Lines(as_json=False)
+    told.say = lambda facts, lines: seen.append(facts["trial"])
+    seen = []
+    told.tell(search)
+    assert seen == ["first", 2, 9, 10]
+
+
 def test_a_search_that_did_not_begin_leaves_its_place_free(nnx, tmp_path, monkeypatch):
     def stop(*_):
         raise KeyboardInterrupt

@@ -3,7 +3,7 @@
 import json
 import math
 import re
-import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -196,6 +196,13 @@ def test_importance_finds_what_matters():
             {"pruner": "asha:min=3"},
             "expected asha, perhaps with settings: asha:min_epochs=3,factor=3, got 'asha:min=3'",
         ),
+        ({"pruner": 3}, "expected asha, perhaps with settings: asha:min_epochs=3,factor=3, got 3"),
+        ({"monitor": 3}, "monitor: expected the name of a value of an epoch, got 3"),
+        ({"seed": "x"}, "expected an integer seed and step, got seed='x'"),
+        ({"first": [0.1]}, r"first: expected values by name, got \[0.1\]"),
+        ({"heartbeat": 0}, "heartbeat: expected a whole number of seconds ≥ 1, got 0"),
+        ({"space": {1: {"low": 0, "high": 1}}}, "space.1: expected a name, got 1"),
+        ({"space": {"x": {"low": 0, "high": 10**400}}}, "space.x: expected two whole numbers, the smaller first"),
         ({"jobs": 2}, "a directory or a storage, which the processes share"),
         ({"storage": "here.db"}, "expected a database's URL, got 'here.db'"),
         ({"storage": "sqlite:////no/such/folder/x.db"}, "the database cannot be used .unable to open database file."),
@@ -203,13 +210,13 @@ def test_importance_finds_what_matters():
     ],
 )
 def test_what_cannot_be_searched_is_said_at_once(options, said, monkeypatch):
-    monkeypatch.setattr(sys.modules["nnx.tune.storage"], "TRIES", 1)
+    monkeypatch.setattr(import_module("nnx.tune.storage"), "TRIES", 1)
     with pytest.raises(ConfigError, match=said):
         tune(**options)
 
 
 def test_a_password_is_shown_nowhere(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys.modules["nnx.tune.storage"], "TRIES", 1)
+    monkeypatch.setattr(import_module("nnx.tune.storage"), "TRIES", 1)
     with pytest.raises(ConfigError, match=r"postgresql://me@127.0.0.1:9/x: the database cannot be used") as caught:
         tune(storage="postgresql://me:secret@127.0.0.1:9/x")
     assert "secret" not in str(caught.value)
