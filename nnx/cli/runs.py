@@ -12,6 +12,8 @@ from nnx.train.files.checkpoint import CHECKPOINTS
 from nnx.train.run import METRICS, MODEL, SNAPSHOTS, STATISTICS
 
 CONFIG, CURVES = "config.toml", "curves.png"
+SEARCH, BEST = "search.json", "best.toml"
+"""What the directory of a search has."""
 FILES = (CONFIG, METRICS, MODEL, CURVES, STATISTICS, SNAPSHOTS, RATE, CHANGES)
 
 
@@ -107,6 +109,13 @@ def find(text: str) -> Found:
         )
     if not path.is_dir():
         return Found(path, path.parent if path.name == MODEL and (path.parent / CONFIG).exists() else None)
+    if (path / SEARCH).exists():
+        raise DataError(
+            expected=f"a run with its {MODEL}",
+            got="a search of settings",
+            where=text,
+            fix=f"Train what it found: nnx train --config {path / BEST}.",
+        )
     if not (path / MODEL).exists():
         began = (path / CONFIG).exists()
         raise DataError(

@@ -16,7 +16,7 @@ from nnx.train import EarlyStopping, Plateau, Run, fit
 from nnx.tune.extra import optuna
 from nnx.tune.storage import FILE
 
-BEST, KEPT, PLACE = "best.toml", "search.json", "tunes"
+BEST, KEPT, PLACE = runs.BEST, runs.SEARCH, "tunes"
 TRIALS = 30
 """The directory of a search has search.json (where its trials are kept), config.toml, and what ``Search.write`` writes."""
 

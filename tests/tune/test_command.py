@@ -192,6 +192,16 @@ def test_what_is_shown_fits_its_lines_and_keeps_the_order():
     assert seen == ["first", 2, 9, 10]
 
 
+@pytest.mark.parametrize("verb", [("evaluate", "s"), ("plot", "s", "curves")])
+def test_a_search_is_no_run(verb, nnx, tmp_path):
+    (tmp_path / "s").mkdir()
+    for name in ("search.json", "config.toml"):
+        (tmp_path / "s" / name).touch()
+    code, _, err = nnx(*verb)
+    assert code == 2
+    assert err.endswith("got a search of settings. Train what it found: nnx train --config s/best.toml.\n"), err
+
+
 def test_a_search_that_did_not_begin_leaves_its_place_free(nnx, tmp_path, monkeypatch):
     def stop(*_):
         raise KeyboardInterrupt
