@@ -96,6 +96,8 @@ class Backend:
     """``with memory:``, where ``memory = backend.memory()``, a training step is taken: results of ``each`` may lie where dead ones lay."""
     finite: Callable[[Namespace, Sequence[Array]], Any] = portable.finite
     """Whether every number of these floating arrays is finite, as one 0-d array on the device."""
+    repeats: bool = True
+    """Whether the same calls give the same bits each time: not where a GPU adds in any order."""
     eager: bool = False
     """Whether a result is there when the call returns, so that looking at one number costs next to nothing."""
     exhausted: Callable[[BaseException], bool] = portable.exhausted

@@ -74,6 +74,7 @@ def _at(number: int) -> Backend:
         use=lambda: cupy.cuda.Device(number),
         describe=_describe,
         deviations=_DEVIATIONS,
+        repeats=deterministic.asked(),
         scatter_add=_scatter_add,
         put=partial(portable.put, scatter_add=_scatter_add),
         windows=_windows,

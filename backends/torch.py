@@ -56,6 +56,7 @@ def _at(device: torch.device) -> Backend:
         threads=_threads,
         describe=lambda: _describe(device),
         deviations=_DEVIATIONS,
+        repeats=device.type == "cpu" or deterministic.asked(),
         scatter_add=_scatter_add,
         put=_put,
         fold=strided.fold_in_place,

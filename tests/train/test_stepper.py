@@ -1,5 +1,6 @@
 """Replayed steps are the steps as written, bit for bit; where they would not be, they are given up."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import nnx
 from nnx.layers.observing import observing
 from nnx.layers.training import current_pass
+from nnx.train.plans import Plan
 from nnx.train.stepper import Stepper, Written, stepper
 
 CLASSES = 3
@@ -88,11 +90,11 @@ def train(take, model, optimizer, backend, data):
     return losses, state
 
 
-def agree(ours, theirs, backend):
-    """Bits, or a few roundings where the library compiles by itself."""
+def agree(ours, theirs, backend, exact=True):
+    """Bits, or a few roundings."""
     for path, array in theirs.items():
         a, b = backend.to_numpy(ours[path]), backend.to_numpy(array)
-        if backend.jit is None:
+        if exact:
             np.testing.assert_array_equal(a, b, err_msg=path)
         else:
             np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4, err_msg=path)
@@ -126,9 +128,10 @@ def test_replayed_steps_give_the_same_bits(name, optimizer, backend):
     ours, our_state = train(take, replayed, optimizer, backend, data)
     assert take.declined == ""
     assert all(plan.trusted for plan in take.plans.made.values())
-    if backend.jit is None:
+    exact = backend.jit is None and (backend.repeats or name != "words")  # embeddings are added up in any order
+    if exact:
         assert ours == theirs
-    agree(replayed.state(), written.state(), backend)
+    agree(replayed.state(), written.state(), backend, exact)
     assert our_state["step"] == their_state["step"] if "step" in our_state else our_state.keys() == their_state.keys()
 
 
@@ -164,6 +167,14 @@ def test_a_model_that_changes_as_it_trains_is_found_out():
     take = Stepper(model, nnx.losses.cross_entropy)
     train(take, model, optimizer, be, batches(be, 5))
     assert "differed from the step as written" in take.declined
+
+
+def test_where_sums_come_in_any_order_a_replay_may_differ_by_roundings():
+    be, a = nnx.backends.get("numpy"), np.linspace(1, 2, 9, dtype="float32")
+    near, far = np.nextafter(a, 3, dtype="float32"), a * np.float32(1.01)
+    loose = SimpleNamespace(backend=replace(be, repeats=False))
+    assert [Plan.same(loose, other, a) for other in (a, near, far)] == [True, True, False]
+    assert [Plan.same(SimpleNamespace(backend=be), other, a) for other in (a, near)] == [True, False]
 
 
 def test_a_structure_that_changes_as_it_trains_is_given_up():
