@@ -56,7 +56,7 @@ def look(settings: Settings, parts: build.Parts, check: str) -> Report:
         return examine(
             model, parts.train, parts.val, test=parts.test,
             loss=build.loss(settings, parts.whole), optimizer=stepwise,
-            batch_size=settings.batch_size, backend=backend, seed=settings.seed, check=check,
+            epochs=settings.epochs, batch_size=settings.batch_size, backend=backend, seed=settings.seed, check=check,
         )  # fmt: skip
 
 

@@ -26,9 +26,8 @@ def finite(subject: Subject, check: Check) -> Finding:
             place = f"row {row}" + (f", {rows.column(column)}" if name == "x" else "")  # type: ignore[union-attr]
             where = f"{rows.name}.{name}, {place}"  # type: ignore[union-attr]
             value = str(values[tuple(bad[0])])
-            return check.say(
-                "fail", f"{value} and {len(bad) - 1} more like it", "none", where, {"value": value}, count=len(bad)
-            )
+            text = f"{len(bad)} of {values.size} values are not finite" + ", here the first" * (len(bad) > 1)
+            return check.say("fail", text, "none", where, {"value": value}, count=len(bad))
     return check.ok("all finite", "all finite")
 
 
@@ -45,7 +44,7 @@ def dtypes_and_labels(subject: Subject, check: Check) -> Finding:
             where = f"{rows.name}.y, row {row}"
             return check.say(
                 "fail",
-                f"label {label}, {wrong.size} such",
+                f"label {label}; {wrong.size} of {len(rows)} labels are out of range",
                 f"0…{outputs - 1}",
                 where,
                 {"label": label, "outputs": outputs},
@@ -66,28 +65,35 @@ def target_output_loss(subject: Subject, check: Check) -> Finding:
     """D9: target, output and loss are made for each other."""
     y, out, loss = subject.train.y, subject.few, subject.loss_name
     shapes = f"targets {('N', *y.shape[1:])}, outputs {('N', *out.shape[1:])}".replace("'", "")
+
+    def misfit(text: str, bound: str, where: str, advice: str) -> Finding:
+        return check.say("fail", text, bound, where, {"advice": advice})
+
     if out.shape[0] != min(8, len(subject.train)):
-        return check.say(
-            "fail",
-            f"outputs of shape {tuple(out.shape)} for {min(8, len(subject.train))} rows",
-            "a row for each row",
-            "outputs",
-        )
+        text = f"outputs of shape {tuple(out.shape)} for {min(8, len(subject.train))} rows"
+        return misfit(text, "a row for each row", "outputs", "Keep the rows on the first axis: look at reshapes")
     whole = y.dtype.kind in "iu"
     if whole and loss in ("mse", "l1", "huber"):
-        return check.say("fail", f'classes with loss="{loss}"', "cross_entropy for classes", "loss")
+        advice = 'Use loss="cross_entropy"; if these are quantities, give them as floating-point numbers'
+        return misfit(f'classes with loss="{loss}"', "cross_entropy for classes", "loss", advice)
     if not whole and loss == "cross_entropy" and not _probabilities(y, out):
-        return check.say("fail", f'real targets with loss="{loss}"', "mse, l1 or huber for real targets", "loss")
+        advice = 'Use loss="mse"; if these are classes, give them as whole numbers 0…C−1'
+        return misfit(f'real targets with loss="{loss}"', "mse, l1 or huber for real targets", "loss", advice)
     if not whole and tuple(y.shape[1:]) != tuple(out.shape[1:]):
-        return check.say("fail", shapes, "the same shape", "train.y")
+        advice = (
+            "Give the targets the shape of the outputs, such as y[:, None] for (N, 1), or the last layer their width"
+        )
+        return misfit(shapes, "the same shape", "train.y", advice)
     if whole and y.ndim != 1 and tuple(y.shape[1:]) != tuple(out.shape[1:]):
-        return check.say("fail", shapes, "labels (N,)", "train.y")
+        return misfit(shapes, "labels (N,)", "train.y", "Give one label a row, such as y[:, 0] or y.argmax(axis=1)")
     try:
         value = subject.loss(out, subject.targets(subject.train, slice(0, 8)))
     except NnxError as error:
-        return check.say("fail", str(error)[:160], "a loss that takes these targets", error.where or "loss")
+        text = str(NnxError(error.what, expected=error.expected, got=error.got))
+        return misfit(text, "a loss that takes these targets", error.where or "loss", error.fix.rstrip("."))
     if tuple(getattr(value, "shape", (1,))) != ():
-        return check.say("fail", f"a loss of shape {tuple(getattr(value, 'shape', ()))}", "one number, 0-d", "loss")
+        text = f"a loss of shape {tuple(getattr(value, 'shape', ()))}"
+        return misfit(text, "one number, 0-d", "loss", "Let the loss end in a mean over all rows")
     return check.ok(shapes, "they fit")
 
 
@@ -109,9 +115,11 @@ def scale(subject: Subject, check: Check) -> Finding:
         return check.skip("the first trainable layer takes whole numbers")
     mean = xp.mean(z, axis=0)
     middle = xp.sort(xp.abs(mean))[z.shape[1] // 2]
+    highest = xp.max(xp.abs(z), axis=0)
     seen = pull(
         {
-            "largest": xp.max(xp.abs(z)),
+            "largest": xp.max(highest),
+            "column": xp.argmax(highest),
             "mean": middle,
             "std": xp.sqrt(xp.mean((z - mean) ** 2)),
             "rms": xp.sqrt(xp.mean(z * z)),
@@ -123,14 +131,11 @@ def scale(subject: Subject, check: Check) -> Finding:
     severity: Severity = "pass" if unit or standard else "warn"
     if not t["rms_low"] <= seen["rms"] <= t["rms_high"]:
         severity = "fail"
-    text = ", ".join(
+    column, rows = int(seen.pop("column")), subject.train
+    named = f" in {rows.column(column)}" if z.shape == rows.flat[: z.shape[0]].shape else ""
+    text = f"max {number(seen['largest'])}{named}, " + ", ".join(
         f"{name} {number(value)}"
-        for name, value in (
-            ("max", seen["largest"]),
-            ("mean", seen["mean"]),
-            ("std", seen["std"]),
-            ("RMS", seen["rms"]),
-        )
+        for name, value in (("middle mean", seen["mean"]), ("std", seen["std"]), ("RMS", seen["rms"]))
     )
     prepared = any(isinstance(module, (Standardize, MinMaxScale)) for _, module in subject.model.modules())
     advice = (
@@ -224,16 +229,16 @@ def augmentation(subject: Subject, check: Check) -> Finding:
 FIRST = (
     Check("D1", "data", "inputs and targets are finite", {}, "{where} is {value}: drop the row or fill it with the training median.", "TDC UM", finite),
     Check("D2", "data", "dtypes, and labels 0…C−1", {}, "Label {label} at {where}, but the last layer has {outputs} outputs: relabel or widen it.", "UM", dtypes_and_labels),
-    Check("D9", "data", "target, output and loss fit", {}, 'Reshape real targets to the outputs\' shape, (N, 1) for one; classes take loss="cross_entropy", real targets "mse".', "pytorch#16045", target_output_loss),
+    Check("D9", "data", "target, output and loss fit", {}, "{advice}.", "pytorch#16045", target_output_loss),
 )  # fmt: skip
 """A failure of one of these ends the examination."""
 
 CHECKS = (
     Check("D3", "data", "inputs are near 1 at the first layer", {"largest_low": 0.5, "largest_high": 1.0, "mean": 0.2, "std_low": 0.5, "std_high": 2.0, "rms_low": 0.01, "rms_high": 50.0}, "{advice}.", "TDC SM UM, own", scale),
     Check("D4", "data", "features change", {"share": 0.5}, "{column} never changes or repeats another: drop it.", "TDC", constant_features),
-    Check("D5", "data", "normaliser fitted on training rows only", {"closer": 0.2}, "Fit `Standardize` after the split, on `train`.", "C2", fitted_on_training_rows),
-    Check("D6", "data", "no training rows in val or test", {"share": 0.05}, "{count} rows are in both: split by group, remove duplicates.", "DC", rows_in_two_parts),
-    Check("D7", "data", "no feature alone gives the target away", {"warn": 0.7, "fail": 0.99}, "{column} gives the answer away: is it known at prediction time?", "DC", one_feature_tells),
+    Check("D5", "data", "normaliser fitted on training rows only", {"closer": 0.2, "far": 0.1}, "Fit `Standardize` after the split, on `train`.", "C2", fitted_on_training_rows),
+    Check("D6", "data", "no training rows in val or test", {"share": 0.05}, "{rows} in both: remove duplicates before the split, or split by group.", "DC", rows_in_two_parts),
+    Check("D7", "data", "no feature alone gives the target away", {"warn": 0.7, "fail": 0.99, "fail_real": 0.9}, "{column} may give the answer away: is it known at prediction time? If not, drop it.", "DC", one_feature_tells),
     Check("D8", "data", "classes are balanced", {"ratio": 10.0, "perplexity": 0.5}, "Weight the loss or resample; start the last bias at log prior (I3).", "SM TDC", balance),
     Check("D10", "data", "the split is sane", {"z": 8.0, "expected": 5.0}, "Use `nnx.data.split(…, seed=0)`: stratified, seeded.", "keras#8346", split_is_sane),
     Check("D11", "data", "real targets are as large as the outputs", {"decades": 1.0, "decades_fail": 3.0}, "Standardise the target (`nnx.Unstandardize` last does it), or start the last bias at its mean.", "TDC K, own", target_scale),

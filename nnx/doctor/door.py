@@ -38,6 +38,7 @@ class Doctor:
         test: Any = None,
         loss: str | Callable[..., Array] | None = None,
         optimizer: Any = None,
+        epochs: int | None = None,
         batch_size: int = 64,
         penalty: Callable[[Mapping[str, Array]], Array] | None = None,
         augment: Callable[[Array], Array] | None = None,
@@ -49,7 +50,8 @@ class Doctor:
         """Examine a model, as it would begin its training, with its data and settings.
 
         ``train``, ``val`` and ``test`` are data sets or pairs (x, y) of arrays, which may be as broken as they like; ``loss``,
-        ``optimizer``, ``batch_size``, ``backend`` and ``seed`` mean what they mean to ``nnx.fit``. ``penalty`` is a regulariser
+        ``optimizer``, ``epochs``, ``batch_size``, ``backend`` and ``seed`` mean what they mean to ``nnx.fit``; without ``epochs``
+        it is not asked whether a schedule lasts. ``penalty`` is a regulariser
         that is added to the loss (one in the optimizer's chain is found by itself), ``augment`` a function of a batch of
         inputs on the device. ``check="quick"`` looks at the data and the start, under a second; ``"full"`` trains copies, too.
         ``only`` names the checks to run, such as ("D3", "I1"); what they build on is not judged then.
@@ -68,7 +70,7 @@ class Doctor:
         from nnx.doctor.subject import Subject
 
         subject = Subject(
-            model, train, val, test=test, loss=loss, optimizer=optimizer, batch_size=batch_size, penalty=penalty, augment=augment,
+            model, train, val, test=test, loss=loss, optimizer=optimizer, epochs=epochs, batch_size=batch_size, penalty=penalty, augment=augment,
             backend=backend, seed=seed,
         )  # fmt: skip
         return examine(subject, check, only)

@@ -16,7 +16,12 @@ from nnx.typing import Array
 
 
 def first_loss(subject: Subject, check: Check) -> Finding:
-    """I1: the first loss is that of knowing nothing: log C, or the loss of the mean target; neither far above nor below."""
+    """I1: the first loss is that of knowing nothing: log C, or the loss of the mean target; neither far above nor below.
+
+    Weights drawn by the usual rules give outputs of variance 1–2, whose loss depends on luck where classes or features are few:
+    of 3,600 healthy starts on 13 data sets (2–64 features, 2–10 classes) it was up to 3.1 nats or 19 times the mean target's loss
+    above, and down to 0.31 of it.
+    """
     out, y = subject.inference[1], subject.sample[1]
     loss = float(subject.backend.to_numpy(subject.loss(out, y)))
     known, guess = subject.uniform_loss, subject.constant_loss
@@ -41,7 +46,7 @@ def first_loss(subject: Subject, check: Check) -> Finding:
         return Finding(
             "warn",
             text,
-            "≥ 80 % of it",
+            "≥ 25 % of it",
             "loss",
             "Is the model trained already, or does an input give the target away (D7)?",
             {"loss": loss},
@@ -62,7 +67,10 @@ def regulariser(subject: Subject, check: Check) -> Finding:
         "fail" if value < 0 or math.isnan(value) else "pass" if part <= check.limits["share"] else "warn"
     )
     text = f"penalty {number(value)} beside a loss of {number(loss)} ({percent(part)})"
-    return check.say(severity, text, "not negative, at most half", "regulariser", share=part)
+    factor = 10.0 ** math.ceil(math.log10(value / loss)) if value > loss > 0 and math.isfinite(value) else 10.0
+    return check.say(
+        severity, text, "not negative, at most half", "regulariser", {"factor": f"{factor:,.0f}"}, share=part
+    )
 
 
 def last_bias(subject: Subject, check: Check) -> Finding:
@@ -171,31 +179,36 @@ def signal(subject: Subject, check: Check) -> Finding:
 def settings(subject: Subject, check: Check) -> Finding:
     """I10: settings that seldom go well."""
     t, found = check.limits, []
-    for path, module in subject.original.modules():
-        if isinstance(module, Dropout) and module.p > t["dropout"]:
-            found.append((f"dropout {number(module.p)} (≤ 0.5)", path))
-    adam, rate = subject.core.name.startswith("adam"), subject.rate
+    dropped = {p: m.p for p, m in subject.original.modules() if isinstance(m, Dropout) and m.p > t["dropout"]}
+    if dropped:
+        path = max(dropped, key=lambda name: dropped[name])
+        layers = f" in {len(dropped)} layers" * (len(dropped) > 1)
+        found.append((f"dropout {number(dropped[path])}{layers} (≤ 0.5)", path, "dropout 0.2"))
+    core, adam, rate = subject.core, subject.core.name.startswith("adam"), subject.rate
     if adam and rate > t["adam_rate"]:
-        found.append((f"learning rate {number(rate)} with Adam (≤ 0.01)", "optimizer"))
+        found.append((f"learning rate {number(rate)} with Adam (≤ 0.01)", "optimizer", "a learning rate of 1e-3"))
     if rate < t["rate"]:
-        found.append((f"learning rate {number(rate)} (≥ 1e-7)", "optimizer"))
-    plain = subject.core.name.startswith("sgd") and not any(
+        found.append((f"learning rate {number(rate)} (≥ 1e-7)", "optimizer", "Adam 1e-3"))
+    plain = core.name.startswith("sgd") and not any(
         isinstance(link, (optim.clip_by_global_norm, optim.clip_by_norm)) for link in subject.links
     )
     if plain and not subject.labels_known and rate * subject.loss_unit > t["sgd_step"]:
         known = f"the mean target has a loss of {number(subject.loss_unit)}"
-        found.append(
-            (
-                f"learning rate {number(rate)} with SGD where {known}: unless clipped, its steps grow with that",
-                "optimizer",
-            )
-        )
-    eps = getattr(subject.core, "eps", None)
-    if adam and eps is not None and eps < t["eps"]:
-        found.append((f"eps {number(eps)} with Adam (≥ 1e-10)", "optimizer"))
+        text = f"learning rate {number(rate)} with SGD where {known}: unless clipped, its steps grow with that"
+        found.append((text, "optimizer", "Adam 1e-3 or clipped gradients"))
+    late = subject.late_share
+    if late > t["late"]:
+        text = f"learning rate below 1 % of its peak in {percent(late)} of the steps (≤ 50 %)"
+        found.append((text, "optimizer", "a schedule as long as the training"))
+    for name, sign, limit, usual in (("eps", -1, t["eps"], "1e-8"), ("momentum", 1, t["momentum"], "0.9"), ("weight_decay", 1, t["decay"], "0.01")):  # fmt: skip
+        value = getattr(core, name, None)
+        if isinstance(value, (int, float)) and sign * value > sign * limit and (adam or name != "eps"):
+            said, bound = name.replace("_", " "), f"{'≤' if sign > 0 else '≥'} {number(limit)}"
+            found.append((f"{said} {number(value)} ({bound})", "optimizer", f"{said} {usual}"))
     if not found:
-        return check.ok(f"{subject.core.name}, learning rate {number(rate)}", "usual settings", "optimizer")
-    return check.say("warn", "; ".join(text for text, _ in found), "usual settings", found[0][1])
+        return check.ok(f"{core.name}, learning rate {number(rate)}", "usual settings", "optimizer")
+    advice = {"advice": ", ".join(dict.fromkeys(advice for *_, advice in found))}
+    return check.say("warn", "; ".join(text for text, *_ in found), "usual settings", found[0][1], advice)
 
 
 def mean_over_batch(subject: Subject, check: Check) -> Finding:
@@ -219,13 +232,13 @@ def mean_over_batch(subject: Subject, check: Check) -> Finding:
 FIRST = (
     Check("I4", "start", "units begin different", {}, "Call `model.initialize(seed=…)` with a random initialiser for {where}.", "C2 TDC", symmetry),
     Check("I9", "start", "softmax and last activation fit the loss", {"outside": 0.01}, "{advice}.", "UM TDC", softmax_and_ranges),
-    Check("I10", "start", "settings are usual ones", {"dropout": 0.5, "adam_rate": 1e-2, "rate": 1e-7, "sgd_step": 10.0, "eps": 1e-10}, "Start from Adam 1e-3, eps 1e-8, dropout 0.2.", "UM, own", settings),
+    Check("I10", "start", "settings are usual ones", {"dropout": 0.5, "adam_rate": 1e-2, "rate": 1e-7, "sgd_step": 10.0, "eps": 1e-10, "momentum": 0.99, "decay": 1.0, "late": 0.5}, "Start from {advice}.", "UM, own", settings),
     Check("I11", "start", "the loss is a mean over the batch", {"rows": 128.0, "change": 0.1}, "Use the mean over the batch, not the sum, and the class axis inside it.", "TDC", mean_over_batch),
 )  # fmt: skip
 
 CHECKS = (
-    Check("I1", "start", "the first loss is that of knowing nothing", {"share": 0.5, "nats": 0.5, "share_fail": 2.0, "nats_fail": 1.5, "real": 4.0, "real_fail": 100.0, "below": 0.8}, "Shrink the last layer's initial weights ×0.1; check the loss.", "K C3 TDC ART, measured", first_loss),
-    Check("I2", "start", "the regulariser is not most of the loss", {"share": 0.5}, "Lower λ by 10.", "C3", regulariser),
+    Check("I1", "start", "the first loss is that of knowing nothing", {"share": 0.5, "nats": 3.5, "share_fail": 2.0, "nats_fail": 10.0, "real": 25.0, "real_fail": 100.0, "below": 0.25}, "Shrink the last layer's initial weights ×0.1; check the loss.", "K C3 TDC ART, measured", first_loss),
+    Check("I2", "start", "the regulariser is not most of the loss", {"share": 0.5}, "Divide λ by {factor}.", "C3", regulariser),
     Check("I3", "start", "the last bias begins at the likely answer", {}, "Start the last bias at {start}.", "K TDC", last_bias),
     Check("I5", "start", "weights begin near a known rule", {"low": 0.25, "high": 4.0, "low_fail": 0.01, "high_fail": 100.0}, "Use He init before ReLU, Glorot before tanh: {where}.", "TDC, own", initial_variance),
     Check("I6", "start", "the signal keeps its size over depth", {"low": 0.05, "high": 2.0, "ratio": 100.0, "low_fail": 0.01, "high_fail": 20.0, "ratio_fail": 1e4}, "Signal {way} at {where}: He init or a norm layer.", "TDC SM, measured", signal),
@@ -233,6 +246,6 @@ CHECKS = (
 
 LAST = (
     Check("I8", "start", "rows do not mix", {}, "Some op runs over the batch axis: check `axis=` and reshapes.", "K", rows_apart),
-    Check("I7", "start", "derivatives are right", {"warn": 1e-4, "fail": 1e-2, "entries": 6.0, "steps": 10.0}, "The derivative at {where} is wrong: run `nnx.gradcheck` on it.", "C3 TDC", gradients_are_right),
+    Check("I7", "start", "derivatives are right", {"warn": 1e-4, "fail": 1e-2, "entries": 6.0, "steps": 10.0, "thrown": 10.0, "least": 1e-8}, "{advice}.", "C3 TDC", gradients_are_right),
 )  # fmt: skip
 """A failure of one of these leaves the short training out."""

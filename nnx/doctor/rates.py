@@ -32,9 +32,15 @@ def range_test(subject: Subject, check: Check) -> Finding:
         .pulled_losses()
     )
     suggested = judge(rates, losses.tolist(), check.limits["stop"]).steepest
-    steady = Trial(subject, "range test", optimizer=unit).run(STEADY, rates=[subject.rate] * STEADY).pulled_losses()
-    rises = not np.isfinite(steady).all() or float(np.median(steady[-10:])) > float(steady[0]) * 1.05
-    course = f"the loss {'rises' if rises else 'goes'} from {number(float(steady[0]))} to {number(float(np.median(steady[-10:])))} at {number(subject.rate)}"
+    steady, still = (
+        Trial(subject, "range test", optimizer=unit).run(STEADY, rates=[rate] * STEADY).pulled_losses()[-10:]
+        for rate in (subject.rate, 1e-30)
+    )  # the second takes the same batches with the same units dropped, and moves nothing
+    before, after = (float(np.median(losses)) for losses in (still, steady))
+    rises = not np.isfinite(steady).all() or after > before + 0.05 * abs(before)
+    course = (
+        f"the loss {'rises' if rises else 'goes'} from {number(before)} to {number(after)} at {number(subject.rate)}"
+    )
     if suggested is None:
         severity: Severity = "fail" if rises else "warn"
         text = f"no rate lowers the loss; {course}"
@@ -47,7 +53,7 @@ def range_test(subject: Subject, check: Check) -> Finding:
             rises=float(rises),
         )
     ratio = subject.rate / suggested
-    halves = float(np.median(steady[-10:])) < check.limits["falls"] * float(steady[0])
+    halves = after < check.limits["falls"] * before
     severity = (
         "fail"
         if rises

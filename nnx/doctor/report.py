@@ -19,18 +19,18 @@ CAUSES: dict[str, tuple[str, ...]] = {
     "I3": ("D8", "D11"),
     "I5": ("I4",),
     "I6": ("D3", "I4", "I5", "I9"),
-    "T1": ("I4", "I9", "D3", "D11", "I5", "I6", "I1", "I11", "T4", "T10", "T6", "T8"),
-    "T2": ("I4", "I9", "D3", "D11", "D12", "I2", "I11", "I5", "I6", "I1", "T9", "T4", "T10", "T8"),
-    "T3": ("D11", "D3", "D12", "I11", "I5", "I6", "T9", "T10", "T8", "T2"),
-    "T4": ("D3", "I5", "I6", "T8"),
+    "T1": ("I4", "I9", "D3", "D11", "I5", "I6", "I1", "I11", "T4", "T10", "T6", "T8", "I10"),
+    "T2": ("I4", "I9", "D3", "D11", "D12", "D10", "I2", "I11", "I5", "I6", "T9", "T4", "T10", "T6", "T8", "I10", "T1"),
+    "T3": ("D11", "D3", "D12", "I11", "I5", "I6", "T9", "T10", "T8", "I10", "T2"),
+    "T4": ("D3", "I5", "I6", "T8", "I10"),
     "T5": ("D3", "I5", "I9", "T8"),
     "T6": ("I4", "I9", "D3", "D11", "I11", "I6", "I2", "T4", "T10", "T8"),
-    "T7": ("D3", "D11", "I11", "I6", "I1", "T8"),
+    "T7": ("D3", "D11", "I11", "I6", "I1", "T8", "I10"),
     "T8": ("I10", "I4", "I9", "D3", "D11", "D12", "I2", "I11", "I5", "I6", "I1", "T9"),
     "T9": ("D11", "D3"),
     "T10": ("I4", "D3", "I1", "T4", "T8"),
     "T11": ("D12", "D3", "I5", "I6", "I11", "T8"),
-    "T12": ("I4", "I9", "D3", "D11", "D12", "I2", "I11", "I5", "I6", "T9", "T4", "T6", "T8", "T2"),
+    "T12": ("I4", "I9", "D3", "D11", "D12", "I2", "I11", "I5", "I6", "T9", "T4", "T6", "T8", "I10", "T1", "T2"),
     "T13": ("I2",),
     "R2": ("D6", "D7"),
     "R3": ("R1",),
@@ -48,9 +48,13 @@ def explained(verdicts: Sequence[Verdict]) -> dict[str, str]:
     """The cause of each bad verdict that has one among the others: the first that failed, else the first that warns."""
     bad = {verdict.id: verdict for verdict in verdicts if verdict.bad}
     causes = {id: [cause for cause in CAUSES.get(id, ()) if cause in bad] for id in bad}
-    if bad.get("T10") and bad["T10"].values.get("cut"):  # a gradient that is cut is cut at every rate
-        causes["T10"] = [cause for cause in causes["T10"] if cause != "T8"]
     stuck = [cause for cause in STUCK if cause in bad]
+    if "T10" in bad and bad["T10"].values.get("cut"):  # a gradient that is cut is cut at every rate
+        causes["T10"] = [cause for cause in causes["T10"] if cause != "T8"]
+    elif "T10" in bad:  # steps that are too small come from elsewhere and explain nothing
+        causes = {id: [cause for cause in found if cause != "T10"] for id, found in causes.items()}
+        causes["T10"] = [cause for cause in (*CAUSES["T10"], "I10", "T9", "T6") if cause in bad]
+        stuck = [cause for cause in stuck if cause != "T10"]
     if "T8" in bad and "ratio" not in bad["T8"].values and stuck:
         causes = {id: [cause for cause in found if cause != "T8"] for id, found in causes.items()}
         causes["T8"] += stuck

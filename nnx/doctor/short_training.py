@@ -1,5 +1,6 @@
 """T: short trainings on copies. T8 is in ``rates.py``; what is judged from the course of the shared run is in ``course.py``."""
 
+import math
 from functools import cached_property
 from typing import Any
 
@@ -8,17 +9,19 @@ import numpy as np
 from nnx.doctor import course
 from nnx.doctor.measure import number, percent, pull, share, similarity, stack, units_first
 from nnx.doctor.rates import range_test
+from nnx.doctor.rows import Rows
 from nnx.doctor.subject import Subject
 from nnx.doctor.trial import Course, Trial
 from nnx.doctor.verdict import Check, Finding, Severity
 from nnx.doctor.walk import Call, hidden, walk
 from nnx.layers import BatchNorm, ReLU, Sigmoid, Tanh, training
 from nnx.layers.training import inference
-from nnx.optim import Adam
+from nnx.optim import Adam, with_learning_rate
 from nnx.typing import Array
 
 STEPS, EVERY = 200, 2
-"""Steps of the shared run, and after how many of them the validation loss is noted: 100 values."""
+"""Steps of the shared run, and after how many of them the validation loss is noted: 100 values. With batches of fewer than 16
+rows there are more of both, as 400 rows teach little."""
 
 
 class SharedRun:
@@ -40,7 +43,7 @@ class SharedRun:
         x, y = trial.inputs(self.val), self.subject.targets(self.val)
         values: list[Array] = []
         for _ in range(STEPS // EVERY):
-            trial.run(EVERY, write=not zeroed)
+            trial.run(EVERY * max(1, 16 // trial.batch_size), write=not zeroed)
             # With constant inputs batch norm's running variance goes to 0 and blows rounding up: it is not used there.
             place = training(seed=self.subject.seed, step=trial.step, write_back=False) if zeroed else inference()
             with place:
@@ -77,24 +80,57 @@ def shared(subject: Subject) -> SharedRun:
 
 
 def overfits(subject: Subject, check: Check) -> Finding:
-    """T1: 16 rows are learnt by heart, without dropout and regulariser; the second try is with Adam 1e-3."""
-    rows = subject.train.take(subject.draw("overfit", int(check.limits["rows"])))
+    """T1: 16 rows are learnt by heart, without dropout and regulariser; the second try is with Adam 1e-3.
+
+    Fewer where the model has fewer than two parameters for each of their outputs: a line does not go through 16 points.
+    """
+    rows = _to_learn(subject, int(check.limits["rows"]))
     if subject.labels_known:
         known = subject.uniform_loss
     else:
         known = subject.loss_of_constant(np.asarray(rows.y, dtype=np.float64).mean(axis=0), subject.targets(rows))
     bound = check.limits["share"] * known
     text, severity = "", "fail"
-    for name, optimizer in (("", None), (" with Adam 1e-3", Adam(1e-3))):
-        trial = Trial(subject, "overfit", optimizer=optimizer, dropout=False, penalise=False, rows=rows)
+    advice = (
+        "Not even Adam 1e-3 learns them: look at layers and units (I6, I9, T4, T6), the loss, and labels of equal rows"
+    )
+    steady = with_learning_rate(subject.core, subject.rate) if math.isfinite(subject.rate) else None  # no schedule
+    for name, optimizer in (("", steady), (" with Adam 1e-3", Adam(1e-3))):
+        trial = Trial(subject, "overfit", optimizer=optimizer, dropout=False, penalise=False, rows=rows, whole=True)
         found, loss, wrong = _learnt(subject, trial, bound, check)
         errors = f", {percent(wrong)} wrong" if subject.labels_known else ""
         text += f"{'; ' if text else ''}loss {number(loss)}{errors} after {trial.step} steps{name}"
         if found != "fail":
             severity = "warn" if name else found
+            advice = "The loss stays above 0: look for softmax before the loss (I9), weight decay, too few units"
+            if name:
+                advice = "Adam 1e-3 learns them: look at the optimizer's learning rate, momentum and weight decay"
             break
-    values = {"loss": loss, "wrong": wrong}
-    return check.say(severity, text, f"loss < {number(bound)}, all right", "model", **values)  # type: ignore[arg-type]
+    if severity != "pass" and (frozen := len(subject.model.parameters(frozen=True))):
+        text += f"; {frozen} of {frozen + len(subject.model.parameters())} parameters are frozen"
+        advice = f"If all of it shall learn: model.unfreeze(). {advice}"
+    right = ", all right" * subject.labels_known
+    return check.say(
+        severity,
+        text,
+        f"loss < {number(bound)}{right}",
+        f"{len(rows)} rows",
+        {"advice": advice},
+        loss=loss,
+        wrong=wrong,
+    )  # type: ignore[arg-type]
+
+
+def _to_learn(subject: Subject, most: int) -> Rows:
+    """Rows with different inputs, as far as there are: equal ones may well have different targets."""
+    free = sum(int(w.size) for w in subject.model.parameters().values())
+    count = max(2, min(most, free // (2 * max(math.prod(subject.few.shape[1:]), 1))))
+    drawn = subject.train.take(subject.draw("overfit", 8 * count))
+    different = np.sort(np.unique(drawn.flat, axis=0, return_index=True)[1])
+    if len(different) < 2:
+        return drawn.take(slice(0, count))
+    spread = np.linspace(0, len(different) - 1, min(count, len(different))).astype(np.int64)
+    return drawn.take(different[spread])
 
 
 def _learnt(subject: Subject, trial: Trial, bound: float, check: Check) -> tuple[Severity, float, float]:
@@ -105,7 +141,7 @@ def _learnt(subject: Subject, trial: Trial, bound: float, check: Check) -> tuple
         trial.run(25)
         stats = {"loss": trial.losses[-1]}
         if subject.labels_known:
-            x, y = trial.batch(0)
+            x, y = trial.batch(0)  # all of them
             with training(seed=subject.seed, step=trial.step, write_back=False):
                 stats["wrong"] = share(xp.argmax(trial.model(x), axis=-1) != y)
         seen = pull(stats)
@@ -121,6 +157,8 @@ def _learnt(subject: Subject, trial: Trial, bound: float, check: Check) -> tuple
 def inputs_matter(subject: Subject, check: Check) -> Finding:
     """T2: the validation loss is lower than that of the same training with inputs zeroed."""
     run = shared(subject)
+    if len(run.val) < check.limits["rows"]:
+        return check.skip(f"only {len(run.val)} rows are held out, too few to judge by")
     ours, theirs = run.trained[1], run.zeroed
     late = slice(len(ours) // 2, None)
     real, blind = float(np.median(ours[late])), float(np.median(theirs[late]))
@@ -210,12 +248,12 @@ def training_against_inference(subject: Subject, check: Check) -> Finding:
 
 
 FIRST = (
-    Check("T1", "short training", "it learns 16 rows by heart", {"rows": 16.0, "share": 0.02, "wrong": 0.05, "steps": 1000.0}, "It cannot learn 16 rows as it is: look at I7, I9, labels, learning rate.", "K C3 TDC ART", overfits),
+    Check("T1", "short training", "it learns 16 rows by heart", {"rows": 16.0, "share": 0.02, "wrong": 0.05, "steps": 1000.0}, "{advice}.", "K C3 TDC ART", overfits),
     Check("T8", "short training", "the learning rate against a range test", {"low": 0.01, "high": 10.0, "falls": 0.5, "stop": 4.0}, "Use the suggested rate {suggested}.", "PL, own", range_test),
 )  # fmt: skip
 
 CHECKS = (
-    Check("T2", "short training", "inputs matter", {"won": 0.75}, "Inputs and labels may be paired wrongly: shuffle them together.", "K TDC", inputs_matter),
+    Check("T2", "short training", "inputs matter", {"won": 0.75, "rows": 20.0}, "Nothing that it learns holds on other rows: are inputs and labels paired rightly (shuffle them together), and do these inputs tell anything about the target?", "K TDC", inputs_matter),
     *course.of_run(lambda subject: shared(subject).course),
     Check("T4", "short training", "ReLU units are alive", {"zero": 1e-5, "samples": 0.95, "warn": 0.4, "fail": 0.5}, "Lower the rate, use He init or `LeakyReLU` at {where}.", "TDC SM C1, measured", dead_units),
     Check("T5", "short training", "tanh and sigmoid units are in range", {"far": 5.0, "tanh": 9.5, "sigmoid_low": -23.0, "sigmoid_high": 17.0, "share": 0.5}, "Smaller initial weights, a norm layer, or ReLU at {where}.", "SM DD", saturated_units),

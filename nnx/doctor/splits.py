@@ -40,8 +40,9 @@ def fitted_on_training_rows(subject: Subject, check: Check) -> Finding:
         return check.skip("train and all rows have the same means")
     near = check.limits["closer"] * apart
     text = f"{number(ours)} σ from the means of train, {number(theirs)} σ from those of all rows"
-    severity: Severity = "pass" if ours < near else "fail" if theirs < near else "warn"
-    if severity == "warn" and layer is None:
+    harm: Severity = "fail" if apart > check.limits["far"] else "warn"
+    severity: Severity = "pass" if ours < near else harm if theirs < near else "warn"
+    if min(ours, theirs) >= near and layer is None:
         return check.ok("the inputs come as they are", "training rows", "train.x")
     return check.say(severity, text, "those of train", where, train=ours, all=theirs)
 
@@ -59,15 +60,34 @@ def rows_in_two_parts(subject: Subject, check: Check) -> Finding:
         return check.skip("there are no validation rows")
     known = _keys(subject.train)
     unique = set(known)
-    usual = 1 - len(unique) / len(known)
     found = {rows.name: [i for i, key in enumerate(_keys(rows)) if key in unique] for rows in parts}
     name = max(found, key=lambda part: len(found[part]))
     size = len(next(rows for rows in parts if rows.name == name))
     part = len(found[name]) / size
+    usual = max(1 - len(unique) / len(known), _by_chance(subject.train)) if part else 0.0
+    expected = usual * size
     text = f"{len(found[name])} of {size} rows of {name} are in train ({percent(part)})"
-    severity: Severity = "pass" if part <= usual else "warn" if part - usual <= check.limits["share"] else "fail"
+    many = len(found[name]) > expected + 3 * expected**0.5
+    severity: Severity = "pass" if not many else "warn" if part - usual <= check.limits["share"] else "fail"
     where = f"{name}, row {found[name][0]}" if found[name] else name
-    return check.say(severity, text, "0", where, {"count": len(found[name])}, share=part)
+    count = len(found[name])
+    fill = {"rows": "1 row is" if count == 1 else f"{count} rows are"}
+    return check.say(severity, text, f"about {number(expected)}" if expected >= 0.1 else "0", where, fill, share=part)
+
+
+def _by_chance(rows: Rows) -> float:
+    """The share of new rows that would equal one of these if columns and target were drawn each by itself.
+
+    Two rows agree in a column with the chance Σ p² over its values, and in all of them with the product.
+    """
+    both = 1.0
+    index = np.linspace(0, len(rows) - 1, min(len(rows), 4096)).astype(np.int64)
+    for column in (*rows.flat[index].T, *rows.y[index].reshape(len(index), -1).T):
+        counts = np.unique(column, return_counts=True)[1].astype(np.float64)
+        both *= float(np.sum(counts * (counts - 1))) / max(len(index) * (len(index) - 1), 1)
+        if both * len(rows) < 1e-6:
+            return 0.0
+    return 1 - (1 - both) ** len(rows) if both < 1 else 1.0
 
 
 def split_is_sane(subject: Subject, check: Check) -> Finding:

@@ -41,6 +41,8 @@ from nnx.typing import Array
 LINEAR = (Linear, Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d)
 PASSING = (Dropout, Flatten, Reshape, AvgPool1d, AvgPool2d, AdaptiveAvgPool1d, AdaptiveAvgPool2d, GlobalAvgPool)
 """Layers through which two linear ones are still one. A maximum is not."""
+LOGITS = ("cross_entropy", "binary_cross_entropy", "hinge")
+"""Losses on logits."""
 
 
 def softmax_and_ranges(subject: Subject, check: Check) -> Finding:
@@ -123,17 +125,11 @@ def _reach(subject: Subject, check: Check, calls: list[Call]) -> Finding | None:
         or (low, high) == (-math.inf, math.inf)
     ):
         return None
-    if subject.labels_known and not isinstance(last.module, Softmax):
-        if subject.loss_name == "cross_entropy":
-            text = f"logits only in [{number(low)}, {number(high)}]"
-            return _fail(
-                check,
-                text,
-                last.named,
-                f"Remove the {type(last.module).__name__} at the end: `cross_entropy` takes logits of any size",
-            )
-        return None
-    if subject.task != "regression" or subject.loss_name == "binary_cross_entropy":
+    if subject.loss_name in LOGITS and not isinstance(last.module, Softmax):
+        text = f"logits only in [{number(low)}, {number(high)}]"
+        advice = f"Remove the {type(last.module).__name__} at the end: `{subject.loss_name}` takes logits of any size"
+        return _fail(check, text, last.named, advice)
+    if subject.labels_known or subject.task != "regression":
         return None
     y, bounds = subject.targets(subject.train), [low, high]
     xp = subject.backend.xp

@@ -36,6 +36,7 @@ class Subject:
         test: Any = None,
         loss: str | Callable[..., Array] | None = None,
         optimizer: Any = None,
+        epochs: int | None = None,
         batch_size: int = 64,
         penalty: Callable[[Mapping[str, Array]], Array] | None = None,
         augment: Callable[[Array], Array] | None = None,
@@ -58,6 +59,8 @@ class Subject:
             )
         if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size < 1:
             raise ConfigError(expected="batch_size a whole number ≥ 1", got=repr(batch_size), where="doctor")
+        if epochs is not None and (not isinstance(epochs, int) or isinstance(epochs, bool) or epochs < 1):
+            raise ConfigError(expected="epochs a whole number ≥ 1", got=repr(epochs), where="doctor")
         for name, function in (("penalty", penalty), ("augment", augment)):
             if function is not None and not callable(function):
                 raise ConfigError(expected=f"{name} as a function", got=repr(function), where="doctor")
@@ -79,6 +82,7 @@ class Subject:
         self.loss_name = self.loss_name or next((name for name, f in losses.LOSSES.items() if f is self.loss), "")
         self.batch_size = min(batch_size, len(self.train))
         steps = -(-len(self.train) // self.batch_size)
+        self.steps = None if epochs is None else epochs * steps
         self.optimizer: optim.Optimizer = (optimizer or optim.Adam(1e-3)).with_steps_per_epoch(steps)
         self.augment, self.seed, self._place = augment, seed, backend
         self._penalty = penalty
@@ -258,6 +262,15 @@ class Subject:
         if rate is None:
             return math.nan
         return max(float(rate(step)) for step in range(0, 1000, 5)) if callable(rate) else float(rate)
+
+    @property
+    def late_share(self) -> float:
+        """The share of all steps whose learning rate is below 1 % of the largest; 0 where the number of steps is not known."""
+        rate = getattr(self.core, "learning_rate", None)
+        if self.steps is None or not callable(rate):
+            return 0.0
+        rates = np.asarray([float(rate(int(step))) for step in np.linspace(0, self.steps - 1, 200)])
+        return float(np.mean(rates < 0.01 * rates.max()))
 
 
 def check_trainable(subject: Subject) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from nnx.doctor import during
-from nnx.doctor.course import of_run
+from nnx.doctor.course import of_run, step_size
 from nnx.doctor.during import Whole
-from nnx.doctor.measure import norm, number, pull_rows, stack
+from nnx.doctor.measure import norm, pull_rows, stack
 from nnx.doctor.report import Report, with_causes
 from nnx.doctor.rows import Rows, rows_of
 from nnx.doctor.short_training import CHECKS as SHORT
@@ -124,21 +124,15 @@ class Watch(Callback):
         t = _T3.limits
         known = np.isfinite(ratios)
         if not known.all():
-            return _T3.say(
-                "fail", "not a finite number", "1e-4–0.1", self._paths[int(np.argmin(known))], {"factor": "0.1"}
-            )
+            at = self._paths[int(np.argmin(known))]
+            text, advice = step_size(np.nan, at)
+            return _T3.say("fail", text, "1e-4–0.1", at, {"advice": advice})
         far = np.abs(np.log10(np.maximum(ratios, 1e-30) / 3e-3))
         at = int(np.argmax(far))
         value = float(ratios[at])
         severity: Severity = "pass" if len(table) < 3 or t["low"] <= value <= t["early"] * t["high"] else "warn"
-        return _T3.say(
-            severity,
-            f"median {number(value)}",
-            "1e-4–0.1",
-            self._paths[at],
-            {"factor": number(1e-3 / max(value, 1e-30))},
-            ratio=value,
-        )
+        text, advice = step_size(value, self._paths[at])
+        return _T3.say(severity, text, "1e-4–0.1", self._paths[at], {"advice": advice}, ratio=value)
 
     def _units(self, run: Run) -> None:
         assert self.rows is not None
