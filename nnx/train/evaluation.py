@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from nnx import backends, losses, metrics
+from nnx import backends, losses, metrics, ops
 from nnx.data import Dataset
 from nnx.data.stream import Streamed
 from nnx.errors import ConfigError, DataError, ShapeError
@@ -96,6 +96,8 @@ def evaluate(
         total += float(backend.to_numpy(value)) * int(out.shape[0])
         parts.append(backend.to_numpy(out))
     outputs = np.concatenate(parts)
+    if loss_of is losses.binary_cross_entropy:  # of logits: what is measured are the probabilities
+        outputs = ops.sigmoid(outputs)
     return {"loss": total / len(data), **measure(outputs, data)}
 
 

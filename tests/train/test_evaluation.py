@@ -52,3 +52,13 @@ def test_predictions_come_back_where_the_inputs_were(backend):
     assert nnx.backends.of(there).name == backend.name
     np.testing.assert_allclose(backend.to_numpy(there), host, rtol=1e-5, atol=1e-6)
     assert not math.isnan(float(host.sum()))
+
+
+def test_logits_of_two_classes_are_measured_as_probabilities():
+    x = nnx.random.normal(nnx.random.key(0, "x"), (200, 3)).astype("float32")
+    y = (x[:, :1] > 0).astype("float32")
+    model = nnx.Linear(3, 1).initialize(0)
+    model.load({"weight": np.asarray([[50.0], [0.0], [0.0]], "float32"), "bias": np.zeros(1, "float32")})
+    found = nnx.evaluate(model, nnx.data.load((x, y), task="regression"), loss="binary_cross_entropy")
+    assert found["r2"] > 0.9
+    assert found["mae"] < 0.1
