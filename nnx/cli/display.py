@@ -182,7 +182,7 @@ class LiveDisplay(Display):
             "epoch",
             "loss",
             "val loss" if run.validated else "",
-            f"{validated}{run.metric}",
+            f"{validated}{spoken(run.metric)}",
             "best (epoch)",
             "examples/s",
             "left",

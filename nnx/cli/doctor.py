@@ -2,6 +2,7 @@
 
 import json as json_format
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 from nnx import backends
@@ -10,13 +11,15 @@ from nnx.cli.config import Settings
 from nnx.cli.saved import settings_of
 from nnx.doctor.door import doctor as examine
 from nnx.doctor.during import CHECKS, Whole
-from nnx.doctor.report import Report, with_causes
+from nnx.doctor.report import WIDTH, Report, with_causes
 from nnx.errors import DataError
 from nnx.optim import LBFGS
 from nnx.train.record import Record
 from nnx.train.run import METRICS
 
 FAILED = 3
+CHECK = "check  "
+"""What stands before each line of ``checked``."""
 
 
 def doctor(source: str | None = None, /, *, config_file: str | None = None, check: str = "full", **flags: Any) -> int:
@@ -67,6 +70,7 @@ def checked(settings: Settings, parts: build.Parts) -> tuple[list[dict[str, Any]
     report = look(settings, parts, settings.check)
     said = [verdict.to_dict() for verdict in report.bad]
     lines = [f"{v.severity} {v.id} at {v.where}: {v.measured}. {v.remedy}" for v in report.roots]
+    lines = [part for line in lines for part in wrap(line, WIDTH - len(CHECK), subsequent_indent="  ")]
     return said, [*lines, "nnx doctor with the same flags tells more"] if lines else []
 
 

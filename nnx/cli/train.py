@@ -9,7 +9,7 @@ from typing import Any
 from nnx import backends
 from nnx.cli import build, config, deterministic, display, runs, threads
 from nnx.cli.config import Settings
-from nnx.cli.doctor import checked
+from nnx.cli.doctor import CHECK, checked
 from nnx.data import Dataset
 from nnx.errors import ConfigError, NnxError
 from nnx.layers import Module
@@ -200,7 +200,7 @@ def _beginning(
         f"run    {directory}",
         *([f"rate   edit {directory / RATE} to change the learning rate"] if settings.babysit else []),
         *(f"note   {note}" for note in (*whole.notes, *deterministic.notes(settings), *_manner(settings))),
-        *(f"check  {remark}" for remark in remarks),
+        *(f"{CHECK}{remark}" for remark in remarks),
     ]
     return facts, lines
 

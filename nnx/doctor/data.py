@@ -238,7 +238,7 @@ CHECKS = (
     Check("D4", "data", "features change", {"share": 0.5}, "{column} never changes or repeats another: drop it.", "TDC", constant_features),
     Check("D5", "data", "normaliser fitted on training rows only", {"closer": 0.2, "far": 0.1}, "Fit `Standardize` after the split, on `train`.", "C2", fitted_on_training_rows),
     Check("D6", "data", "no training rows in val or test", {"share": 0.05}, "{rows} in both: remove duplicates before the split, or split by group.", "DC", rows_in_two_parts),
-    Check("D7", "data", "no feature alone gives the target away", {"warn": 0.7, "fail": 0.99, "fail_real": 0.9}, "{column} may give the answer away: is it known at prediction time? If not, drop it.", "DC", one_feature_tells),
+    Check("D7", "data", "no feature alone gives the target away", {"warn": 0.7, "fail": 0.99, "fail_real": 0.9}, "It may give the answer away: is it known at prediction time? If not, drop it.", "DC", one_feature_tells),
     Check("D8", "data", "classes are balanced", {"ratio": 10.0, "perplexity": 0.5}, "Weight the loss or resample; start the last bias at log prior (I3).", "SM TDC", balance),
     Check("D10", "data", "the split is sane", {"z": 8.0, "expected": 5.0}, "Use `nnx.data.split(…, seed=0)`: stratified, seeded.", "keras#8346", split_is_sane),
     Check("D11", "data", "real targets are as large as the outputs", {"decades": 1.0, "decades_fail": 3.0}, "Standardise the target (`nnx.Unstandardize` last does it), or start the last bias at its mean.", "TDC K, own", target_scale),

@@ -49,7 +49,7 @@ def one_feature_tells(subject: Subject, check: Check) -> Finding:
         severity = "warn"
     text += f", the others {number(max(others, 0.0))}"
     bound = "≤ 0.7, or what others tell, too"
-    return check.say(severity, text, bound, where, {"column": f"C{named[1:]}"}, score=alone, others=others)
+    return check.say(severity, text, bound, where, score=alone, others=others)
 
 
 def _bins(column: np.ndarray[Any, Any], most: int) -> np.ndarray[Any, Any]:

@@ -85,3 +85,10 @@ def test_mistakes(nnx, flags, sentence):
     done = nnx(*flags)
     assert done.code == 2
     assert sentence in done.err
+
+
+def test_what_training_says_fits_eighty_columns(nnx, prices):
+    said = nnx("train", prices, "--epochs", "1", "--no-record").out.splitlines()
+    assert any(line.startswith("check  fail D7") for line in said)
+    assert any(line.startswith("check    ") for line in said)
+    assert max(map(len, (line for line in said if line.startswith("check")))) <= 80
