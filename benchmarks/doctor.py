@@ -91,11 +91,15 @@ The faults and the limits were made together: that all are caught says that the 
 faults of other people's programs they would find. Some limits are not those of the sources, because healthy programs broke them:
 
 - T6 and T7: gradients of real targets are judged in units of the loss of the mean target, for targets come in any unit.
-- I1 for real targets: up to 4 times the loss of the mean target above it, for outputs that begin as large as the targets.
+- I1: of 3,600 sound starts on 13 data sets with 2–64 features and 2–10 classes the first loss was up to 3.1 nats, or 19 times the
+  mean target's loss, above that of knowing nothing, and down to 0.31 of it: with few features or classes that is luck.
+- D5: a mean of all rows within 0.1 σ of that of the training rows changes nothing that could be measured, and only warns.
+- D7: a real target's score is 1 − RMSE/σ (an R² of 0.91 is 0.7); what other columns tell as well, one or all, is not accused.
 - D11 measures how far targets are from the outputs' mean, not only their spread: a distant mean has to be learnt, too.
-- T1: a loss of 2 % of that of knowing nothing instead of 1e-3, which logistic regression does not reach in 1000 steps.
+- T1: a loss of 2 % of that of knowing nothing instead of 1e-3, which logistic regression does not reach in 1000 steps; fewer rows
+  than 16 where the model has fewer than two parameters for each of their outputs.
 - T2: what is trained on zeros is judged by batch statistics; batch norm's running variance goes to 0 there.
-- T3: medians of the first 20 steps may be three times as large as the later ones.
+- T3: medians of the first 20 steps may be three times as large as the later ones; too small is what is so at first and later.
 - T4: warns at 40 % dead units (CS231n's figure) instead of 25 %: inputs in [0, 1] end at a third.
 - T8: the range test takes the same 256 rows at every step; a rate above 10 times the suggested one is left alone if it halves
   the loss within 40 steps.
