@@ -55,7 +55,7 @@ def flatten(args: Any) -> tuple[list[Array], Callable[[Any], Any]]:
     def each(fn: Callable[[Array], Array], nest: Any) -> Any:
         def one(leaf: Any) -> Any:
             if is_module(leaf):
-                return leaf.map_arrays(lambda path, array: fn(array), part=True)
+                return leaf.map_arrays(lambda path, array: fn(array))
             return fn(leaf) if is_array(leaf) else leaf
 
         return tree.map(one, nest)
@@ -117,7 +117,7 @@ def lift(space: Namespace, arg: Any) -> Any:
 
     def one(leaf: Any) -> Any:
         if is_module(leaf):
-            return leaf.map_arrays(lambda path, array: space.lift(array), part=True)
+            return leaf.map_arrays(lambda path, array: space.lift(array))
         return space.lift(leaf) if is_array(leaf) else leaf
 
     return tree.map(one, arg)
@@ -306,7 +306,7 @@ def _forward(f: Callable[..., Any], xs: tuple[Any, ...]) -> tuple[Any, Namespace
 # directional derivatives ----------------------------------------------------------------------------------------------
 def _push(space: Namespace, pulled: Any, u: Any, v: Any) -> Any:
     """d⟨pulled(u), v⟩/du for a pullback that is linear in ``u``: the pushforward of ``v``."""
-    pairs = tree.pairs(pulled, v) or []
+    pairs = _paired(pulled, v, "jvp")
     seeds = [(g._node, conjugate(space.lower(t))) for g, t in pairs if type(g) is Tensor and g._node is not None]
     return collect(space, u, backward(seeds, space._inner))
 
