@@ -32,7 +32,7 @@ class Convolution(Module):
         init: init.Initializer | None = None,
     ) -> None:
         self._settle_arguments(in_channels, out_channels, kernel_size, stride, padding, dilation, groups)
-        self._declare(in_channels, out_channels, bias, init or _DEFAULT)
+        self._declare(in_channels, out_channels, bias, _DEFAULT if init is None else init)
 
     def _settle_arguments(
         self, inputs: int, outputs: int, kernel: Any, stride: Any, padding: Any, dilation: Any, groups: int
@@ -134,7 +134,7 @@ class TransposedConvolution(Convolution):
         except NnxError as error:
             error.where = name
             raise
-        self._declare(in_channels, out_channels, bias, init or _spread_rule(prod(self.stride)))
+        self._declare(in_channels, out_channels, bias, _spread_rule(prod(self.stride)) if init is None else init)
 
     def forward(self, x: Array) -> Array:
         """The transposed convolution of x with the weight, plus the bias."""

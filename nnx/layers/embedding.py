@@ -1,5 +1,7 @@
 """Embedding: a trained row for each of a set of things."""
 
+from numbers import Integral
+
 import numpy as np
 
 from nnx import init, ops, random
@@ -31,7 +33,7 @@ class Embedding(Module):
     ) -> None:
         positive("count", count, "Embedding")
         positive("features", features, "Embedding")
-        if padding is not None and not (isinstance(padding, int) and 0 <= padding < count):
+        if padding is not None and not (isinstance(padding, Integral) and 0 <= padding < count):
             raise ConfigError(
                 expected=f"padding a row from 0 to {count - 1}, or None",
                 got=repr(padding),
@@ -39,7 +41,7 @@ class Embedding(Module):
                 fix="Keep a number for what is no thing, and count it too.",
             )
         self.count, self.features, self.padding = count, features, padding
-        self.weight = Parameter((count, features), _Rows(init or _DEFAULT, padding))
+        self.weight = Parameter((count, features), _Rows(_DEFAULT if init is None else init, padding))
 
     def forward(self, index: Array) -> Array:
         """The rows with these numbers."""

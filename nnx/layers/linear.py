@@ -1,5 +1,7 @@
 """The dense layer."""
 
+from numbers import Integral
+
 from nnx import init, ops
 from nnx.errors import ConfigError
 from nnx.layers.module import Module
@@ -27,7 +29,7 @@ class Linear(Module):
     ) -> None:
         for name, value in (("in_features", in_features), ("out_features", out_features)):
             positive(name, value, "Linear")
-        self.weight = Parameter((in_features, out_features), init or _DEFAULT)
+        self.weight = Parameter((in_features, out_features), _DEFAULT if init is None else init)
         self.bias = Parameter((out_features,), _ZEROS) if bias else None
 
     def forward(self, x: Array) -> Array:
@@ -37,7 +39,7 @@ class Linear(Module):
 
 def positive(name: str, value: int, where: str) -> None:
     """``ConfigError`` unless ``value`` is a whole number of at least 1."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
         raise ConfigError(
             expected=f"{name} a whole number ≥ 1",
             got=repr(value),

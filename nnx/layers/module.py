@@ -16,6 +16,8 @@ import copy
 from collections.abc import Callable, Iterator
 from typing import Any, Self
 
+import numpy as np
+
 from nnx import backends, random
 from nnx.autodiff.transforms import is_array
 from nnx.errors import ConfigError, NnxError, StateError
@@ -120,6 +122,8 @@ class Module:
     # attributes ------------------------------------------------------------------------------------------------------
     def __setattr__(self, name: str, value: Any) -> None:
         declared = self.__dict__["_declared"]
+        if isinstance(value, np.generic) and name not in declared:
+            value = value.item()  # such as 1/np.sqrt(d): a number, and beside float32 arrays no float64
         if isinstance(value, Parameter):
             _structure[0] += 1
             declared[name] = value

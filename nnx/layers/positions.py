@@ -46,7 +46,7 @@ class LearnedPositions(Positions):
     """
 
     def __init__(self, length: int, features: int, *, init: init.Initializer | None = None) -> None:
-        self._settle_table(Parameter((length, features), init or _SMALL))
+        self._settle_table(Parameter((length, features), _SMALL if init is None else init))
 
 
 class SinusoidalPositions(Positions):

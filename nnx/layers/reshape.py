@@ -1,6 +1,7 @@
 """Reshape."""
 
 from math import prod
+from numbers import Integral
 
 from nnx.autodiff import namespace
 from nnx.backends.portable.lengths import lengths
@@ -21,7 +22,7 @@ class Reshape(Module):
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         if not isinstance(shape, tuple | list) or not all(
-            isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in shape
+            isinstance(n, Integral) and not isinstance(n, bool) and n > 0 for n in shape
         ):
             raise ConfigError(
                 expected="a shape of whole numbers ≥ 1, without the batch axis",
@@ -29,7 +30,7 @@ class Reshape(Module):
                 where="Reshape",
                 fix="Write for example nnx.Reshape((8, 8, 1)).",
             )
-        self.shape = tuple(shape)
+        self.shape = tuple(map(int, shape))
 
     def forward(self, x: Array) -> Array:
         """x in another shape, value by value."""

@@ -5,6 +5,7 @@ stride s and dilation d an axis of length n gives ⌊(n + p_before + p_after −
 """
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 from nnx.autodiff.hooks import put
@@ -24,14 +25,15 @@ def per_axis(name: str, value: Any, count: int, least: int = 1) -> Axes:
     ((2, 2), (2, 1))
     """
     values = tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else (value,) * count
-    if len(values) != count or not all(isinstance(v, int) and not isinstance(v, bool) and v >= least for v in values):
+    whole = all(isinstance(v, Integral) and not isinstance(v, bool) and v >= least for v in values)
+    if len(values) != count or not whole:
         raise ConfigError(
             expected=f"{name} a whole number ≥ {least}" + (f", or {count} of them" if count > 1 else ""),
             got=repr(value),
             fix=f"Pass for example {name}={max(least, 1)}"
             + (f" or {name}={(max(least, 1),) * count}." if count > 1 else "."),
         )
-    return values
+    return tuple(map(int, values))
 
 
 def checked_padding(padding: Any, count: int) -> Axes | str:

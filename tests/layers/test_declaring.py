@@ -64,6 +64,43 @@ def test_an_unknown_attribute_and_a_layer_without_forward():
         Holder(nnx.Parameter(1.0))(np.ones(1))
 
 
+def test_whole_numbers_of_numpy_are_sizes(tmp_path):
+    """What y.max() + 1 and np.prod(shape) come to."""
+    two, three = np.int64(2), np.int32(3)
+    model = nnx.Sequential(
+        nnx.Reshape((three, two)),
+        nnx.Conv1d(two, three, two),
+        nnx.BatchNorm(three),
+        nnx.Flatten(),
+        nnx.Linear(np.int64(6), two),
+    )
+    x = np.linspace(-1, 1, 12, dtype="float32").reshape(2, 6)
+    nnx.save(model, tmp_path / "m.safetensors")
+    np.testing.assert_array_equal(nnx.load(tmp_path / "m.safetensors")(x), model(x))
+    assert nnx.Embedding(three, two, padding=np.int64(0))(np.asarray([1])).shape == (1, 2)
+    assert nnx.optim.StepDecay(0.1, every=two, per="step")(2) == pytest.approx(0.01)
+
+
+def test_a_number_of_numpy_is_a_number(backend):
+    """1/np.sqrt(d) as an attribute is a float: no array, and it makes no float64 of float32."""
+
+    class Scaled(nnx.Module):
+        def __init__(self, d):
+            self.scale = 1 / np.sqrt(d)
+
+        def forward(self, x):
+            return x * self.scale
+
+    layer = Scaled(4)
+    assert (type(layer.scale), layer.scale, layer.state()) == (float, 0.5, {})
+    assert dtype_of(layer(backend.asarray(np.ones(2, dtype="float32")))) == "float32"
+
+
+def test_an_array_as_initializer_is_told():
+    with pytest.raises(ConfigError, match="expected a tuple for the shape and an initializer, or an array"):
+        nnx.Linear(2, 3, init=np.ones((2, 3)))
+
+
 def test_arrays_of_the_class_are_refused():
     """All objects would share them, and nothing would train them."""
     for value in (nnx.Parameter((2,), nnx.init.ones()), nnx.Linear(2, 2)):
