@@ -132,7 +132,9 @@ def trace(space: Namespace, arg: Any) -> tuple[Any, Any]:
             trainable = leaf.parameters()
             traced = {path: space.leaf(array) for path, array in trainable.items()}
             leaves.append(traced)
-            return leaf.map_arrays(lambda path, array: traced[path] if path in traced else space.lift(array))
+            return leaf.map_arrays(
+                lambda path, array: traced[path] if path in traced else space.lift(array), part=space._depth > 1
+            )
         if not is_array(leaf):
             raise DtypeError(
                 expected="arrays (or Modules) to differentiate with respect to",

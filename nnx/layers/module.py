@@ -360,10 +360,14 @@ class Module:
     def map_arrays(self, fn: Callable[[str, Array], Array], *, part: bool = False) -> Self:
         """A copy of the tree with every array replaced by ``fn(path, array)``; this module is left as it was.
 
-        The paths begin here; of a ``part`` they are those in the whole, by which a training pass knows it.
+        The paths begin here. The copy of a ``part`` keeps its place in the whole, by which a training pass knows it.
         """
         self._filled()
-        return self._copy(self._path if part else "", fn, {}, {})  # type: ignore[return-value]
+        twin = self._copy("", fn, {}, {})
+        if part and self._path:
+            for (_, own), (_, copied) in zip(self.modules(), twin.modules(), strict=True):
+                copied.__dict__["_path"] = own._path
+        return twin  # type: ignore[return-value]
 
     def _copy(self, path: str, fn: Any, modules: dict[int, "Module"], arrays: dict[int, Array]) -> "Module":
         if id(self) in modules:

@@ -18,6 +18,10 @@ def ones(backend, *shape):
     return backend.asarray(np.ones(shape, dtype="float32"))
 
 
+def total(x):
+    return nnx.namespace(x).sum(x)
+
+
 def planted(_):
     raise ZeroDivisionError("planted")
 
@@ -134,6 +138,21 @@ def test_a_checkpoint_of_a_part_draws_and_counts_by_its_place_in_the_whole(backe
         assert set(this.buffers) == set(model.buffers())
         results.append([value, *grads.values(), *model.buffers().values()])
     assert_agrees(results[1], results[0], exact=True)
+
+
+def test_a_part_may_be_differentiated_inside_of_the_whole():
+    class Block(nnx.Module):
+        def __init__(self):
+            self.inner = nnx.Sequential(nnx.Linear(4, 4), nnx.BatchNorm(4))
+
+        def forward(self, x):
+            grads = nnx.grad(lambda inner: total(inner(x) ** 3))(self.inner)
+            return x * grads["layers.0.weight"][0, 0]
+
+    model, x = nnx.Sequential(Block(), Block()).initialize(seed=0), draw((6, 4)).astype("float32")
+    with nnx.training() as this:
+        nnx.grad(lambda model: total(model(x)))(model)
+    assert set(this.buffers) == set(model.buffers())
 
 
 # buffers --------------------------------------------------------------------------------------------------------------
