@@ -47,8 +47,8 @@ def bin_target(y: Any, n: int, strategy: str = "quantile") -> Bins:
             fix="Use fewer bins, or strategy='uniform' if the target has more than one value.",
         )
     labels = assign_bins(values, edges)
-    counts = np.bincount(labels, minlength=n)
-    means = np.bincount(labels, weights=values, minlength=n) / np.maximum(counts, 1)
+    counts = np.bincount(labels)  # the largest value is in the last of the n
+    means = np.bincount(labels, weights=values) / np.maximum(counts, 1)
     return Bins(labels, edges, np.where(counts > 0, means, (edges[:-1] + edges[1:]) / 2))
 
 

@@ -79,6 +79,11 @@ def test_a_delimiter_can_be_given(write):
     assert load(path, delimiter=",").feature_names == ("a;b=1;2", "a;b=3;4")
 
 
+def test_a_quoted_cell_may_stand_behind_a_space(write):
+    data = load(write("d.csv", 'x, kind\n1, "a, b"\n2, c\n3, "a, b"\n4, c\n'))
+    assert data.classes == ("a, b", "c")
+
+
 def test_a_quoted_cell_may_hold_line_breaks_and_rows_are_counted_as_a_spreadsheet_does(write):
     text = 'a,b,c\n1,"two\nlines",0\n2,x,1\n,x,1\n'
     with pytest.raises(DataError, match=r"row 4 \(line 5\), column 'a': expected a number, got an empty cell"):

@@ -63,6 +63,7 @@ MALFORMED = [
     ({"x": nan_at(1, 1), "y": Y, "feature_names": ("p", "q")}, DataError, r"row 1, column 1 \(q\)"),
     ({"x": nan_at(2, 1).reshape(3, 2, 1), "y": Y}, DataError, r"row 2, position \(1, 0\)"),
     ({"x": X, "y": Y[:2]}, ShapeError, r"as many targets as rows of x, 3, got y of shape \(2,\).*Pair"),
+    ({"x": X, "y": np.asarray(1)}, ShapeError, r"as many targets as rows of x, 3, got y of shape \(\)"),
     ({"x": X, "y": [0, 1, 1]}, DtypeError, "y as a NumPy array, got list"),
     ({"x": X, "y": Y.astype(np.float32)}, DtypeError, "whole-number labels.*float32.*task='regression'"),
     ({"x": X, "y": Y[:, None]}, ShapeError, r"labels of shape \(3,\).*\(3, 1\).*y\[:, 0\]"),

@@ -155,6 +155,7 @@ def test_the_order_depends_on_seed_and_epoch_and_not_on_the_batch_size():
 def test_drop_last_and_no_shuffle():
     data = digits()
     assert {len(b) for b in batches(data, 64, seed=0, epoch=0, drop_last=True)} == {64}
+    assert len(list(batches(64, 64, seed=0, epoch=0, drop_last=True))) == 1
     np.testing.assert_array_equal(
         np.concatenate(list(batches(data, 64, seed=0, epoch=0, shuffle=False))), np.arange(1797)
     )
