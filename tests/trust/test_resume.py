@@ -80,6 +80,8 @@ def test_cut_again_and_again(tmp_path):
     for step in range(3, whole.step + 1, 2):
         with pytest.raises(Cut):
             nnx.resume(tmp_path, *data(), callbacks=[*case.callbacks(), CutAt(step)])
+        newest = max(entry.name for entry in (tmp_path / "checkpoints").iterdir())
+        assert newest.startswith(f"step-{step - 1:08}")  # one each step, as it was begun
     resumed = nnx.resume(tmp_path, *data(), callbacks=case.callbacks())
     assert sha(resumed.model) == sha(whole.model)
     assert sha(nnx.resume(tmp_path, *data(), callbacks=case.callbacks()).model) == sha(whole.model)  # it ends again
