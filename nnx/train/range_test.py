@@ -57,7 +57,7 @@ class RangeTest:
 
     def __str__(self) -> str:
         """A table of the loss at every half power of ten, and what follows from it; 80 columns at most."""
-        top = max((loss for loss in self.smooth if math.isfinite(loss)), default=1.0) or 1.0
+        top = max(self.smooth, default=1.0) or 1.0
         marked = {self._at(self.steepest): "falls fastest", self._at(self.lowest): "lowest"}
         tens = [math.floor(2 * math.log10(rate) + 1e-9) for rate in self.rates]
         lines = ["learning rate      loss"]

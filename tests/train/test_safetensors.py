@@ -29,6 +29,9 @@ def test_the_official_package_reads_and_writes_what_nnx_does(row, tmp_path):
 
 
 def test_names_and_texts_by_the_official_reader(tmp_path):
+    for length in range(8):
+        nnx.save(nnx.Linear(2, 3), tmp_path / "m.safetensors", notes={"x": "x" * length})
+        assert struct.unpack("<Q", (tmp_path / "m.safetensors").read_bytes()[:8])[0] % 8 == 0  # arrays are aligned
     nnx.save(nnx.Linear(2, 3), tmp_path / "m.safetensors", notes={"classes": ["é"]})
     with safe_open(tmp_path / "m.safetensors", "np") as file:
         assert sorted(file.keys()) == ["bias", "weight"]

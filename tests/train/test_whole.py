@@ -160,7 +160,9 @@ class Halved(optim.SGD):
         optim.SGDW(0.1, weight_decay=0.5, applies_to=lambda path, p: bool((nnx.backends.of(p).to_numpy(p) > 0).any())),
         pytest.param(
             optim.chain(
-                optim.clip_by_value(9.0), optim.penalize(l2=0.3, applies_to=lambda path, p: "bias" in path), optim.SGD(0.1)
+                optim.clip_by_value(9.0),
+                optim.penalize(l2=0.3, applies_to=lambda path, p: "bias" in path),
+                optim.SGD(0.1),
             ),
             marks=LONG,
         ),
