@@ -18,7 +18,7 @@ from nnx.train.evaluation import METRIC
 from nnx.tune import begin
 from nnx.tune.extra import quiet
 from nnx.tune.search import Search, look
-from nnx.tune.storage import FILE, check_heartbeat, close, connect, names, redacted, url_of
+from nnx.tune.storage import FILE, check_heartbeat, close, connect, lite_file, names, redacted, url_of
 from nnx.tune.study import Plan, Study
 
 
@@ -116,7 +116,7 @@ def join(directory: Path | None, source: str | None, how: How, worker: bool, as_
             where="--storage",
             fix="Give its directory, or --storage URL --study NAME.",
         )
-    if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
+    if (file := lite_file(url)) is not None and not file.exists():
         raise ConfigError(
             expected="the file of a search", got="none there", where=redacted(url), fix="Begin one: nnx tune digits."
         )

@@ -97,7 +97,7 @@ def importances(shares: Mapping[str, float], path: str | os.PathLike[str]) -> No
     axes.barh(range(len(names)), [shares[name] for name in names], color=style.TRAIN, height=0.6)
     for at, name in enumerate(names):
         axes.text(shares[name], at, f" {shares[name]:.0%}", va="center", fontsize="small")
-    style.label(axes, "importance (share of the whole)", "")
+    style.label(axes, "importance for being in the best quarter (share of the whole)", "")
     style.rows(axes, [name.replace("_", "-") for name in names])
     axes.set_xlim(0, max(shares.values()) * 1.15)
     axes.grid(axis="y", visible=False)

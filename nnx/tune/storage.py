@@ -19,7 +19,7 @@ BUSY = 300.0
 def url_of(storage: str | None, directory: Path | None) -> str | None:
     """The URL for SQLAlchemy: the directory's SQLite file where none is given; None for a search in memory."""
     if storage is None:
-        return None if directory is None else f"sqlite:///{(directory / FILE).absolute()}"
+        return None if directory is None else lite_url(directory / FILE)
     if "://" not in storage:
         raise ConfigError(
             expected="a database's URL",
@@ -29,6 +29,20 @@ def url_of(storage: str | None, directory: Path | None) -> str | None:
         )
     scheme, _, rest = storage.partition("://")
     return f"postgresql+psycopg://{rest}" if scheme in ("postgres", "postgresql") else storage
+
+
+def lite_url(file: Path) -> str:
+    """The URL of an SQLite file, whatever signs its name has."""
+    from sqlalchemy.engine import URL
+
+    return str(URL.create("sqlite", database=str(file.absolute())).render_as_string())
+
+
+def lite_file(url: str) -> Path | None:
+    """The file of an SQLite URL; None for another database."""
+    from sqlalchemy.engine import make_url
+
+    return Path(make_url(url).database or "") if url.startswith("sqlite:///") else None
 
 
 def redacted(url: str) -> str:

@@ -162,6 +162,17 @@ def test_a_search_continues_and_never_repeats(tmp_path):
         tune(directory=place, space={**SPACE, "lr": {"low": 0.01, "high": 1.0, "log": True}})
 
 
+@pytest.mark.parametrize("name", ["a?b=1", "a%20b", "{a}", "a#b c", "ü:p@h"])
+def test_a_directory_may_have_any_name(name, tmp_path):
+    def square(trial):
+        return trial["x"] ** 2
+
+    space = {"x": {"low": -1.0, "high": 1.0}}
+    some = tune(square, space, monitor="val_loss", trials=1, directory=tmp_path / name)
+    assert (tmp_path / name / "search.db").stat().st_size > 0, "not in another place"
+    assert len(tune(square, space, monitor="val_loss", trials=2, directory=tmp_path / name).rows) == len(some.rows) + 1
+
+
 def test_the_numbers_are_kept_as_csv(tmp_path):
     found = tune(trials=10, directory=tmp_path)
     lines = (tmp_path / "trials.csv").read_text().splitlines()
