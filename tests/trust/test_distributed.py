@@ -17,7 +17,10 @@ from support.distributed import found, mpiexec
 import nnx
 from nnx.train.files.checkpoint import CHECKPOINTS, newest
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals of another kind")
+pytestmark = [
+    pytest.mark.skipif(os.name == "nt", reason="signals of another kind"),
+    pytest.mark.skipif(not shutil.which(distributed.beside_python()), reason="needs mpiexec beside mpi4py"),
+]
 
 
 @pytest.fixture(scope="module")
