@@ -90,7 +90,8 @@ def overfits(subject: Subject, check: Check) -> Finding:
     else:
         known = subject.loss_of_constant(np.asarray(rows.y, dtype=np.float64).mean(axis=0), subject.targets(rows))
     bound = check.limits["share"] * known
-    text, severity = "", "fail"
+    text = ""
+    severity: Severity = "fail"
     advice = (
         "Not even Adam 1e-3 learns them: look at layers and units (I6, I9, T4, T6), the loss, and labels of equal rows"
     )
@@ -118,7 +119,7 @@ def overfits(subject: Subject, check: Check) -> Finding:
         {"advice": advice},
         loss=loss,
         wrong=wrong,
-    )  # type: ignore[arg-type]
+    )
 
 
 def _to_learn(subject: Subject, most: int) -> Rows:

@@ -123,16 +123,12 @@ class Watch(Callback):
             ratios = np.median(table[:EPOCHS, :n] / table[:EPOCHS, n:], axis=0)
         t = _T3.limits
         known = np.isfinite(ratios)
-        if not known.all():
-            at = self._paths[int(np.argmin(known))]
-            text, advice = step_size(np.nan, at)
-            return _T3.say("fail", text, "1e-4–0.1", at, {"advice": advice})
-        far = np.abs(np.log10(np.maximum(ratios, 1e-30) / 3e-3))
+        far = np.where(known, np.abs(np.log10(np.maximum(ratios, 1e-30) / 3e-3)), np.inf)
         at = int(np.argmax(far))
-        value = float(ratios[at])
+        value, where = float(ratios[at]), self._paths[at]
         severity: Severity = "pass" if len(table) < 3 or t["low"] <= value <= t["early"] * t["high"] else "warn"
-        text, advice = step_size(value, self._paths[at])
-        return _T3.say(severity, text, "1e-4–0.1", self._paths[at], {"advice": advice}, ratio=value)
+        text, advice = step_size(value, where)
+        return _T3.say(severity if known.all() else "fail", text, "1e-4–0.1", where, {"advice": advice}, ratio=value)
 
     def _units(self, run: Run) -> None:
         assert self.rows is not None
