@@ -1,7 +1,5 @@
 """Embedding: a trained row for each of a set of things."""
 
-from numbers import Integral
-
 import numpy as np
 
 from nnx import init, ops, random
@@ -33,7 +31,7 @@ class Embedding(Module):
     ) -> None:
         positive("count", count, "Embedding")
         positive("features", features, "Embedding")
-        if padding is not None and not (isinstance(padding, Integral) and 0 <= padding < count):
+        if padding is not None and not (isinstance(padding, (int, np.integer)) and 0 <= padding < count):
             raise ConfigError(
                 expected=f"padding a row from 0 to {count - 1}, or None",
                 got=repr(padding),

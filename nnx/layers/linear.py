@@ -1,6 +1,6 @@
 """The dense layer."""
 
-from numbers import Integral
+import numpy as np
 
 from nnx import init, ops
 from nnx.errors import ConfigError
@@ -39,7 +39,7 @@ class Linear(Module):
 
 def positive(name: str, value: int, where: str) -> None:
     """``ConfigError`` unless ``value`` is a whole number of at least 1."""
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
         raise ConfigError(
             expected=f"{name} a whole number ≥ 1",
             got=repr(value),

@@ -1,7 +1,8 @@
 """Reshape."""
 
 from math import prod
-from numbers import Integral
+
+import numpy as np
 
 from nnx.autodiff import namespace
 from nnx.backends.portable.lengths import lengths
@@ -22,7 +23,7 @@ class Reshape(Module):
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         if not isinstance(shape, tuple | list) or not all(
-            isinstance(n, Integral) and not isinstance(n, bool) and n > 0 for n in shape
+            isinstance(n, (int, np.integer)) and not isinstance(n, bool) and n > 0 for n in shape
         ):
             raise ConfigError(
                 expected="a shape of whole numbers ≥ 1, without the batch axis",

@@ -5,8 +5,9 @@ stride s and dilation d an axis of length n gives ⌊(n + p_before + p_after −
 """
 
 from collections.abc import Sequence
-from numbers import Integral
 from typing import Any
+
+import numpy as np
 
 from nnx.autodiff.hooks import put
 from nnx.errors import ConfigError, DtypeError, ShapeError
@@ -25,7 +26,7 @@ def per_axis(name: str, value: Any, count: int, least: int = 1) -> Axes:
     ((2, 2), (2, 1))
     """
     values = tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else (value,) * count
-    whole = all(isinstance(v, Integral) and not isinstance(v, bool) and v >= least for v in values)
+    whole = all(isinstance(v, (int, np.integer)) and not isinstance(v, bool) and v >= least for v in values)
     if len(values) != count or not whole:
         raise ConfigError(
             expected=f"{name} a whole number ≥ {least}" + (f", or {count} of them" if count > 1 else ""),

@@ -1,8 +1,10 @@
 """Checks of an optimizer's arguments, made when the object is made: a wrong value raises, none is repaired."""
 
 import math
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
+
+import numpy as np
 
 from nnx.errors import ConfigError
 
@@ -41,7 +43,7 @@ def fraction(value: Any, *, name: str, where: str, example: str = "0.9") -> None
 
 def count(value: Any, *, name: str, where: str, example: str = "10") -> None:
     """A whole number ≥ 1."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
         raise _out_of_range(name, "a whole number >= 1", value, where, example)
 
 
