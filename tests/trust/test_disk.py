@@ -47,6 +47,17 @@ def test_any_call_of_a_save_may_fail(fault, tmp_path):
     assert {at: what for at, what in wrong.items() if what} == {}
 
 
+def test_a_save_that_fails_takes_its_half_away(tmp_path, monkeypatch):
+    def full(path, data, write=durable.write_file):
+        write(path, data[:1])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(durable, "write_file", full)
+    with pytest.raises(OSError, match="No space left"):
+        durable.write_directory(tmp_path / "whole", {"part": b"12"})
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_save_that_is_not_renamed_would_be_seen(tmp_path, monkeypatch):
     def hasty(target, files):
         target.mkdir()
