@@ -186,6 +186,7 @@ PLAIN = [
     ("D9", [nnx.Linear(3, 2)], X, LABELS, {"loss": lambda out, y: nnx.losses.mse(out, y)}, "targets of the shape of", "mse"),
     ("D10", [nnx.Linear(3, 2)], X, LABELS, {"val": (X, 0 * LABELS)}, "class 1 is missing in val", "val.y, class 1"),
     ("D10", [nnx.Linear(3, 2)], X, 0 * LABELS, {"val": (X, LABELS)}, "class 1 is missing in train", "train.y, class 1"),
+    ("T12", [nnx.Linear(3, 2)], X, LABELS, {"optimizer": nnx.optim.SGD(1e38)}, "loss inf at step 1", "loss"),
     ("I9", [nnx.Linear(3, 2), nnx.ReLU()], X, LABELS, {}, "logits only in [0, inf]", "layers.1 (ReLU)"),
     ("I9", [nnx.Linear(3, 1), nnx.Tanh()], X, 3 * X[:, :1], {"loss": "mse"}, "of the targets are outside [-1, 1]", "(Tanh)"),
 ]  # fmt: skip

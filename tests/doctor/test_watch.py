@@ -108,6 +108,7 @@ def test_r1_wants_a_rise_that_lasts_while_training_falls():
     assert judged(R1, history([*falls, *falls[::-1][:3]])).severity == "pass"
     assert judged(R1, history([*falls, *rises], np.linspace(0.1, 1.0, 16))).severity == "pass"
     assert judged(R1, history([1.0, 2.0])).severity == "skipped"
+    assert judged(R1, history([np.nan] * 16)).measured == "there are no validation losses"
 
 
 def test_r2_compares_in_inference():
