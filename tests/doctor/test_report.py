@@ -4,6 +4,7 @@ import json
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from cases.programs import basic, regression
 
@@ -69,6 +70,15 @@ def test_the_page_fits_eighty_columns(program):
     assert max(map(len, str(report).splitlines())) <= 80
     assert "I9" in str(report)
     assert str(report).splitlines()[0].startswith("doctor: Sequential on")
+
+
+def test_what_passed_and_what_was_left_out_is_said_in_the_end():
+    x, y = np.random.default_rng(0).normal(size=(9, 3)).astype("float32"), np.arange(9) % 2
+    report = nnx.doctor(nnx.Sequential(nnx.Linear(3, 2)).initialize(0), (x, y), only=("D9", "D4", "D7", "D10"))
+    assert str(report).splitlines()[-2:] == [
+        "pass    D9 D4",
+        "skipped D7 fewer than 20 training rows; D10 there are no validation rows",
+    ]
 
 
 def test_the_report_as_json():
