@@ -49,5 +49,5 @@ def _draw(found: RangeTest, path: str | os.PathLike[str], title: str) -> None:
     axes.set_xscale("log")
     axes.set_ylim(0, 1.15 * max(found.smooth[:10]))
     style.label(axes, "learning rate", "loss on the same rows")
-    axes.legend(frameon=False, fontsize="small", loc="lower left")
+    axes.legend(fontsize="small", loc="lower left", framealpha=0.9, edgecolor="none")  # lines may pass behind it
     style.save(figure, path)
