@@ -198,20 +198,25 @@ def of_run(get: Get) -> tuple[Check, ...]:
     def falls(subject: Subject, check: Check) -> Finding:
         """T12: the loss falls, in means of 5 steps."""
         loss, t = get(subject).loss, check.limits
+        rising = {"advice": "Lower the rate; is the sign right? (I7)"}
         if not np.isfinite(loss).all():
             step = int(np.argmin(np.isfinite(loss)))
-            return check.say("fail", f"loss {number(float(loss[step]))} at step {step}", "finite", "loss")
+            return check.say("fail", f"loss {number(float(loss[step]))} at step {step}", "finite", "loss", rising)
         means = windows(loss)
         start, least, end = float(means[0]), float(means.min()), float(np.median(means[-5:]))
         signs = np.sign(np.diff(means))
         turns = float(np.mean(signs[1:] != signs[:-1])) if len(signs) > 1 else 0.0
         text = f"{number(start)} → {number(end)} in {len(loss)} steps, least {number(least)}"
         if end > t["rise"] * least and end > t["part"] * start:
-            return check.say("fail", text, "below twice its least", "loss", start=start, end=end, turns=turns)
+            return check.say("fail", text, "below twice its least", "loss", rising, start=start, end=end, turns=turns)
         if end <= (1 - t["fall"]) * start:
             return check.ok(text, "falls by 5 % or more", "loss", start=start, end=end, turns=turns)
         way = f"it turns in {percent(turns)} of the windows" if turns > t["turns"] else "it stalls"
-        return check.say("warn", f"{text}: {way}", "falls by 5 % or more", "loss", start=start, end=end, turns=turns)
+        advice = {
+            "advice": "Try other rates (nnx lr-find), a larger network; do the inputs tell anything of the target?"
+        }
+        text = f"{text}: {way}"
+        return check.say("warn", text, "falls by 5 % or more", "loss", advice, start=start, end=end, turns=turns)
 
     def regulariser_grows(subject: Subject, check: Check) -> Finding:
         """T13: the regulariser's gradient for that of the data."""
@@ -236,7 +241,7 @@ def of_run(get: Get) -> tuple[Check, ...]:
         Check("T7", "short training", "gradients do not explode", {"ratio": 70.0, "norm": 1e6}, "Clip at the 90th percentile of the norms, {clip}, and warm up.", "AT TDC", exploding),
         Check("T9", "short training", "clipping is rare", {"share": 0.5}, "Raise the clip to the 90th percentile, {clip}.", "G", clipped),
         Check("T10", "short training", "every parameter is trained", {"rtol": 1e-5}, "{advice}.", "SM TDC", untrained),
-        Check("T12", "short training", "the loss falls", {"fall": 0.05, "turns": 0.5, "rise": 2.0, "part": 0.25}, "Lower the rate; is the sign right? (I7)", "TDC G", falls),
+        Check("T12", "short training", "the loss falls", {"fall": 0.05, "turns": 0.5, "rise": 2.0, "part": 0.25}, "{advice}", "TDC G", falls),
         Check("T13", "short training", "the regulariser stays the smaller force", {"ratio": 10.0}, "Lower λ.", "TDC", regulariser_grows),
     )  # fmt: skip
 

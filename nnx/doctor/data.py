@@ -188,9 +188,10 @@ def balance(subject: Subject, check: Check) -> Finding:
     ratio, even = float(counts.max() / counts.min()), float(np.exp(-np.sum(p * np.log(p))) / len(p))
     t = check.limits
     severity: Severity = "pass" if ratio <= t["ratio"] and even >= t["perplexity"] else "warn"
-    text = f"largest/smallest {number(ratio)}, perplexity {percent(even)} of even"
-    where = f"train.y, class {int(np.argmin(counts))} has {int(counts.min())} rows"
-    return check.say(severity, text, "largest/smallest ≤ 10 and perplexity ≥ 50 %", where, ratio=ratio, perplexity=even)
+    most, least = int(np.argmax(counts)), int(np.argmin(counts))
+    text = f"class {most} has {number(ratio)} times the rows of class {least}; perplexity {percent(even)} of even"
+    where = f"train.y, class {least} has {int(counts.min())} rows"
+    return check.say(severity, text, "at most 10 times, perplexity ≥ 50 %", where, ratio=ratio, perplexity=even)
 
 
 def target_scale(subject: Subject, check: Check) -> Finding:
