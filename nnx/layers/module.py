@@ -22,13 +22,12 @@ from nnx import backends, random
 from nnx.autodiff.transforms import is_array
 from nnx.errors import ConfigError, NnxError, StateError
 from nnx.layers import loading, misuse, nest
+from nnx.layers.nest import Slots
 from nnx.layers.observing import current_observer
 from nnx.layers.parameter import Parameter
 from nnx.layers.summary import Summary, summarize
 from nnx.layers.training import current_pass
 from nnx.typing import Array
-
-Slots = dict[str, tuple[Parameter, list[tuple["Module", str]]]]
 
 # Raised whenever a module gets a new attribute that is not the value of an array: what was known of trees is then old.
 _structure = [0]
@@ -195,33 +194,16 @@ class Module:
             yield from child._walk(f"{prefix}.{name}" if prefix else name, seen)
 
     def _slots(self) -> Slots:
-        """Each declared array once, by its first path, with all the places that hold it (tied arrays have several).
+        """What :func:`nest.slots` finds.
 
         Remembered until an attribute of any module is set to something else than an array, or a list changes.
         """
         version, containers, slots = self.__dict__.get("_known_slots", (-1, (), {}))
         if version == _structure[0] and all(map(nest.unchanged, containers)):
             return slots  # type: ignore[no-any-return]
-        slots = self._find_slots()
+        slots = nest.slots(self)
         containers = [(c, nest.items(c)) for _, module in self.modules() for c in nest.containers(module.__dict__)]
         self.__dict__["_known_slots"] = (_structure[0], containers, slots)
-        return slots
-
-    def _find_slots(self) -> Slots:
-        places: dict[int, tuple[str, Parameter, list[tuple[Module, str]]]] = {}
-        for path, module in self.modules():
-            for name, declaration in module._declared.items():
-                full = f"{path}.{name}" if path else name
-                places.setdefault(id(declaration), (full, declaration, []))[2].append((module, name))
-        slots = {path: (declaration, holders) for path, declaration, holders in places.values()}
-        if len(slots) < len(places):
-            paths = [path for path, _, _ in places.values()]
-            raise StateError(
-                expected="one path for each array",
-                got=f"two arrays at {next(path for path in paths if paths.count(path) > 1)}",
-                where=self._place(),
-                fix="Choose keys without dots for modules in dictionaries.",
-            )
         return slots
 
     # values ----------------------------------------------------------------------------------------------------------

@@ -5,8 +5,12 @@ from operator import is_
 from typing import Any
 
 from nnx.autodiff.transforms import is_module
+from nnx.errors import StateError
 from nnx.layers.parameter import Parameter
 from nnx.typing import Array
+
+Slots = dict[str, tuple[Parameter, list[tuple[Any, str]]]]
+"""Path -> (declaration, all places that hold the array: module and attribute)."""
 
 OWN = {"_arguments", "_declared", "_frozen", "_known", "_known_slots", "_origin", "_path", "_ready", "_trusted"}
 """A module's own bookkeeping; every other attribute, private or not, may hold modules."""
@@ -66,3 +70,25 @@ def copied(
     if isinstance(value, dict):
         return {key: copied(item, f"{path}.{key}", fn, modules, arrays) for key, item in value.items()}
     return value
+
+
+def slots(root: Any) -> Slots:
+    """Each declared array of a tree once, by its first path, with all the places that hold it (tied arrays have several).
+
+    Errors: ``StateError`` where two arrays come to the same path.
+    """
+    places: dict[int, tuple[str, Parameter, list[tuple[Any, str]]]] = {}
+    for path, module in root.modules():
+        for name, declaration in module._declared.items():
+            full = f"{path}.{name}" if path else name
+            places.setdefault(id(declaration), (full, declaration, []))[2].append((module, name))
+    found = {path: (declaration, holders) for path, declaration, holders in places.values()}
+    if len(found) < len(places):
+        paths = [path for path, _, _ in places.values()]
+        raise StateError(
+            expected="one path for each array",
+            got=f"two arrays at {next(path for path in paths if paths.count(path) > 1)}",
+            where=root._place(),
+            fix="Choose keys without dots for modules in dictionaries.",
+        )
+    return found
