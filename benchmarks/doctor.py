@@ -47,26 +47,26 @@ what it explains. Here the learning rate is far too high:
 ```text
 $ nnx doctor digits --lr 1
 doctor: Sequential on 1438 rows of (64,), classification: 1 fail, 2 warn, 27
-pass, 6 skipped in 21.2 s
+pass, 6 skipped in 2.8 s
 
 warn  I10 expected: settings are usual ones
       seen  learning rate 1 with Adam (≤ 0.01)
       bound usual settings
       where optimizer
-      do    Start from Adam 1e-3, eps 1e-8, dropout 0.2.
+      do    Start from a learning rate of 1e-3.
       └ which explains
         warn  T8  expected: the learning rate against a range test
-              seen  1, suggested 0.00335; the loss goes from 2.88 to 2.28 at 1
+              seen  1, suggested 0.00335; the loss goes from 2.76 to 2.28 at 1
               bound 3.35e-05–0.0335
               where optimizer
               do    Use the suggested rate 0.00335.
-              └ which explains
-                FAIL  T4  expected: ReLU units are alive
-                      seen  92 % of the units are dead
-                      bound at most 40 %
-                      where layers.7 (ReLU)
-                      do    Lower the rate, use He init or `LeakyReLU` at
-                            layers.7 (ReLU).
+      └ which explains
+        FAIL  T4  expected: ReLU units are alive
+              seen  92 % of the units are dead
+              bound at most 40 %
+              where layers.7 (ReLU)
+              do    Lower the rate, use He init or `LeakyReLU` at layers.7
+                    (ReLU).
 
 pass    D1 D2 D9 D3 D4 D5 D6 D7 D8 D10 I4 I9 I11 I1 I3 I5 I6 I8 I7 T1 T2 T3 T6
         T7 T10 T12 T11
@@ -91,7 +91,7 @@ The faults and the limits were made together: that all are caught says that the 
 faults of other people's programs they would find. Some limits are not those of the sources, because healthy programs broke them:
 
 - T6 and T7: gradients of real targets are judged in units of the loss of the mean target, for targets come in any unit.
-- I1: of 3,600 sound starts on 13 data sets with 2–64 features and 2–10 classes the first loss was up to 3.1 nats, or 19 times the
+- I1: of 3,600 sound starts on 13 data sets with 1–64 features and 2–10 classes the first loss was up to 3.1 nats, or 19 times the
   mean target's loss, above that of knowing nothing, and down to 0.31 of it: with few features or classes that is luck.
 - D5: a mean of all rows within 0.1 σ of that of the training rows changes nothing that could be measured, and only warns.
 - D7: a real target's score is 1 − RMSE/σ (an R² of 0.91 is 0.7); what other columns tell as well, one or all, is not accused.
