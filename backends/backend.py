@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nnx.backends import exchange, portable
-from nnx.backends.program import replay
+from nnx.backends.recorded.program import replay
 from nnx.errors import DtypeError, MixedArraysError, NnxError, TracingError
 from nnx.typing import Array, Namespace
 
@@ -91,7 +91,7 @@ class Backend:
     fuse: Callable[[Callable[..., Any]], Callable[..., Any]] = portable.fuse
     each: Callable[..., list[list[Array]]] = portable.each
     over: Callable[..., Callable[..., bool] | None] | None = None
-    """``each`` written over the arrays it was given, where the library can tell that nobody would see it (:mod:`nnx.backends.overwriting`)."""
+    """``each`` written over the arrays it was given, where the library can tell that nobody would see it (:mod:`nnx.backends.fast.overwriting`)."""
     memory: Callable[[], AbstractContextManager[Any]] = nullcontext
     """``with memory:``, where ``memory = backend.memory()``, a training step is taken: results of ``each`` may lie where dead ones lay."""
     finite: Callable[[Namespace, Sequence[Array]], Any] = portable.finite

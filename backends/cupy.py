@@ -14,8 +14,9 @@ import cupy
 import cupyx.scipy.special
 import numpy as np
 
-from nnx.backends import deterministic, portable, strided
+from nnx.backends import deterministic, portable
 from nnx.backends.backend import Backend, Deviation
+from nnx.backends.convolution import strided
 from nnx.errors import BackendUnavailable
 from nnx.typing import Array, Namespace
 

@@ -8,23 +8,11 @@ from typing import Any
 import array_api_compat.numpy as xp
 import numpy as np
 
-from nnx.backends import (
-    blocked,
-    buffers,
-    compiled,
-    compiled_pool,
-    crew,
-    deterministic,
-    labels,
-    looped,
-    overwriting,
-    philox,
-    portable,
-    products,
-    strided,
-    together,
-)
+from nnx.backends import deterministic, philox, portable
 from nnx.backends.backend import Backend, Deviation
+from nnx.backends.convolution import blocked, compiled_pool, strided
+from nnx.backends.fast import compiled, crew, labels, overwriting, products, together
+from nnx.backends.recorded import buffers, looped
 from nnx.backends.threads import blas_threads, cores
 from nnx.errors import BackendUnavailable
 from nnx.typing import Array, Namespace

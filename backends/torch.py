@@ -9,8 +9,10 @@ import array_api_compat.torch as xp
 import numpy as np
 import torch
 
-from nnx.backends import deterministic, philox, portable, strided, through_numpy, together, torch_layers, torch_program
+from nnx.backends import deterministic, philox, portable, torch_layers, torch_program
 from nnx.backends.backend import Backend, Deviation
+from nnx.backends.convolution import strided
+from nnx.backends.fast import through_numpy, together
 from nnx.backends.portable.convolution import Pads
 from nnx.backends.portable.windows import Axes
 from nnx.backends.threads import chosen_by_user

@@ -9,7 +9,8 @@ import array_api_compat.numpy as host
 import numpy as np
 import torch
 
-from nnx.backends import compiled_pool, portable, strided
+from nnx.backends import portable
+from nnx.backends.convolution import compiled_pool, strided
 from nnx.backends.portable.windows import Axes
 from nnx.typing import Namespace
 

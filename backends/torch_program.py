@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from nnx.backends.program import Call, Program, Value, needed, replay, values_in
+from nnx.backends.recorded.program import Call, Program, Value, needed, replay, values_in
 from nnx.typing import Array
 
 

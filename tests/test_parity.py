@@ -9,7 +9,8 @@ from array_api_strict import _array_object as strict
 
 import nnx
 from nnx import backends
-from nnx.backends import recording, selector
+from nnx.backends import selector
+from nnx.backends.recorded import recording
 from nnx.cli import main
 from nnx.errors import BackendUnavailable, ConfigError, DataError
 from nnx.parity.tiers import EXACT, SUMS, ULP, Tier, measured

@@ -10,7 +10,7 @@ import array_api_compat
 import numpy as np
 
 from nnx.autodiff.tape import Node
-from nnx.backends.operators import ARITHMETIC, COMPARISON, UNARY
+from nnx.backends.recorded.operators import ARITHMETIC, COMPARISON, UNARY
 from nnx.errors import TracingError, UnknownAttributeError
 from nnx.typing import Array
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from nnx import backends, tree
 from nnx.autodiff.transforms import is_array
-from nnx.backends.recording import compiled
+from nnx.backends.recorded.recording import compiled
 from nnx.errors import ConfigError
 from nnx.layers.module import Module
 from nnx.layers.observing import current_observer

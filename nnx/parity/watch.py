@@ -15,8 +15,8 @@ import numpy as np
 
 from nnx import backends
 from nnx.autodiff import tape
-from nnx.backends.program import nested
-from nnx.backends.recording import Recorded, Recording, space_over
+from nnx.backends.recorded.program import nested
+from nnx.backends.recorded.recording import Recorded, Recording, space_over
 from nnx.layers import Module
 from nnx.parity.tiers import Tier, distance, measured, tier
 from nnx.typing import Array

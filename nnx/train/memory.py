@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from nnx import tree
-from nnx.backends.program import VIEWS, Program, needed, values_in
-from nnx.backends.recording import record
+from nnx.backends.recorded.program import VIEWS, Program, needed, values_in
+from nnx.backends.recorded.recording import record
 from nnx.train.plans import Plan
 from nnx.train.problem import Problem
 from nnx.train.trouble.watch import SMALL

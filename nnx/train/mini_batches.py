@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Any
 
 from nnx import backends, metrics
-from nnx.backends.recording import compiled
+from nnx.backends.recorded.recording import compiled
 from nnx.data import batch_count, batches
 from nnx.optim import Optimizer
 from nnx.train.files.plain import check_like

@@ -11,7 +11,7 @@ import numpy as np
 
 from nnx import backends
 from nnx.autodiff import value_and_grad
-from nnx.backends.recording import compiled
+from nnx.backends.recorded.recording import compiled
 from nnx.errors import NnxError
 from nnx.layers import Module, training
 from nnx.layers.observing import current_observer

@@ -57,7 +57,7 @@ def test_convolution_and_its_adjoints(be, tables, name):
 @pytest.mark.parametrize("block", [600, 500_000])
 def test_windows_gathered_by_a_compiled_loop_have_the_same_bits(monkeypatch, block, dtype):
     pytest.importorskip("numba", reason="numba is not installed")
-    from nnx.backends import blocked, compiled_windows
+    from nnx.backends.convolution import blocked, compiled_windows
 
     be, gathered = backends.get("numpy"), []
     monkeypatch.setattr(blocked, "BLOCK", block)
@@ -85,7 +85,7 @@ def test_windows_gathered_by_a_compiled_loop_have_the_same_bits(monkeypatch, blo
 @pytest.mark.parametrize("installed", [True, False])
 @pytest.mark.parametrize("block", [1, 600, 5000])
 def test_blocks_of_any_size_give_the_same(monkeypatch, block, installed):
-    from nnx.backends import blocked, kernel_rows
+    from nnx.backends.convolution import blocked, kernel_rows
 
     monkeypatch.setattr(blocked, "BLOCK", block)
     by_rows, gatherer = set(), kernel_rows.gatherer
@@ -108,7 +108,8 @@ def test_blocks_of_any_size_give_the_same(monkeypatch, block, installed):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_images_shared_among_threads_and_results_where_they_are_wanted(monkeypatch, dtype):
-    from nnx.backends import blocked, crew
+    from nnx.backends.convolution import blocked
+    from nnx.backends.fast import crew
 
     be, shared, share = backends.get("numpy"), [], crew.share
     for name in CASES:
@@ -185,7 +186,7 @@ def test_large_arrays_on_numpy(name, dtype):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_small_pools_after_many_calls(monkeypatch, dtype):
     pytest.importorskip("numba", reason="numba is not installed")
-    from nnx.backends import compiled_pool
+    from nnx.backends.convolution import compiled_pool
 
     monkeypatch.setattr(compiled_pool, "worth", lambda size: True)
     for name in POOLS:
@@ -211,7 +212,7 @@ def compare_pools(be, name, batch, channels, dtype):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_pools_without_a_compiler(monkeypatch, dtype):
-    from nnx.backends import compiled_pool
+    from nnx.backends.convolution import compiled_pool
 
     monkeypatch.setattr(compiled_pool, "worth", lambda size: False)
     monkeypatch.setattr(compiled_pool, "BLOCK", 1000)

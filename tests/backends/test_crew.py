@@ -13,7 +13,7 @@ import pytest
 from support.compare import assert_agrees
 
 from nnx import backends
-from nnx.backends import crew, products
+from nnx.backends.fast import crew, products
 
 LARGE = 256  # 256³ multiplications are shared
 
@@ -107,7 +107,7 @@ def test_blas_takes_one_thread_meanwhile_and_its_own_number_afterwards(blas, mon
 def test_a_forked_process_has_threads_of_its_own():
     program = """
 import os, signal
-from nnx.backends import crew
+from nnx.backends.fast import crew
 crew.share(lambda: None, [(), (), ()])
 child = os.fork()
 if child == 0:

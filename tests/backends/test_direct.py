@@ -8,7 +8,9 @@ from cases.convolutions import CASES, arrays
 
 import nnx
 from nnx import backends
-from nnx.backends import compiled, crew, direct, portable
+from nnx.backends import portable
+from nnx.backends.convolution import direct
+from nnx.backends.fast import compiled, crew
 from nnx.losses import cross_entropy
 from nnx.train.stepper import stepper
 
@@ -17,7 +19,7 @@ pytestmark = pytest.mark.skipif(not compiled.installed(), reason="numba is not i
 
 @pytest.fixture
 def settings(monkeypatch):
-    """``settings(FROM=0)``: what :mod:`nnx.backends.direct` goes by, and plans anew."""
+    """``settings(FROM=0)``: what :mod:`nnx.backends.convolution.direct` goes by, and plans anew."""
 
     def choose(**values):
         for name, value in values.items():
@@ -129,7 +131,7 @@ def test_whether_it_is_made_so_depends_on_shapes_alone():
 
 
 def test_windows_are_gathered_where_it_cannot_be_compiled(monkeypatch, settings):
-    from nnx.backends import tiles
+    from nnx.backends.convolution import tiles
 
     def fails(*_):
         raise RuntimeError("no such processor")

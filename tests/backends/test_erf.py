@@ -82,7 +82,7 @@ def test_any_shape(be, shape):
 def test_the_compiled_erf_of_large_arrays():
     pytest.importorskip("numba", reason="numba is not installed")
     from nnx import backends
-    from nnx.backends.compiled import COMPILE_FROM
+    from nnx.backends.fast.compiled import COMPILE_FROM
 
     be = backends.get("numpy")
     x = np.resize(POINTS, COMPILE_FROM)

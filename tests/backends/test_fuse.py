@@ -171,7 +171,7 @@ def test_without_a_place_for_its_cache_a_rule_is_compiled_all_the_same():
     program = """
 import numba, numpy as np
 from numba.core import caching
-from nnx.backends import compiled
+from nnx.backends.fast import compiled
 
 class Nowhere:
     @classmethod
@@ -206,7 +206,7 @@ print("compiled")
     ids=["exact", "exp", "a function of its own"],
 )
 def test_short_arrays_are_compiled_in_time_only_where_the_bits_stay(rule, changes, monkeypatch):
-    from nnx.backends import compiled
+    from nnx.backends.fast import compiled
 
     monkeypatch.setattr(compiled, "CALLS", 5)
     fused, x = compiled.Fused(rule), np.linspace(0.1, 3.0, 500, dtype="float32")
@@ -218,7 +218,8 @@ def test_short_arrays_are_compiled_in_time_only_where_the_bits_stay(rule, change
 
 @needs_numba
 def test_erf_gives_the_same_bits_however_often_it_is_called(monkeypatch):
-    from nnx.backends import compiled, portable
+    from nnx.backends import portable
+    from nnx.backends.fast import compiled
 
     monkeypatch.setattr(compiled, "CALLS", 5)
     erf, x = compiled.erf(portable.erf), np.linspace(-3.0, 3.0, 999, dtype="float32")

@@ -6,8 +6,9 @@ from support.compare import assert_agrees
 
 import nnx
 from nnx import backends
-from nnx.backends import crew, labels, portable
-from nnx.backends.recording import JOINED, Recorded, Recording, backend_over, record, space_over
+from nnx.backends import portable
+from nnx.backends.fast import crew, labels
+from nnx.backends.recorded.recording import JOINED, Recorded, Recording, backend_over, record, space_over
 
 pytestmark = pytest.mark.skip_backends(
     "jax", reason="has none of its own, and compiles the expressions for every shape"
@@ -104,7 +105,7 @@ def test_the_portable_hooks_are_numpys():
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("shape", [(7, 10), (3, 5, 4), (1, 1), (0, 3), (300, 300), (6, 200)])
 def test_cross_entropy_of_numpy_has_the_bits_of_the_default(shape, dtype, compiled, monkeypatch):
-    monkeypatch.setattr(labels, "worth", lambda size: compiled and nnx.backends.compiled.installed())
+    monkeypatch.setattr(labels, "worth", lambda size: compiled and nnx.backends.fast.compiled.installed())
     monkeypatch.setattr(crew, "size", lambda: 3)
     be, rng = backends.get("numpy"), np.random.default_rng(3)
     logits, g = (rng.normal(size=size) * 9 for size in (shape, shape[:-1]))

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 import nnx
 from nnx import backends
-from nnx.backends import buffers, compiled, looped, loops
-from nnx.backends.elementwise import EXPRESSIONS, spelled
-from nnx.backends.groups import Plan
-from nnx.backends.program import values_in
-from nnx.backends.recording import record
+from nnx.backends.fast import compiled
+from nnx.backends.recorded import buffers, looped, loops
+from nnx.backends.recorded.elementwise import EXPRESSIONS, spelled
+from nnx.backends.recorded.groups import Plan
+from nnx.backends.recorded.program import values_in
+from nnx.backends.recorded.recording import record
 
 BINARY = ["add", "subtract", "multiply", "divide", "maximum", "minimum"]
 UNARY = ["negative", "square", "sqrt", "abs", "sign"]

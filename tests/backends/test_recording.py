@@ -6,8 +6,8 @@ from array_api_compat import device
 
 import nnx
 from nnx import backends
-from nnx.backends.program import needed, replay
-from nnx.backends.recording import RecordingError, compiled, record
+from nnx.backends.recorded.program import needed, replay
+from nnx.backends.recorded.recording import RecordingError, compiled, record
 
 
 def draws(backend, seed):

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from nnx import backends
-from nnx.backends import crew, portable, together
+from nnx.backends import portable
+from nnx.backends.fast import crew, together
 
 SHAPES = [(3, 4), (4,), (), (0,), (200, 100), (2, 2, 2)]
 """One of them larger than what is joined."""

@@ -5,8 +5,8 @@ import pytest
 
 import nnx
 from nnx import backends
-from nnx.backends.program import needed
-from nnx.backends.recording import record
+from nnx.backends.recorded.program import needed
+from nnx.backends.recorded.recording import record
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 torch_program = pytest.importorskip("nnx.backends.torch_program", reason="PyTorch is not installed")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import nnx
-from nnx.backends.recording import RecordingError
+from nnx.backends.recorded.recording import RecordingError
 from nnx.errors import ConfigError, ShapeError
 from nnx.layers import compiled
 

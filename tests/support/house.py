@@ -55,17 +55,17 @@ LOADS = {"nnx/late.py": "loads modules of nnx, by names that stand in a table of
 
 CALLS = {"eval", "exec", "compile", "__import__"}
 CALLS_ALLOWED = {
-    ("backends/compiled.py", "exec"): "writes a loop over as many arguments as a rule has, from names of its own",
+    ("backends/fast/compiled.py", "exec"): "writes a loop over as many arguments as a rule has, from names of its own",
     (
-        "backends/compiled.py",
+        "backends/fast/compiled.py",
         "compile",
     ): "gives that loop this file as its place, beside which numba keeps what it made",
     (
-        "backends/loops.py",
+        "backends/recorded/loops.py",
         "exec",
     ): "writes the expressions of a group of calls one below the other, with names of its own",
-    ("backends/loops.py", "compile"): "gives that loop a file, beside which the compiler keeps what it made",
-    ("backends/program.py", "exec"): "writes a recording's calls one below the other, from names of its own",
+    ("backends/recorded/loops.py", "compile"): "gives that loop a file, beside which the compiler keeps what it made",
+    ("backends/recorded/program.py", "exec"): "writes a recording's calls one below the other, from names of its own",
 }
 CEILING = 400
 

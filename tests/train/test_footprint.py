@@ -9,7 +9,7 @@ import pytest
 
 import nnx
 from nnx import backends, models, tree
-from nnx.backends import crew
+from nnx.backends.fast import crew
 from nnx.errors import ConfigError, ShapeError
 from nnx.train import footprint
 from nnx.train.memory import nbytes, spoken

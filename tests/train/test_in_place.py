@@ -5,7 +5,7 @@ import pytest
 
 import nnx
 from nnx import backends
-from nnx.backends import overwriting, together
+from nnx.backends.fast import overwriting, together
 from nnx.train.stepper import Stepper, stepper
 
 pytest.importorskip("numba", reason="numba is not installed: arrays are not written over")
@@ -67,7 +67,7 @@ def same(a, b):
 @pytest.mark.parametrize("compiled", ["from the first step", "never"])
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_the_bits_are_those_of_new_arrays(name, compiled, monkeypatch, written_over):
-    monkeypatch.setattr("nnx.backends.compiled.CALLS", 0 if compiled == "from the first step" else 1 << 40)
+    monkeypatch.setattr("nnx.backends.fast.compiled.CALLS", 0 if compiled == "from the first step" else 1 << 40)
     over = trained(OPTIMIZERS[name])
     assert written_over[0] > STEPS - 8
     with monkeypatch.context() as patch:
@@ -160,7 +160,7 @@ def test_long_arrays_are_written_over_by_a_compiled_loop_alone(monkeypatch):
     first, gradients = columns[0], columns[1]
     for block, rule, done in ((100, descent, False), (1000, descent, True), (100, be.fuse(descent), True)):
         monkeypatch.setattr(overwriting, "BLOCK", block)
-        monkeypatch.setattr("nnx.backends.compiled.CALLS", 0)
+        monkeypatch.setattr("nnx.backends.fast.compiled.CALLS", 0)
         before = sets[0].flat.copy()
         over = be.over(rule, be.xp, [(columns, holders)])
         assert over([first], [gradients], [[0.5]]) == done

@@ -138,9 +138,9 @@ RUNS_CODE = {
     "eval", "exec", "popen", "Popen", "literal_eval", "find_class",
 }  # fmt: skip
 ALLOWED = {
-    ("backends/program.py", "exec"): "a recording's calls, written by nnx from names of its own",
-    ("backends/compiled.py", "exec"): "a loop over as many arguments as a rule has, from names of its own",
-    ("backends/loops.py", "exec"): "a run of recorded calls as one loop, from names of its own",
+    ("backends/recorded/program.py", "exec"): "a recording's calls, written by nnx from names of its own",
+    ("backends/fast/compiled.py", "exec"): "a loop over as many arguments as a rule has, from names of its own",
+    ("backends/recorded/loops.py", "exec"): "a run of recorded calls as one loop, from names of its own",
     ("backends/selector.py", "import_module"): "a backend of the closed list in that file, never what a file names",
     ("nnx/late.py", "import_module"): "a module of nnx from a package's own table of names",
     ("nnx/autodiff/standard.py", "literal_eval"): "defaults in the signatures of the standard, which nnx wrote itself",

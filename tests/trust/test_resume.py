@@ -20,7 +20,7 @@ from support.trust import (
 )
 
 import nnx
-from nnx.backends import crew, products
+from nnx.backends.fast import crew, products
 from nnx.errors import ConfigError, DataError, DivergedError
 from nnx.train import Callback, Checkpoints, EarlyStopping, Snapshots, Statistics
 

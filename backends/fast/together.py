@@ -2,7 +2,7 @@
 
 Within ``with Memory():`` results are written into arrays whose last holder has gone, so that a training step asks the
 system for nothing; what was cut from one array is known again when it comes back, and there is nothing to join. BLAS takes
-one thread meanwhile: large work is shared among those of :mod:`nnx.backends.crew`.
+one thread meanwhile: large work is shared among those of :mod:`nnx.backends.fast.crew`.
 """
 
 import sys
@@ -16,8 +16,9 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from nnx.backends import crew, portable
-from nnx.backends.compiled import loop_of
+from nnx.backends import portable
+from nnx.backends.fast import crew
+from nnx.backends.fast.compiled import loop_of
 from nnx.backends.portable.each import SMALL, grouped
 from nnx.typing import Array, Namespace
 

@@ -1,10 +1,10 @@
-"""Products of NumPy matrices: large ones in parts, each by a thread of its own (see :mod:`nnx.backends.crew`)."""
+"""Products of NumPy matrices: large ones in parts, each by a thread of its own (see :mod:`nnx.backends.fast.crew`)."""
 
 from math import prod
 
 import numpy as np
 
-from nnx.backends import crew
+from nnx.backends.fast import crew
 from nnx.typing import Array, Namespace
 
 SHARED_FROM = 4_000_000

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from nnx.backends.program import Call, Value
+from nnx.backends.recorded.program import Call, Value
 
 EXPRESSIONS: dict[str, tuple[str, str, str, int]] = {
     "add": ("ff", "f", "{} + {}", 1),

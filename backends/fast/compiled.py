@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from nnx.backends import crew
+from nnx.backends.fast import crew
 from nnx.typing import Array, Namespace
 
 COMPILE_FROM = 30_000
@@ -232,7 +232,7 @@ def _functions() -> ModuleType:
     """The standard's element-wise functions as functions of scalars, under the standard's names."""
     import numba
 
-    xp: Any = ModuleType("nnx.backends.compiled.xp")
+    xp: Any = ModuleType("nnx.backends.fast.compiled.xp")
     same = "sqrt exp expm1 log log1p tanh sin cos abs sign square maximum minimum isnan isfinite add subtract multiply divide"
     for name in same.split():
         setattr(xp, name, getattr(np, name))

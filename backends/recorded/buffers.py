@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from nnx.backends import products, together
-from nnx.backends.program import VIEWS, Call, Program, Source, Value, needed, values_in
+from nnx.backends.fast import products, together
+from nnx.backends.recorded.program import VIEWS, Call, Program, Source, Value, needed, values_in
 from nnx.typing import Array
 
 UFUNCS: dict[str, Any] = {

@@ -8,7 +8,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from nnx.backends import compiled, portable, strided
+from nnx.backends import portable
+from nnx.backends.convolution import strided
+from nnx.backends.fast import compiled
 from nnx.backends.portable.convolution import Pads
 from nnx.backends.portable.windows import Axes
 from nnx.typing import Array

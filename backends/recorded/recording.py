@@ -1,7 +1,7 @@
 """Recording: run a function of arrays once, and keep the list of library calls that it came to.
 
 What runs is the function itself, on arrays that note what is done with them (:class:`Recorded`, over the real ones). Its
-result is right; the notes (a :class:`~nnx.backends.program.Program`) give the same result again for other arrays of the
+result is right; the notes (a :class:`~nnx.backends.recorded.program.Program`) give the same result again for other arrays of the
 same shapes and dtypes, without the Python in between. So the function must be pure: what it decides or computes in Python
 is fixed by the recording. Where it looks at a recorded value (``if x > 0``, ``float(x)``), recording ends with
 :class:`RecordingError`.
@@ -20,8 +20,8 @@ import numpy as np
 
 from nnx.backends import portable
 from nnx.backends.backend import Backend
-from nnx.backends.operators import APPLIED, ARITHMETIC, COMPARISON, UNARY
-from nnx.backends.program import Call, Program, Value, nested
+from nnx.backends.recorded.operators import APPLIED, ARITHMETIC, COMPARISON, UNARY
+from nnx.backends.recorded.program import Call, Program, Value, nested
 from nnx.errors import TracingError
 from nnx.typing import Array
 
@@ -117,7 +117,7 @@ class Space(ModuleType):
     """The namespace of the recorded arrays of one backend: every function of the library, noted."""
 
     def __init__(self, backend: Backend, inner: Any, name: str = "") -> None:
-        super().__init__(f"nnx.backends.recording.{backend.spec}{name and '.'}{name}")
+        super().__init__(f"nnx.backends.recorded.recording.{backend.spec}{name and '.'}{name}")
         self._backend, self._inner, self._name = backend, inner, name
         self._top: Space = self
         for function, operate in OPERATORS.items() if not name else ():

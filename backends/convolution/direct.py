@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from nnx.backends import compiled, crew
+from nnx.backends.fast import compiled, crew
 from nnx.backends.portable.convolution import Pads, padded
 from nnx.backends.portable.windows import Axes, extent
 from nnx.typing import Array
@@ -136,7 +136,7 @@ def to_weight(plan: Plan, x: Array, g: Array, out: Array) -> Array:
 def kernel(char: str) -> Callable[..., None] | None:
     """The compiled loop; None where it cannot be compiled: windows are then gathered as ever."""
     try:
-        from nnx.backends import tiles
+        from nnx.backends.convolution import tiles
 
         return tiles.kernel(np.dtype(char))  # type: ignore[no-any-return]
     except Exception:  # whatever stops the compiler

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from nnx.backends import compiled
+from nnx.backends.fast import compiled
 from nnx.backends.portable.convolution import Pads
 from nnx.backends.portable.windows import Axes
 from nnx.typing import Array

@@ -8,7 +8,7 @@ is computed from such a sum comes in the loop's next phase.
 
 from typing import Any, NamedTuple
 
-from nnx.backends.elementwise import (
+from nnx.backends.recorded.elementwise import (
     EXPRESSIONS,
     RESHAPES,
     Frame,
@@ -21,7 +21,7 @@ from nnx.backends.elementwise import (
     precision,
     spelled,
 )
-from nnx.backends.program import VIEWS, Call, Program, Value, needed, values_in
+from nnx.backends.recorded.program import VIEWS, Call, Program, Value, needed, values_in
 
 AGAIN = 8
 """Additions up to which a value is computed again rather than stored: about as long as it takes to write and read it."""

@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from nnx.backends import compiled, crew, portable, sliced_pool
-from nnx.backends.blocked import BLOCK, into
-from nnx.backends.direct import grid
+from nnx.backends import portable
+from nnx.backends.convolution import sliced_pool
+from nnx.backends.convolution.blocked import BLOCK, into
+from nnx.backends.convolution.direct import grid
+from nnx.backends.fast import compiled, crew
 from nnx.backends.portable.windows import Axes, extent
 from nnx.typing import Array, Namespace
 
@@ -111,7 +113,7 @@ def _loops(char: str) -> tuple[Callable[..., Any], Callable[..., Any]] | None:
     if char not in "fd" or not compiled.installed():
         return None
     try:
-        from nnx.backends import pool_tiles
+        from nnx.backends.convolution import pool_tiles
 
         return pool_tiles.loops(char)
     except Exception:  # whatever stops the compiler

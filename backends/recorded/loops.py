@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nnx.backends import compiled
-from nnx.backends.elementwise import EXPRESSIONS, Frame, frame, is_number, is_sum, operands, spelled
-from nnx.backends.groups import Group, Plan
-from nnx.backends.program import Call, Value
+from nnx.backends.fast import compiled
+from nnx.backends.recorded.elementwise import EXPRESSIONS, Frame, frame, is_number, is_sum, operands, spelled
+from nnx.backends.recorded.groups import Group, Plan
+from nnx.backends.recorded.program import Call, Value
 
 PLACES = {"matrix": "[i, j]", "row": "[j]", "column": "[i]", "point": "[0]"}
 """Where a loop reads an array, by what it is for it."""

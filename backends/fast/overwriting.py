@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from nnx.backends import together
-from nnx.backends.compiled import loop_of
-from nnx.backends.together import BLOCK, COUNTED, Set, joined, known
+from nnx.backends.fast import together
+from nnx.backends.fast.compiled import loop_of
+from nnx.backends.fast.together import BLOCK, COUNTED, Set, joined, known
 from nnx.typing import Array, Namespace
 
 Group = tuple[Sequence[Sequence[Array]], Sequence[Sequence[int]]]

@@ -1,7 +1,7 @@
 """The optimizer's rules on PyTorch tensors on the CPU, by NumPy's ``each`` on the same memory: one pass instead of a dozen.
 
 A tensor made of a NumPy array holds it until the last tensor on that memory is gone, whatever view it is. So the reference
-counts by which :class:`~nnx.backends.together.Memory` sees whether a result is still held count tensors, too.
+counts by which :class:`~nnx.backends.fast.together.Memory` sees whether a result is still held count tensors, too.
 """
 
 import weakref
@@ -13,7 +13,8 @@ import array_api_compat.numpy as host
 import numpy as np
 import torch
 
-from nnx.backends import compiled, portable, together
+from nnx.backends import portable
+from nnx.backends.fast import compiled, together
 from nnx.typing import Array, Namespace
 
 

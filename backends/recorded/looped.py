@@ -14,12 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from nnx.backends import buffers, crew, loops
-from nnx.backends.buffers import LOOP
-from nnx.backends.elementwise import frame, is_sum
-from nnx.backends.groups import Group, Plan
-from nnx.backends.loops import Loop
-from nnx.backends.program import Call, Program
+from nnx.backends.fast import crew
+from nnx.backends.recorded import buffers, loops
+from nnx.backends.recorded.buffers import LOOP
+from nnx.backends.recorded.elementwise import frame, is_sum
+from nnx.backends.recorded.groups import Group, Plan
+from nnx.backends.recorded.loops import Loop
+from nnx.backends.recorded.program import Call, Program
 from nnx.typing import Array
 
 SHARED_FROM = 100_000

@@ -1,6 +1,6 @@
 """Convolution on NumPy, a few images at a time: the windows of one block stay in the cache, and no others ever exist.
 
-A large batch is shared among threads (:mod:`nnx.backends.crew`), each of which has images and a block of its own. Memory that is
+A large batch is shared among threads (:mod:`nnx.backends.fast.crew`), each of which has images and a block of its own. Memory that is
 asked of the system comes page by page, which can take as long as the work: results go to ``out`` where it is given,
 and each thread keeps its block.
 """
@@ -13,10 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from nnx.backends import compiled_windows, crew, direct, kernel_rows, portable, strided
+from nnx.backends import portable
+from nnx.backends.convolution import compiled_windows, direct, kernel_rows, strided
+from nnx.backends.fast import crew
+from nnx.backends.fast.products import SHARED_FROM
 from nnx.backends.portable.convolution import Pads, padded
 from nnx.backends.portable.windows import Axes, extent, places
-from nnx.backends.products import SHARED_FROM
 from nnx.typing import Array, Namespace
 
 BLOCK = 512 * 1024

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from nnx.backends import crew
-from nnx.backends.compiled import Worth, njit
+from nnx.backends.fast import crew
+from nnx.backends.fast.compiled import Worth, njit
 from nnx.typing import Array, Namespace
 
 SHARED_FROM = 60_000

@@ -16,8 +16,9 @@ from llvmlite import ir
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from nnx.backends import compiled, vectors
-from nnx.backends.vectors import BYTES, INDEX
+from nnx.backends.convolution import vectors
+from nnx.backends.convolution.vectors import BYTES, INDEX
+from nnx.backends.fast import compiled
 
 ROWS = 9 if vectors.MANY else 4
 """Rows of a tile: with two vectors of columns its sums and what they are made of fill 32 registers, or 16."""

@@ -12,8 +12,9 @@ from llvmlite import ir
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from nnx.backends import compiled, vectors
-from nnx.backends.vectors import BYTES, INDEX
+from nnx.backends.convolution import vectors
+from nnx.backends.convolution.vectors import BYTES, INDEX
+from nnx.backends.fast import compiled
 
 PLACE = ir.IntType(8)
 """Where in a window the largest value stood."""
