@@ -91,7 +91,9 @@ class Backend:
     fuse: Callable[[Callable[..., Any]], Callable[..., Any]] = portable.fuse
     each: Callable[..., list[list[Array]]] = portable.each
     over: Callable[..., Callable[..., bool] | None] | None = None
-    """``each`` written over the arrays it was given, where the library can tell that nobody would see it (:mod:`nnx.backends.fast.overwriting`)."""
+    """``each`` written over the arrays it was given, where the library can tell that nobody would see it
+    (:mod:`nnx.backends.fast.overwriting`).
+    """
     memory: Callable[[], AbstractContextManager[Any]] = nullcontext
     """``with memory:``, where ``memory = backend.memory()``, a training step is taken: results of ``each`` may lie where dead ones lay."""
     finite: Callable[[Namespace, Sequence[Array]], Any] = portable.finite
@@ -118,16 +120,17 @@ class Backend:
     def asarray(self, x: Any, dtype: Any = None) -> Array:
         """The values of ``x`` as an array on this device; copied, sent or cast only when needed.
 
-        ``x`` is a host array, a Python scalar or a nested list of them, or an array of this library on any device; or one of
-        any other library that knows DLPack, on the CPU (it is then a host array) or on this very device. That is the way out,
-        too: ``backends.get("torch").asarray(x)``.
+        ``x`` is a host array, a Python scalar or a nested list of them, or an array of this library on any device; or
+        one of any other library that knows DLPack, on the CPU (it is then a host array) or on this very device. That is
+        the way out, too: ``backends.get("torch").asarray(x)``.
         Without ``dtype`` the values keep the dtype that NumPy sees, so float64 data and lists of floats are float64
-        (where the device has no float64 this raises: ask for ``dtype="float32"``). ``dtype`` is a name or any library's dtype object. As in
-        ``numpy.asarray``, the result may share memory with ``x``, and does wherever nothing needs a copy: on NumPy always, on PyTorch
-        unless the memory is read-only, on JAX and array-api-strict never from the host, for their arrays do not change.
+        (where the device has no float64 this raises: ask for ``dtype="float32"``). ``dtype`` is a name or any library's
+        dtype object. As in ``numpy.asarray``, the result may share memory with ``x``, and does wherever nothing needs a
+        copy: on NumPy always, on PyTorch unless the memory is read-only, on JAX and array-api-strict never from the
+        host, for their arrays do not change.
 
-        MixedArraysError: ``x`` belongs to another array library, on another device or without DLPack. DtypeError: text or object arrays, or a dtype that
-        this device cannot hold. TracingError: ``x`` is a traced array.
+        MixedArraysError: ``x`` belongs to another array library, on another device or without DLPack. DtypeError: text
+        or object arrays, or a dtype that this device cannot hold. TracingError: ``x`` is a traced array.
 
         >>> from nnx import backends
         >>> backends.get("numpy").asarray([1, 2], dtype="float32")

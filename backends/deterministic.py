@@ -1,7 +1,7 @@
 """The same bits whatever the machine's settings: what must stand in the environment before an array library is loaded.
 
-BLAS sums in an order that depends on its kernel (chosen for the processor) and on its number of threads, both of which it reads
-from the environment while it is loaded. So a program that is to repeat itself must be started with them:
+BLAS sums in an order that depends on its kernel (chosen for the processor) and on its number of threads, both of which
+it reads from the environment while it is loaded. So a program that is to repeat itself must be started with them:
 
 ==========================================  ==================================================================================
 ``NNX_DETERMINISTIC=1``                     asks for it. PyTorch: deterministic algorithms, no TF32. CuPy: sums by sorting
@@ -12,8 +12,9 @@ from the environment while it is loaded. So a program that is to repeat itself m
 ``CUBLAS_WORKSPACE_CONFIG``, ``XLA_FLAGS``  cuBLAS and XLA without sums in any order
 ==========================================  ==================================================================================
 
-``nnx train --deterministic`` starts itself again with these; a program of one's own calls :func:`restart` first of all. NumPy's own
-vectors and compiled rules still follow the processor: the same bits are promised on one machine, not on two.
+``nnx train --deterministic`` starts itself again with these; a program of one's own calls :func:`restart` first of all.
+NumPy's own vectors and compiled rules still follow the processor: the same bits are promised on one machine, not on
+two.
 """
 
 import os

@@ -1,7 +1,7 @@
 """DLPack: an array of another library in the memory where it lies.
 
-What lies on the CPU is a host array whoever made it: NumPy sees the same memory, and what holds for host arrays holds for it. An
-array on another device comes over only to that very device, by the library's own ``from_dlpack``.
+What lies on the CPU is a host array whoever made it: NumPy sees the same memory, and what holds for host arrays holds
+for it. An array on another device comes over only to that very device, by the library's own ``from_dlpack``.
 """
 
 from typing import Any
@@ -28,7 +28,8 @@ def device_of(x: Any) -> tuple[int, int] | None:
 def host_view(x: Any) -> np.ndarray:
     """The memory of an array on the CPU as a host array; read-only where its library says so.
 
-    ``BufferError`` with the reason where that cannot be: a dtype that NumPy lacks, or a tensor that PyTorch's own gradients follow.
+    ``BufferError`` with the reason where that cannot be: a dtype that NumPy lacks, or a tensor that PyTorch's own
+    gradients follow.
     """
     try:
         return np.from_dlpack(x)

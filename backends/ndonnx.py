@@ -1,8 +1,9 @@
 """ONNX graphs: arrays of ndonnx, which hold no values. A function of them is computed once, and that computation is the graph.
 
-Only inference goes through here, so this backend stands in no list of names. An axis whose length is not known has length
-``None``, as the standard says. ndonnx gives guards for arrays without values, behind which an axis loses its known length too;
-the arrays here keep it, for layers check it. Where ONNX has an operator for a whole hook, the hook is that operator.
+Only inference goes through here, so this backend stands in no list of names. An axis whose length is not known has
+length ``None``, as the standard says. ndonnx gives guards for arrays without values, behind which an axis loses its
+known length too; the arrays here keep it, for layers check it. Where ONNX has an operator for a whole hook, the hook is
+that operator.
 """
 
 import warnings

@@ -1,8 +1,8 @@
 """A program of PyTorch calls with less around them: the library's own functions, and results written over operands that end there.
 
-What is called and in which order stays, so the bits do, too. Calls through array-api-compat become calls of what that calls in the end;
-``+ - * /`` and ReLU are done in place where an operand is a result of this program of the same shape and dtype
-that nothing looks at afterwards, neither by itself nor through a view.
+What is called and in which order stays, so the bits do, too. Calls through array-api-compat become calls of what that
+calls in the end; ``+ - * /`` and ReLU are done in place where an operand is a result of this program of the same shape
+and dtype that nothing looks at afterwards, neither by itself nor through a view.
 """
 
 import operator

@@ -36,9 +36,9 @@ def cross_entropy(
     weight). With labels that is PyTorch's ``CrossEntropyLoss``, which divides by N for probabilities. At the start, with
     small logits, it is near ln C.
 
-    Errors: ``ShapeError`` if the shapes do not fit, ``DtypeError`` for float labels. A label that is no class raises ``DataError`` where
-    NumPy computes, and in ``nnx.fit`` before the first step; elsewhere nobody can look without waiting for the device: there, and inside a
-    recorded training step, it gives no loss and no gradient.
+    Errors: ``ShapeError`` if the shapes do not fit, ``DtypeError`` for float labels. A label that is no class raises
+    ``DataError`` where NumPy computes, and in ``nnx.fit`` before the first step; elsewhere nobody can look without
+    waiting for the device: there, and inside a recorded training step, it gives no loss and no gradient.
 
     >>> import numpy as np
     >>> round(float(cross_entropy(np.zeros((2, 10)), np.asarray([3, 7]))), 6)
@@ -151,8 +151,8 @@ def huber(prediction: Array, target: Array, *, delta: float = 1.0, reduction: st
 def hinge(scores: Array, target: Array, *, margin: float = 1.0, reduction: str = "mean") -> Array:
     """Σ_{c ≠ t} max(0, s_c − s_t + margin): the multi-class SVM loss, summed over the wrong classes of a row.
 
-    Shapes: scores (N, C), target (N,) integer labels. The derivative where a margin is met exactly is 0. Errors: as of :func:`cross_entropy`.
-    Source: Weston and Watkins (1999).
+    Shapes: scores (N, C), target (N,) integer labels. The derivative where a margin is met exactly is 0. Errors: as of
+    :func:`cross_entropy`. Source: Weston and Watkins (1999).
 
     >>> import numpy as np
     >>> hinge(np.asarray([[3.0, 2.5, 0.0]]), np.asarray([0]), reduction="none")

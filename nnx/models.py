@@ -65,16 +65,18 @@ def build(
 ) -> Sequential:
     """A model for rows of shape ``inputs`` with ``outputs`` outputs, not yet initialised.
 
-    ``linear`` is one dense layer: logistic or linear regression. ``mlp:128,64`` has two hidden layers, each
-    Linear → BatchNorm → activation → Dropout, and a dense layer at the end. ``cnn:16,32`` has two blocks, each
-    Conv2d 3×3 → BatchNorm → activation → MaxPool2d 2 → Dropout, and a dense layer; images that became smaller than 2×2 are
-    pooled no more. ``transformer:32,2`` is a small vision transformer (Dosovitskiy et al. 2021, arXiv:2010.11929): patches
-    (2×2 of an 8×8 image) → dense to 32 features → learned positions → 2 blocks → LayerNorm → a dense layer of all of them, with
-    4 heads where they divide the width; it normalises by layer, and takes neither ``batch_norm`` nor maxout. Weights before a ReLU and its kin are drawn by He's rule, before tanh, sigmoid, maxout and the outputs by
-    Glorot's. Rows that are not flat are flattened; flat rows of ``image_shape`` (height, width, channels) become images for a
-    cnn or a transformer. Inputs are standardised per feature, images for those two per channel.
+    ``linear`` is one dense layer: logistic or linear regression. ``mlp:128,64`` has two hidden layers, each Linear →
+    BatchNorm → activation → Dropout, and a dense layer at the end. ``cnn:16,32`` has two blocks, each Conv2d 3×3 →
+    BatchNorm → activation → MaxPool2d 2 → Dropout, and a dense layer; images that became smaller than 2×2 are pooled no
+    more. ``transformer:32,2`` is a small vision transformer (Dosovitskiy et al. 2021, arXiv:2010.11929): patches (2×2
+    of an 8×8 image) → dense to 32 features → learned positions → 2 blocks → LayerNorm → a dense layer of all of them,
+    with 4 heads where they divide the width; it normalises by layer, and takes neither ``batch_norm`` nor maxout.
+    Weights before a ReLU and its kin are drawn by He's rule, before tanh, sigmoid, maxout and the outputs by Glorot's.
+    Rows that are not flat are flattened; flat rows of ``image_shape`` (height, width, channels) become images for a cnn
+    or a transformer. Inputs are standardised per feature, images for those two per channel.
 
-    Errors: ``ConfigError`` for another spec, activation or probability, or a cnn or transformer for rows that are no images.
+    Errors: ``ConfigError`` for another spec, activation or probability, or a cnn or transformer for rows that are no
+    images.
 
     >>> [type(layer).__name__ for layer in build("mlp:8", (4,), 3, dropout=0.2).layers]
     ['Standardize', 'Linear', 'ReLU', 'Dropout', 'Linear']

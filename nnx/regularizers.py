@@ -1,7 +1,7 @@
 """Penalties on the weights, and the max-norm constraint: functions of the dictionary of parameters.
 
-A penalty is added to the loss, ``loss + nnx.regularizers.L2(1e-4)(params)``, and is differentiated with it. It is written against
-the standard and asks each array for its namespace, so traced parameters give a traced penalty.
+A penalty is added to the loss, ``loss + nnx.regularizers.L2(1e-4)(params)``, and is differentiated with it. It is
+written against the standard and asks each array for its namespace, so traced parameters give a traced penalty.
 
 Penalties act on weights and leave biases and batch-norm scales alone: ``applies_to`` says which parameters are meant.
 "weights", the default, means arrays of two or more dimensions; "all" means every parameter; a tuple of patterns such as
@@ -102,7 +102,8 @@ class L2(Penalty):
     >>> float(L2(0.5)({"weight": np.asarray([[1.0, -2.0]]), "bias": np.asarray([9.0])}))
     1.25
 
-    Added to the loss it is not the same as decoupled weight decay (``nnx.optim.AdamW``) except under plain gradient descent.
+    Added to the loss it is not the same as decoupled weight decay (``nnx.optim.AdamW``) except under plain gradient
+    descent.
     """
 
     def of(self, xp: Namespace, w: Array) -> Array:
@@ -158,8 +159,9 @@ class ElasticNet(Penalty):
 class MaxNorm:
     """Pull the weights of each unit back to ‖w‖ ≤ c: ``w ← w · c / max(‖w‖, c)``, with c = ``limit``.
 
-    A unit is one entry of the last axis (``Linear.weight`` is (in, out), a convolution's (…, in, out)); its norm runs over all other
-    axes. It is a function from parameters to parameters, applied after a step; weights within the limit keep their bits.
+    A unit is one entry of the last axis (``Linear.weight`` is (in, out), a convolution's (…, in, out)); its norm runs
+    over all other axes. It is a function from parameters to parameters, applied after a step; weights within the limit
+    keep their bits.
 
     >>> import numpy as np
     >>> MaxNorm(1.0)({"weight": np.asarray([[3.0, 0.6], [4.0, 0.0]])})["weight"].tolist()

@@ -1,8 +1,8 @@
 """Convolution on NumPy, a few images at a time: the windows of one block stay in the cache, and no others ever exist.
 
-A large batch is shared among threads (:mod:`nnx.backends.fast.crew`), each of which has images and a block of its own. Memory that is
-asked of the system comes page by page, which can take as long as the work: results go to ``out`` where it is given,
-and each thread keeps its block.
+A large batch is shared among threads (:mod:`nnx.backends.fast.crew`), each of which has images and a block of its own.
+Memory that is asked of the system comes page by page, which can take as long as the work: results go to ``out`` where
+it is given, and each thread keeps its block.
 """
 
 import threading
@@ -162,8 +162,8 @@ def _parts(images: int, multiplications: int) -> list[slice]:
 
 
 def _blocks(x: Array, kernel: Axes, stride: Axes, pads: Pads, dilation: Axes) -> Iterator[tuple[Any, list[Array]]]:
-    """Places of the output, some images or some rows of one, each with its windows as a matrix that is used at once; or as one for each row
-    of the kernel.
+    """Places of the output, some images or some rows of one, each with its windows as a matrix that is used at once; or
+    as one for each row of the kernel.
     """
     out = extent(padded(x.shape[1:-1], pads), kernel, stride, dilation)
     line, width = prod(out[1:]), prod(kernel) * x.shape[-1]
@@ -210,8 +210,8 @@ _own = threading.local()
 def _filler(
     x: Array, images: int, short: bool, out: Axes, kernel: Axes, stride: Axes, pads: Pads, dilation: Axes
 ) -> Callable[[Array, int, int, int, int], None]:
-    """``fill(matrix, at, n, row, m)``: the windows of some images and some rows of the output, one in each row of the matrix; in each
-    column if there are few neighbours in memory to take at once.
+    """``fill(matrix, at, n, row, m)``: the windows of some images and some rows of the output, one in each row of the
+    matrix; in each column if there are few neighbours in memory to take at once.
     """
     channels = x.shape[-1]
     whole: Array = np.zeros((images, *padded(x.shape[1:-1], pads), channels), x.dtype)

@@ -17,9 +17,9 @@ worth = compiled.Worth()
 def gatherer(
     x: Array, matrix_is_turned: bool, kernel: Axes, stride: Axes, pads: Pads, dilation: Axes, width: int
 ) -> Callable[[Array, int, int, int, int], None] | None:
-    """``fill(windows, at, n, row, m)``: the windows of images ``at`` to ``at + n``, rows ``row`` to ``row + m`` of the output,
-    each of them a row of ``windows`` (or a column of its transpose, if it is turned); ``width`` is how many stand in a row of the
-    output. None where there is nothing to gain, or more than two axes.
+    """``fill(windows, at, n, row, m)``: the windows of images ``at`` to ``at + n``, rows ``row`` to ``row + m`` of the
+    output, each of them a row of ``windows`` (or a column of its transpose, if it is turned); ``width`` is how many
+    stand in a row of the output. None where there is nothing to gain, or more than two axes.
     """
     if x.dtype.char not in "fd" or len(kernel) > 2 or not worth(x.size):
         return None

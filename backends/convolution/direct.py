@@ -1,7 +1,8 @@
 """Convolution on NumPy without windows, where numba is installed: sums of products over the padded image itself.
 
-Whether a convolution is made so depends on its shapes and dtype alone: sums in another order have other last bits, and the same
-step must give the same ones each time. Few rows of an image at a time lie with zeros around them in a block of the thread's own.
+Whether a convolution is made so depends on its shapes and dtype alone: sums in another order have other last bits, and
+the same step must give the same ones each time. Few rows of an image at a time lie with zeros around them in a block of
+the thread's own.
 """
 
 from collections.abc import Callable

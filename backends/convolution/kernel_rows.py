@@ -1,7 +1,8 @@
 """The windows of images for one row of the kernel at a time, where nothing compiles them on NumPy.
 
-Windows that differ in their row of the image alone are the same numbers: gathered along a row once, they serve every row of the kernel, each with a
-product of its own that begins some rows further down. A 3×3 kernel so gathers a third, for two more additions to the result.
+Windows that differ in their row of the image alone are the same numbers: gathered along a row once, they serve every
+row of the kernel, each with a product of its own that begins some rows further down. A 3×3 kernel so gathers a third,
+for two more additions to the result.
 """
 
 from collections.abc import Callable
@@ -29,8 +30,8 @@ def suit(x: Array, kernel: Axes, stride: Axes, dilation: Axes) -> bool:
 def gatherer(
     x: Array, images: int, kernel: Axes, stride: Axes, pads: Pads, dilation: Axes, width: int
 ) -> Callable[[Array, int, int, int, int], list[Array]]:
-    """``gather(room, at, n, row, m)``: of rows ``row`` to ``row + m`` of the output of images ``at`` to ``at + n`` the windows for each row of the kernel,
-    (n, m·width, run): views of ``room``.
+    """``gather(room, at, n, row, m)``: of rows ``row`` to ``row + m`` of the output of images ``at`` to ``at + n`` the
+    windows for each row of the kernel, (n, m·width, run): views of ``room``.
     """
     (top, bottom), (left, right) = pads
     (rows, columns), channels = x.shape[1:3], x.shape[3]

@@ -1,6 +1,7 @@
 """Pool and unpool of NumPy arrays without a compiler: the windows' values place by place, as slices of the array.
 
-A slice with a stride is copied first: its runs in memory are as short as there are channels, and every further call would go over them again.
+A slice with a stride is copied first: its runs in memory are as short as there are channels, and every further call
+would go over them again.
 """
 
 from typing import Any

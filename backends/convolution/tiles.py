@@ -1,10 +1,11 @@
 """A tile of a sum of products, kept in registers, and convolution and its weight gradient made of such tiles. Needs numba.
 
-A tile is ``out[r, o] = base[r, o] + Σ over j of x[rows[r] + sums[j]] · b[j, o]`` for :data:`ROWS` rows r and a few vectors of columns
-o. With the pixels of the output as rows and the places of the kernel as sums, and b the weight, that is a convolution; the
-other way round, and b the gradient of y, it is the gradient of the weight: no window is ever gathered. numba's own loops would
-keep the tile in memory, so its inner loop is written for LLVM as it shall be: vectors as wide as this processor has. Each sum
-is taken in the order of j, multiplied and added at one rounding where the processor can, whatever tile it falls into.
+A tile is ``out[r, o] = base[r, o] + Σ over j of x[rows[r] + sums[j]] · b[j, o]`` for :data:`ROWS` rows r and a few
+vectors of columns o. With the pixels of the output as rows and the places of the kernel as sums, and b the weight, that
+is a convolution; the other way round, and b the gradient of y, it is the gradient of the weight: no window is ever
+gathered. numba's own loops would keep the tile in memory, so its inner loop is written for LLVM as it shall be: vectors
+as wide as this processor has. Each sum is taken in the order of j, multiplied and added at one rounding where the
+processor can, whatever tile it falls into.
 """
 
 from functools import cache
@@ -54,9 +55,10 @@ def _convolution(  # type: ignore[no-untyped-def]
 ):  # fmt: skip
     """Rows ``top`` to ``bottom`` of the output of every image, or what they add to the weight.
 
-    x (images, height, width·channels); ``room``: for ``band`` rows of the output, the rows of x that they are made of with zeros
-    around, ``width`` numbers each. ``rows`` of ``line`` pixels has a whole image of b or out. ``stride``: between rows; ``above``, ``left``:
-    zeros there, in rows and in numbers. Each of ``groups`` has ``share`` channels of x and ``columns`` of b and out.
+    x (images, height, width·channels); ``room``: for ``band`` rows of the output, the rows of x that they are made of
+    with zeros around, ``width`` numbers each. ``rows`` of ``line`` pixels has a whole image of b or out. ``stride``:
+    between rows; ``above``, ``left``: zeros there, in rows and in numbers. Each of ``groups`` has ``share`` channels of
+    x and ``columns`` of b and out.
     """
     size = groups * columns
     for image in range(len(x)):

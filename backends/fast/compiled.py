@@ -25,8 +25,8 @@ SHARED_FROM = 60_000
 """Elements from which a loop is shared among threads."""
 
 CALLS = 2_000
-"""Calls after which it is compiled for fewer elements too: each saves some twenty microseconds, so a few calls would not earn
-back the half second that numba takes to load."""
+"""Calls after which it is compiled for fewer elements too: each saves some twenty microseconds, so a few calls would
+not earn back the half second that numba takes to load."""
 
 EXACT = {"sqrt", "abs", "maximum", "minimum", "where", "sign", "square"}
 """What rounds alike compiled and not, with + - * /: a rule of these may change from one to the other as a program runs."""
@@ -180,8 +180,8 @@ def _kernel(element: Any, is_array: list[bool], outputs: int, several: bool) -> 
 
 
 def _kernel_over(element: Any, vectors: int, numbers: int) -> Callable[..., Any]:
-    """The loop over the elements of vectors whose results go where all but the second came from. The numbers are a vector, too:
-    numba takes one in less time than seven scalars."""
+    """The loop over the elements of vectors whose results go where all but the second came from. The numbers are a
+    vector, too: numba takes one in less time than seven scalars."""
     name = _name("over", element, vectors, numbers)
     ins, given = [f"a{i}" for i in range(vectors)], [f"n{i}" for i in range(numbers)]
     results, values = [ins[0], *ins[2:]], [*(f"{name}[i]" for name in ins), *given]
@@ -201,7 +201,9 @@ def _compiled(name: str, source: str, element: Any) -> Callable[..., Any]:
 
 
 class Worth:
-    """Whether numba is there and a loop of its own is compiled for an array: at once where it is large, after :data:`CALLS` calls where it is small."""
+    """Whether numba is there and a loop of its own is compiled for an array: at once where it is large, after
+    :data:`CALLS` calls where it is small.
+    """
 
     def __init__(self) -> None:
         self._calls = 0
@@ -213,8 +215,8 @@ class Worth:
 
 
 def njit(function: Callable[..., Any], *, cache: bool = True) -> Callable[..., Any]:
-    """``function`` compiled at its first call, to run without Python's lock; with ``cache`` kept on the disk, where there is a
-    place that may be written.
+    """``function`` compiled at its first call, to run without Python's lock; with ``cache`` kept on the disk, where
+    there is a place that may be written.
     """
     import numba
 

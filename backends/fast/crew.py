@@ -1,9 +1,10 @@
 """One piece of work done by several threads of nnx's own, with BLAS kept to one thread meanwhile.
 
-The threads of BLAS wait for their next product by spinning, some milliseconds long, and so do those of other compilers' pools.
-Work that goes from one pool to another and back, as a training step does, then finds the cores taken. Here products,
-compiled loops and convolutions are cut into parts, one for each thread that BLAS may take, and all parts go to the same threads,
-which sleep when they wait. What is called must let go of Python's lock, as NumPy's products and numba's ``nogil`` loops do.
+The threads of BLAS wait for their next product by spinning, some milliseconds long, and so do those of other compilers'
+pools. Work that goes from one pool to another and back, as a training step does, then finds the cores taken. Here
+products, compiled loops and convolutions are cut into parts, one for each thread that BLAS may take, and all parts go
+to the same threads, which sleep when they wait. What is called must let go of Python's lock, as NumPy's products and
+numba's ``nogil`` loops do.
 """
 
 import ctypes

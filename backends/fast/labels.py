@@ -1,7 +1,8 @@
-"""Cross-entropy from labels on NumPy: the portable hook's bits without a table of ones and zeros, its passes over rows compiled where that pays.
+"""Cross-entropy from labels on NumPy: the portable hook's bits without a table of ones and zeros, its passes over rows
+compiled where that pays.
 
-exp, log and the sum of a row stay NumPy's own, whose roundings a compiled loop would not have. What is left is exact: the largest of a
-row, one difference, a number that is picked. numba is imported at first use.
+exp, log and the sum of a row stay NumPy's own, whose roundings a compiled loop would not have. What is left is exact:
+the largest of a row, one difference, a number that is picked. numba is imported at first use.
 """
 
 from collections.abc import Callable

@@ -16,8 +16,8 @@ from nnx.backends.fast.together import BLOCK, COUNTED, Set, joined, known
 from nnx.typing import Array, Namespace
 
 Group = tuple[Sequence[Sequence[Array]], Sequence[Sequence[int]]]
-"""Arrays that take the same numbers: columns of the rule's operands, the second (gradients) only read; and how many hold each
-array of the columns, the second left out."""
+"""Arrays that take the same numbers: columns of the rule's operands, the second (gradients) only read; and how many
+hold each array of the columns, the second left out."""
 
 
 def over(rule: Callable[..., Any], xp: Namespace, groups: Sequence[Group]) -> "Over | None":

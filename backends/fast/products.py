@@ -14,8 +14,8 @@ QUIET_FROM = 200_000
 """Multiplications from which OpenBLAS might use threads of its own."""
 
 FEW = 4
-"""Rows of a product that reads the matrix once and does little else: BLAS's own threads begin sooner than ours, and where there is no
-training step between two of them, nobody minds that they spin."""
+"""Rows of a product that reads the matrix once and does little else: BLAS's own threads begin sooner than ours, and
+where there is no training step between two of them, nobody minds that they spin."""
 
 STEP = 32
 """Parts begin at multiples of so many rows or columns: whole tiles of BLAS."""

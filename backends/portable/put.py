@@ -20,9 +20,9 @@ def put(
 
     ``put(xp, shape, key, values)[key] == values`` where no place is named twice, and zero elsewhere.
 
-    key is what the library allows inside ``x[key]``; values has the shape of ``x[key]``. What the standard has goes its own way: ints,
-    slices (any step), ``None`` and ``...``; one boolean mask; integer arrays beside ints and full slices. Mixtures of these, and lists,
-    are looked up in the numbers of all places.
+    key is what the library allows inside ``x[key]``; values has the shape of ``x[key]``. What the standard has goes its
+    own way: ints, slices (any step), ``None`` and ``...``; one boolean mask; integer arrays beside ints and full
+    slices. Mixtures of these, and lists, are looked up in the numbers of all places.
 
     >>> import numpy as np, array_api_compat.numpy as xp
     >>> put(xp, (4,), np.asarray([1, 3, 1]), np.asarray([1.0, 2.0, 3.0]))

@@ -13,8 +13,8 @@ def windows(xp: Namespace, x: Array, kernel: Axes, stride: Axes, dilation: Axes)
 
     ``out[n, i, (k, c)] = x[n, i * stride + k * dilation, c]``   for i, k multi-indices over the spatial axes
 
-    x (N, *spatial, C) -> (N, *out, prod(kernel) * C), where ``out = (spatial - dilation * (kernel - 1) - 1) // stride + 1``.
-    Columns run over kernel positions in row-major order, then channels. No padding.
+    x (N, *spatial, C) -> (N, *out, prod(kernel) * C), where ``out = (spatial - dilation * (kernel - 1) - 1) // stride +
+    1``. Columns run over kernel positions in row-major order, then channels. No padding.
 
     >>> import numpy as np, array_api_compat.numpy as xp
     >>> windows(xp, np.arange(5.0).reshape(1, 5, 1), (2,), (2,), (1,))

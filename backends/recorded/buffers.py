@@ -1,8 +1,8 @@
 """A program of NumPy calls that writes into arrays of its own: nothing is allocated while it runs, and views are made once.
 
-The calls are those of the plain replay with an ``out`` argument, so the bits are the same. What a result needs for
-as long as it is needed is a buffer; a buffer whose array is not needed any more is given to the next that fits. Results that
-leave the program are made anew at each run, except the ``borrowed`` ones: those are valid until the next run.
+The calls are those of the plain replay with an ``out`` argument, so the bits are the same. What a result needs for as
+long as it is needed is a buffer; a buffer whose array is not needed any more is given to the next that fits. Results
+that leave the program are made anew at each run, except the ``borrowed`` ones: those are valid until the next run.
 """
 
 from collections.abc import Callable, Sequence

@@ -39,7 +39,8 @@ EXPRESSIONS: dict[str, tuple[str, str, str, int]] = {
 }
 """By the standard's name: of floats or booleans, to which, the expression, and what it costs in additions.
 
-Of two zeros of different signs, and of two values that do not compare, ``maximum`` and ``minimum`` give the second, as NumPy's do.
+Of two zeros of different signs, and of two values that do not compare, ``maximum`` and ``minimum`` give the second, as
+NumPy's do.
 """
 
 SUMS = {"sum", "mean"}

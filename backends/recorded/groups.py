@@ -1,9 +1,9 @@
 """Runs of element-by-element calls in a program that may be one loop each: what they compute, and what they leave behind.
 
 A value that only such calls use is not stored: it is computed again wherever it is used, unless that takes more than
-:data:`AGAIN` additions. Calls have levels: what a product, or any other call that can be no part of a loop, gives is of the next
-level; all element-by-element calls of one level and frame may run together, and sums over rows among them. What
-is computed from such a sum comes in the loop's next phase.
+:data:`AGAIN` additions. Calls have levels: what a product, or any other call that can be no part of a loop, gives is of
+the next level; all element-by-element calls of one level and frame may run together, and sums over rows among them.
+What is computed from such a sum comes in the loop's next phase.
 """
 
 from typing import Any, NamedTuple

@@ -1,10 +1,11 @@
 """Programs on NumPy whose runs of element-by-element calls become compiled loops, when they have run often enough for that.
 
 What such calls do in a pass over memory each, a loop does in one for each phase of its group (``groups.py``), with the
-calls' bits: no fast-math, and no function that does not round alike compiled and not. As other compiled loops
-these warn of nothing. A loop is compiled (``loops.py``) once for all groups of its kind, whatever their sizes and numbers, and as soon
-as the runs so far would have saved a quarter of what compiling takes: what was compiled is kept for later trainings. Its first results are held against those of the calls. If anything goes
-wrong, or an array comes in another memory layout, the calls run again.
+calls' bits: no fast-math, and no function that does not round alike compiled and not. As other compiled loops these
+warn of nothing. A loop is compiled (``loops.py``) once for all groups of its kind, whatever their sizes and numbers,
+and as soon as the runs so far would have saved a quarter of what compiling takes: what was compiled is kept for later
+trainings. Its first results are held against those of the calls. If anything goes wrong, or an array comes in another
+memory layout, the calls run again.
 """
 
 import sys

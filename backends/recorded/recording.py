@@ -1,10 +1,10 @@
 """Recording: run a function of arrays once, and keep the list of library calls that it came to.
 
-What runs is the function itself, on arrays that note what is done with them (:class:`Recorded`, over the real ones). Its
-result is right; the notes (a :class:`~nnx.backends.recorded.program.Program`) give the same result again for other arrays of the
-same shapes and dtypes, without the Python in between. So the function must be pure: what it decides or computes in Python
-is fixed by the recording. Where it looks at a recorded value (``if x > 0``, ``float(x)``), recording ends with
-:class:`RecordingError`.
+What runs is the function itself, on arrays that note what is done with them (:class:`Recorded`, over the real ones).
+Its result is right; the notes (a :class:`~nnx.backends.recorded.program.Program`) give the same result again for other
+arrays of the same shapes and dtypes, without the Python in between. So the function must be pure: what it decides or
+computes in Python is fixed by the recording. Where it looks at a recorded value (``if x > 0``, ``float(x)``), recording
+ends with :class:`RecordingError`.
 """
 
 import math
@@ -33,7 +33,8 @@ class RecordingError(TracingError):
 class Recording:
     """The calls noted so far.
 
-    One that is made to be looked at while it runs (``nnx.parity``) overrides :meth:`seen`, and is ``open``: values may be read.
+    One that is made to be looked at while it runs (``nnx.parity``) overrides :meth:`seen`, and is ``open``: values may
+    be read.
     """
 
     open = False

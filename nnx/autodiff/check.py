@@ -59,8 +59,9 @@ def gradcheck(
     the gradient too: the derivative of its product with a fixed random direction. Inside a training pass, write
     ``nnx.training(seed=0, step=0, write_back=False)`` if batch norm's statistics shall stay as they were.
 
-    Errors: ``GradientError`` names parameter, entry, analytic and numeric value, or says that ``f`` gives two values for
-    the same arguments; ``DtypeError`` where float64 is not to be had. With ``raises=False`` a disagreement is only reported.
+    Errors: ``GradientError`` names parameter, entry, analytic and numeric value, or says that ``f`` gives two values
+    for the same arguments; ``DtypeError`` where float64 is not to be had. With ``raises=False`` a disagreement is only
+    reported.
 
     >>> import numpy as np
     >>> report = gradcheck(lambda x: x**3, np.asarray([1.0, 2.0]))

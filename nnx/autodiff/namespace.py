@@ -44,7 +44,8 @@ PYTHON = {int, float, bool, complex, type(None), tuple, list}
 class Namespace(ModuleType):
     """A namespace of the standard whose arrays are :class:`Tensor`. Made by :func:`namespace_over`.
 
-    ``table`` has the derivative rules by the path of the function, as ``nnx.autodiff.rules`` describes them. ``_inner`` is the namespace below, ``_bottom`` the array library at the end of the chain, ``_depth`` the number of
+    ``table`` has the derivative rules by the path of the function, as ``nnx.autodiff.rules`` describes them. ``_inner``
+    is the namespace below, ``_bottom`` the array library at the end of the chain, ``_depth`` the number of
     differentiable namespaces on top of it.
     """
 

@@ -1,7 +1,7 @@
 """The verbs, their flags, and how every mistake ends in one line and a code.
 
-Exit codes: 0 done, 1 error, 2 wrong usage, configuration or data, 3 a check of the doctor failed, 4 diverged, 130 ended by ^C, 141 nobody reads the output,
-143 ended by SIGTERM.
+Exit codes: 0 done, 1 error, 2 wrong usage, configuration or data, 3 a check of the doctor failed, 4 diverged, 130 ended
+by ^C, 141 nobody reads the output, 143 ended by SIGTERM.
 """
 
 import inspect

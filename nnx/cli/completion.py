@@ -33,8 +33,8 @@ WORDS: dict[str, tuple[str, ...]] = {
 def completion(shell: Literal["bash", "zsh", "fish"], /, *, install: bool = False) -> int:
     """Completion of verbs, flags and files with the Tab key.
 
-    Prints the script of a shell: bash, zsh or fish. With --install it is put where the shell looks for it, and a line that loads it is added to
-    ~/.bashrc or ~/.zshrc; after that, begin a new shell.
+    Prints the script of a shell: bash, zsh or fish. With --install it is put where the shell looks for it, and a line
+    that loads it is added to ~/.bashrc or ~/.zshrc; after that, begin a new shell.
 
     Examples:
 

@@ -9,8 +9,8 @@ from nnx.export import export as export_model
 def export(run: str, file: str, /, *, check: bool = True, force: bool = False) -> int:
     """Write a trained model as an ONNX file, which other runtimes compute without Python.
 
-    RUN is a run directory or a model file. Preparation of the inputs is part of the file; it takes any number of rows. Where
-    onnxruntime is installed, the file is compared with the model before it is written.
+    RUN is a run directory or a model file. Preparation of the inputs is part of the file; it takes any number of rows.
+    Where onnxruntime is installed, the file is compared with the model before it is written.
 
     Examples:
 

@@ -30,8 +30,8 @@ def gradcheck(
 ) -> int:
     """Check the gradients of a model's loss on data, in float64, with dropout's masks held fixed.
 
-    Takes the flags of nnx train. A line for each parameter says the worst relative error |a - n| / max(|a|, |n|) over random
-    directions and entries, and how many lay at a kink and were skipped. The exit code is 3 if one is too large.
+    Takes the flags of nnx train. A line for each parameter says the worst relative error |a - n| / max(|a|, |n|) over
+    random directions and entries, and how many lay at a kink and were skipped. The exit code is 3 if one is too large.
 
     Examples:
 

@@ -27,8 +27,8 @@ def lr_find(
 ) -> int:
     """Find a learning rate: train for a hundred steps at rates that rise from 1e-7 to 10, and see when the loss falls.
 
-    Takes the flags of nnx train. Its optimizer is tried at every rate, so --lr and --schedule do not matter. A table goes to the
-    terminal, a picture and its numbers to lr-find/NAME-NNN.png and .csv.
+    Takes the flags of nnx train. Its optimizer is tried at every rate, so --lr and --schedule do not matter. A table
+    goes to the terminal, a picture and its numbers to lr-find/NAME-NNN.png and .csv.
 
     Examples:
 

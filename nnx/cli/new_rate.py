@@ -18,10 +18,12 @@ _TABLE = re.compile(r"^[ \t]*\[", re.MULTILINE)
 class NewRate(Callback):
     """When the run goes on, config.toml gets the new rate, below a line that says what it was and until when; rate-changes.csv gets a line.
 
-    It is the rate where the schedule begins, as in ``nnx train --lr``: the schedule goes on where it is, as if it had begun there, and what a plateau
-    has taken from the rate stays taken. It is written before the first step, so whoever resumes again goes on with it.
+    It is the rate where the schedule begins, as in ``nnx train --lr``: the schedule goes on where it is, as if it had
+    begun there, and what a plateau has taken from the rate stays taken. It is written before the first step, so whoever
+    resumes again goes on with it.
 
-    Errors: ``ConfigError`` where it would have no effect: after the last epoch, under L-BFGS, and beside a number in the rate file.
+    Errors: ``ConfigError`` where it would have no effect: after the last epoch, under L-BFGS, and beside a number in
+    the rate file.
     """
 
     def __init__(self, directory: Path, old: float, new: float, before: Any, epochs: int) -> None:

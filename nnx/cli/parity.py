@@ -28,9 +28,9 @@ def parity(
 ) -> int:
     """Compare backends: what each layer gives, each gradient, each step; and the first operation that departs.
 
-    SOURCE is data, with the flags of nnx train, or the directory of a run: then its weights and settings are taken. The first
-    backend is the reference, and computes in float64, too, which tells which of two is further from the truth. The exit code is 3
-    if one departs by more than its arithmetic allows.
+    SOURCE is data, with the flags of nnx train, or the directory of a run: then its weights and settings are taken. The
+    first backend is the reference, and computes in float64, too, which tells which of two is further from the truth.
+    The exit code is 3 if one departs by more than its arithmetic allows.
 
     Examples:
 

@@ -65,8 +65,8 @@ def plot_run(
     parameter), ratios (of steps to weights), surface (the loss around the weights), trajectory (the way of the weights),
     boundary (decision regions), confusion (which class was taken for which) or weights (histograms).
 
-    Surface, trajectory, activations and gradients take rows that it was trained on, boundary and confusion rows that were held
-    out; or DATA.
+    Surface, trajectory, activations and gradients take rows that it was trained on, boundary and confusion rows that
+    were held out; or DATA.
 
     Examples:
 

@@ -22,12 +22,13 @@ from nnx.train.sharing.group import join
 def resume(run: str, /, *, backend: str | None = None, lr: float | None = None, json: bool = False) -> int:
     """Go on with a training that was interrupted or killed, from its last checkpoint.
 
-    It ends with the same bits as if it had not been interrupted: order of the rows, dropout, learning rate and early stopping go on where they
-    were. On another backend it agrees to roundings. The data are read again from where they were.
+    It ends with the same bits as if it had not been interrupted: order of the rows, dropout, learning rate and early
+    stopping go on where they were. On another backend it agrees to roundings. The data are read again from where they
+    were.
 
-    With --lr it goes on with another learning rate. As in nnx train that is the rate where the schedule begins: the schedule goes on where it
-    is, as if it had begun there, and what a plateau has taken from the rate stays taken. The run's config.toml then has the new rate,
-    so that a second resume goes on with it, and rate-changes.csv has a line.
+    With --lr it goes on with another learning rate. As in nnx train that is the rate where the schedule begins: the
+    schedule goes on where it is, as if it had begun there, and what a plateau has taken from the rate stays taken. The
+    run's config.toml then has the new rate, so that a second resume goes on with it, and rate-changes.csv has a line.
 
     Examples:
 

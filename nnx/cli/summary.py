@@ -18,8 +18,8 @@ from nnx.train.run import METRICS
 def summary(run: str, /, *, backend: str = "numpy", batch_size: int | None = None, optimizer: str | None = None) -> int:
     """The data, the layers and the course of a run, and the memory that training it takes.
 
-    RUN is a run directory or a model file. Batch size and optimizer are those of the run unless others are given, so that one sees what
-    they would take before training; the data and what the library keeps for itself are not counted.
+    RUN is a run directory or a model file. Batch size and optimizer are those of the run unless others are given, so
+    that one sees what they would take before training; the data and what the library keeps for itself are not counted.
 
     Examples:
 

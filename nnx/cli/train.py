@@ -25,8 +25,8 @@ CODES = {"interrupted": 130, "terminated": 143}
 def train(source: str | None = None, /, *, config_file: str | None = None, **flags: Any) -> int:
     """Train a model on data, and keep it in a run directory.
 
-    Some rows are held out (--val), never trained on, and judge the model. Every setting may also stand in a TOML file, under the
-    name of its flag; flags win over the file.
+    Some rows are held out (--val), never trained on, and judge the model. Every setting may also stand in a TOML file,
+    under the name of its flag; flags win over the file.
 
     Examples:
 

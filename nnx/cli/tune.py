@@ -57,9 +57,10 @@ def tune(
 ) -> int:
     """Search the settings of a training: try values at random, and keep the best.
 
-    What is searched stands in a table [space] of the --config file; by default it is the learning rate, then momentum, hidden units and
-    batch size, then layers and weight decay. The settings as given are tried first. Everything is kept in a directory:
-    nnx tune DIRECTORY continues a search, --worker only helps with one that others began, wherever they run.
+    What is searched stands in a table [space] of the --config file; by default it is the learning rate, then momentum,
+    hidden units and batch size, then layers and weight decay. The settings as given are tried first. Everything is kept
+    in a directory: nnx tune DIRECTORY continues a search, --worker only helps with one that others began, wherever they
+    run.
 
     Examples:
 

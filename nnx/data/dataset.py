@@ -18,8 +18,8 @@ _BLOCK = 1 << 20  # elements looked at together: a memory-mapped file is never d
 class Dataset:
     """Rows of input ``x`` and their targets ``y`` on the host, with what is known about them.
 
-    ``x`` is a NumPy array, or what stands for one that is larger than memory (``nnx.data.stream.Streamed``) or lives on a device
-    (``nnx.data.resident.Resident``).
+    ``x`` is a NumPy array, or what stands for one that is larger than memory (``nnx.data.stream.Streamed``) or lives on
+    a device (``nnx.data.resident.Resident``).
 
     Shapes: x (N, …) real; y (N,) int64 labels 0…C−1 for classification, (N, k) real for regression, None if unknown.
     ``image_shape`` (H, W, C) says that the flat rows of x are images; ``as_images()`` gives them that shape.

@@ -191,8 +191,8 @@ def _date(name: str, kind: str, where: str) -> DtypeError:
 
 
 def read_parquet_cells(path: Path) -> list[Cells]:
-    """The columns of a Parquet file, one after another. It is read by pyarrow, which must be 15 or later: 14.0.0 and before ran code
-    from files (CVE-2023-47248).
+    """The columns of a Parquet file, one after another. It is read by pyarrow, which must be 15 or later: 14.0.0 and
+    before ran code from files (CVE-2023-47248).
 
     Errors: DataError for a damaged file or one that declares more than memory has.
     """

@@ -61,9 +61,9 @@ def load(
     ``schema`` of the training data) encodes other data for that model: same columns, categories and classes; targets
     may be absent.
 
-    Inputs that would take more than half of the free memory stay in their file, and rows are read when they are needed, if they lie there
-    one after another: NPY, NPZ written by ``numpy.savez``, IDX. ``stream=True`` asks for that, ``stream=False`` refuses it. Tables and
-    compressed files do not stream: save them as NPY once.
+    Inputs that would take more than half of the free memory stay in their file, and rows are read when they are needed,
+    if they lie there one after another: NPY, NPZ written by ``numpy.savez``, IDX. ``stream=True`` asks for that,
+    ``stream=False`` refuses it. Tables and compressed files do not stream: save them as NPY once.
 
     Errors: ConfigError for an unknown source or option, DataError, DtypeError or ShapeError for what is in it.
 

@@ -37,8 +37,8 @@ def read_npz(
 ) -> Dataset:
     """The arrays ``inputs`` (default x or X) and ``target`` (default y or Y) of an archive; ``classes`` names labels.
 
-    Inputs that are not compressed (``numpy.savez``) and larger than half of the free memory stay in the file, and rows are read when they
-    are needed.
+    Inputs that are not compressed (``numpy.savez``) and larger than half of the free memory stay in the file, and rows
+    are read when they are needed.
 
     Errors: DataError for a damaged archive, one that declares more than it holds or than memory has; DtypeError for
     object arrays; ConfigError for a key that is not there.

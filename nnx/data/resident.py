@@ -16,8 +16,9 @@ BLOCK = 1 << 21
 class Resident:
     """The inputs (N, …) of a data set as an array of a backend.
 
-    It has the shape, length and (as NumPy's) dtype of its array. Indexed by a slice or by row numbers on the host it gives rows on the device;
-    :meth:`blocks` is how they come to the host, some at a time. It is made of finite numbers only (see ``nnx.estimators.arrays.check_rows``).
+    It has the shape, length and (as NumPy's) dtype of its array. Indexed by a slice or by row numbers on the host it
+    gives rows on the device; :meth:`blocks` is how they come to the host, some at a time. It is made of finite numbers
+    only (see ``nnx.estimators.arrays.check_rows``).
 
     >>> import nnx
     >>> x = Resident(nnx.backends.get("strict:device1").asarray(np.arange(6.0).reshape(3, 2)))

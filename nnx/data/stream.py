@@ -1,7 +1,8 @@
 """Rows that stay where they are until they are asked for: data larger than memory.
 
-A memory map would do, but for three things: it counts as the process's memory, so a limit (RLIMIT_AS) forbids it; what it has read stays
-resident; and a file that is cut while it is mapped ends the process. Rows are read with ``pread`` instead, in the order of the file.
+A memory map would do, but for three things: it counts as the process's memory, so a limit (RLIMIT_AS) forbids it; what
+it has read stays resident; and a file that is cut while it is mapped ends the process. Rows are read with ``pread``
+instead, in the order of the file.
 """
 
 import os
@@ -81,8 +82,9 @@ class ArrayRows:
 class Streamed:
     """Some rows of a source, perhaps in another shape and dtype, read when they are asked for.
 
-    It has the shape, dtype and length of an array, and gives one when it is indexed: ``x[3]``, ``x[10:20]``, ``x[[5, 1], ...]``.
-    ``numpy.asarray(x)`` reads it whole. Errors: ``DataError`` where that would take more than half of the free memory.
+    It has the shape, dtype and length of an array, and gives one when it is indexed: ``x[3]``, ``x[10:20]``, ``x[[5,
+    1], ...]``. ``numpy.asarray(x)`` reads it whole. Errors: ``DataError`` where that would take more than half of the
+    free memory.
 
     >>> x = Streamed(ArrayRows(np.arange(6).reshape(3, 2))).take(np.asarray([2, 0]))
     >>> x, x[0], x[:, 1]

@@ -15,8 +15,8 @@ door.py               the object nnx.doctor itself, which loads the rest when ca
 examine.py report.py  order, causes, the page to read
 ====================  ==================================================================
 
-``nnx.doctor`` is the object ``doctor`` in here and hides the package of the same name, as ``nnx.data.split`` hides its file.
-Everything else is imported from the files above, such as ``from nnx.doctor.verdict import Verdict``.
+``nnx.doctor`` is the object ``doctor`` in here and hides the package of the same name, as ``nnx.data.split`` hides its
+file. Everything else is imported from the files above, such as ``from nnx.doctor.verdict import Verdict``.
 """
 
 from nnx.doctor.door import doctor

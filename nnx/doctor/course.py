@@ -62,8 +62,8 @@ def of_run(get: Get) -> tuple[Check, ...]:
     def update_ratio(subject: Subject, check: Check) -> Finding:
         """T3: how far a step moves the weights, for their size.
 
-        Too little is what is too little at first and later, and teaches little: a net that has learnt moves little, and so does
-        one whose schedule has come to its end or is still warming up.
+        Too little is what is too little at first and later, and teaches little: a net that has learnt moves little, and
+        so does one whose schedule has come to its end or is still warming up.
         """
         course, t = get(subject), check.limits
         with np.errstate(all="ignore"):

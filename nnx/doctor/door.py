@@ -49,12 +49,12 @@ class Doctor:
     ) -> "Report":
         """Examine a model, as it would begin its training, with its data and settings.
 
-        ``train``, ``val`` and ``test`` are data sets or pairs (x, y) of arrays, which may be as broken as they like; ``loss``,
-        ``optimizer``, ``epochs``, ``batch_size``, ``backend`` and ``seed`` mean what they mean to ``nnx.fit``; without ``epochs``
-        it is not asked whether a schedule lasts. ``penalty`` is a regulariser
-        that is added to the loss (one in the optimizer's chain is found by itself), ``augment`` a function of a batch of
-        inputs on the device. ``check="quick"`` looks at the data and the start, under a second; ``"full"`` trains copies, too.
-        ``only`` names the checks to run, such as ("D3", "I1"); what they build on is not judged then.
+        ``train``, ``val`` and ``test`` are data sets or pairs (x, y) of arrays, which may be as broken as they like;
+        ``loss``, ``optimizer``, ``epochs``, ``batch_size``, ``backend`` and ``seed`` mean what they mean to
+        ``nnx.fit``; without ``epochs`` it is not asked whether a schedule lasts. ``penalty`` is a regulariser
+        that is added to the loss (one in the optimizer's chain is found by itself), ``augment`` a function of a batch
+        of inputs on the device. ``check="quick"`` looks at the data and the start, under a second; ``"full"`` trains
+        copies, too. ``only`` names the checks to run, such as ("D3", "I1"); what they build on is not judged then.
 
         The model is left as it was, bit for bit, and no random stream of it is touched. Errors: ``ConfigError``,
         ``DataError``, ``DtypeError`` or ``ShapeError`` for arguments that cannot be examined at all.

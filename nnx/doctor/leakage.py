@@ -1,11 +1,12 @@
 """D7: a feature that alone predicts the target is often one that will not be there at prediction time.
 
-For each column the training rows are cut into bins by that column's value; half of the rows say what each bin predicts (the
-commonest class, the mean target), the other half judge it; for real targets the straight lines between neighbouring rows are
-tried as well. The score is the share of the way from the best constant guess to perfect: (accuracy − base) / (1 − base), or
-1 − RMSE/σ, where R² = 0.99 is 0.9. What other columns tell about as well, one alone or all in a linear fit, as a petal's length
-does beside its width, is no secret that one column gives away: alone it must leave less than half of what they leave. A column
-that tells all of a real target is one whatever the others tell, as a price beside the price with tax.
+For each column the training rows are cut into bins by that column's value; half of the rows say what each bin predicts
+(the commonest class, the mean target), the other half judge it; for real targets the straight lines between
+neighbouring rows are tried as well. The score is the share of the way from the best constant guess to perfect:
+(accuracy − base) / (1 − base), or 1 − RMSE/σ, where R² = 0.99 is 0.9. What other columns tell about as well, one alone
+or all in a linear fit, as a petal's length does beside its width, is no secret that one column gives away: alone it
+must leave less than half of what they leave. A column that tells all of a real target is one whatever the others tell,
+as a price beside the price with tax.
 """
 
 from typing import Any

@@ -1,7 +1,7 @@
 """T8: the learning rate against a range test: 100 steps at rates that grow from 1e-7 to 10, on a copy.
 
-All steps take the same 256 rows without dropout, so that what moves the loss is the rate and not the draw of the batch. What
-the losses say is judged as by ``nnx.lr_find``.
+All steps take the same 256 rows without dropout, so that what moves the loss is the rate and not the draw of the batch.
+What the losses say is judged as by ``nnx.lr_find``.
 """
 
 import math

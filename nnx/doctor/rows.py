@@ -52,10 +52,11 @@ _FEWEST, _BYTES = (
 
 
 def rows_of(data: Any, name: str) -> Rows:
-    """Rows from a ``Dataset`` (of data larger than memory some, evenly spaced) or from a pair (x, y) of arrays of any library, host or device.
+    """Rows from a ``Dataset`` (of data larger than memory some, evenly spaced) or from a pair (x, y) of arrays of any
+    library, host or device.
 
-    Errors: ``ConfigError`` for anything else, ``DtypeError`` for what is not numbers, ``ShapeError`` or ``DataError`` when x
-    and y are not rows that belong together.
+    Errors: ``ConfigError`` for anything else, ``DtypeError`` for what is not numbers, ``ShapeError`` or ``DataError``
+    when x and y are not rows that belong together.
     """
     if isinstance(data, Dataset):
         if data.y is None:

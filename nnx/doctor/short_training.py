@@ -20,8 +20,8 @@ from nnx.optim import Adam, with_learning_rate
 from nnx.typing import Array
 
 STEPS, EVERY = 200, 2
-"""Steps of the shared run, and after how many of them the validation loss is noted: 100 values. With batches of fewer than 16
-rows there are more of both, as 400 rows teach little."""
+"""Steps of the shared run, and after how many of them the validation loss is noted: 100 values. With batches of fewer
+than 16 rows there are more of both, as 400 rows teach little."""
 
 
 class SharedRun:

@@ -15,7 +15,8 @@ from nnx.layers import Standardize
 def fitted_on_training_rows(subject: Subject, check: Check) -> Finding:
     """D5: the mean that was taken away is the training rows', not that of all rows.
 
-    Judged by which of the two a fitted ``Standardize`` is nearer to; inputs that came standardised by which of the two has mean 0.
+    Judged by which of the two a fitted ``Standardize`` is nearer to; inputs that came standardised by which of the two
+    has mean 0.
     """
     others = [rows for rows in (subject.val, subject.test) if rows is not None]
     train = subject.train.flat.astype(np.float64)

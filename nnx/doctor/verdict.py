@@ -28,7 +28,8 @@ class Finding:
 class Check:
     """One row of the registry. ``limits`` are its thresholds by name; ``remedy`` is a sentence with places to fill in.
 
-    ``run(subject, check)`` measures and gives a :class:`Finding`. ``source`` says where the check and its thresholds come from.
+    ``run(subject, check)`` measures and gives a :class:`Finding`. ``source`` says where the check and its thresholds
+    come from.
     """
 
     id: str

@@ -39,9 +39,10 @@ def say(verdict: Verdict) -> None:
 class Watch(Callback):
     """A callback for ``nnx.fit``: watches the loss, the size of the steps, dead and saturated units, and over- and underfitting.
 
-    ``nnx.fit(model, train, val, callbacks=[nnx.doctor.Watch(train)])``. What it sees it tells once, by ``tell(verdict)``, on
-    standard error by default; ``watch.report`` has all of it at the end. Without ``train`` it cannot look at units (T4, T5) or
-    compare accuracies in inference (R2). It looks at the weights at two steps of each epoch and at up to 256 rows after it.
+    ``nnx.fit(model, train, val, callbacks=[nnx.doctor.Watch(train)])``. What it sees it tells once, by
+    ``tell(verdict)``, on standard error by default; ``watch.report`` has all of it at the end. Without ``train`` it
+    cannot look at units (T4, T5) or compare accuracies in inference (R2). It looks at the weights at two steps of each
+    epoch and at up to 256 rows after it.
     """
 
     def __init__(self, train: Any = None, *, tell: Callable[[Verdict], None] = say) -> None:

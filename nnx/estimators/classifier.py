@@ -24,21 +24,25 @@ class NNClassifier(ClassifierMixin, Network):  # type: ignore[misc]
     """A network for classes: ``fit``, ``predict``, ``predict_proba``, ``decision_function``, ``score``.
 
     ``model``: a text as of ``nnx train --model`` (linear, mlp:128,64, cnn:16,32 with ``image_shape``), whose layers
-    ``activation``, ``dropout``, ``batch_norm`` and ``standardize`` shape; or a Module, or a function of (shape of a row, number
-    of outputs) that gives one, which are used as they are. ``loss``: cross_entropy or hinge, or a function. ``optimizer``: a
-    text such as "adam", "sgd:momentum=0.9" or "lbfgs", with ``learning_rate`` (a number or an ``nnx.optim`` schedule) and the
-    penalty ``l2``; or an object of ``nnx.optim``, which has its own. ``epochs`` and ``batch_size`` as in ``nnx.fit``.
+    ``activation``, ``dropout``, ``batch_norm`` and ``standardize`` shape; or a Module, or a function of (shape of a
+    row, number of outputs) that gives one, which are used as they are. ``loss``: cross_entropy or hinge, or a function.
+    ``optimizer``: a text such as "adam", "sgd:momentum=0.9" or "lbfgs", with ``learning_rate`` (a number or an
+    ``nnx.optim`` schedule) and the penalty ``l2``; or an object of ``nnx.optim``, which has its own. ``epochs`` and
+    ``batch_size`` as in ``nnx.fit``.
 
     All rows are trained on, unless ``validation_fraction`` holds some out; ``patience`` ends the training when the loss
-    (on those, if there are any) has not improved for so many epochs, and goes back to the best. ``dtype``: that of X unless one
-    is named; float32 is the faster. ``random_state``: an int is the seed of ``nnx.fit``. ``verbose``: a line after each epoch.
+    (on those, if there are any) has not improved for so many epochs, and goes back to the best. ``dtype``: that of X
+    unless one is named; float32 is the faster. ``random_state``: an int is the seed of ``nnx.fit``. ``verbose``: a line
+    after each epoch.
 
-    X is on the host (lists, NumPy, pandas, polars) or an array of PyTorch, JAX, CuPy or another library of the standard: then
-    the network is trained where X is, and answers come as arrays of that library on its device, but for the names of classes that are
-    texts. X stays on its device: batches are gathered and columns standardised there, and labels are sent to it batch by batch. ``backend``: another place to train, such as "cupy".
+    X is on the host (lists, NumPy, pandas, polars) or an array of PyTorch, JAX, CuPy or another library of the
+    standard: then the network is trained where X is, and answers come as arrays of that library on its device, but for
+    the names of classes that are texts. X stays on its device: batches are gathered and columns standardised there, and
+    labels are sent to it batch by batch. ``backend``: another place to train, such as "cupy".
 
-    After ``fit``: ``classes_``, ``n_features_in_``, ``feature_names_in_`` (of a frame), ``n_iter_`` (epochs), ``loss_curve_``,
-    ``history_`` (the records of ``nnx.fit``) and ``model_``, the Module. Errors are ``nnx.errors`` and scikit-learn's own.
+    After ``fit``: ``classes_``, ``n_features_in_``, ``feature_names_in_`` (of a frame), ``n_iter_`` (epochs),
+    ``loss_curve_``, ``history_`` (the records of ``nnx.fit``) and ``model_``, the Module. Errors are ``nnx.errors`` and
+    scikit-learn's own.
 
     >>> import numpy as np
     >>> x = np.linspace(-1.0, 1.0, 40)[:, None]

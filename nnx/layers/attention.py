@@ -14,8 +14,8 @@ from nnx.typing import Array
 
 class MultiHeadAttention(Module):
     """Each of h heads: softmax(Q Kᵀ/√d) V with Q = x W_q + b_q, K = c W_k, V = c W_v + b_v; their results side by side,
-    times W_o, plus b_o. Head i has features i·d … (i + 1)·d − 1 of Q, K and V, d = features/heads. Keys have no bias: it would
-    add the same to all scores of a query, which softmax does not see.
+    times W_o, plus b_o. Head i has features i·d … (i + 1)·d − 1 of Q, K and V, d = features/heads. Keys have no bias:
+    it would add the same to all scores of a query, which softmax does not see.
 
     ``layer(x)`` is self-attention, c = x; ``layer(x, c)`` looks into another sequence.
     Shapes: x (N, T, features), c (N, S, features), y (N, T, features). What a place may see:
@@ -24,13 +24,14 @@ class MultiHeadAttention(Module):
     * ``mask=``, boolean (T, S), (N, T, S) or (N, heads, T, S): *true* where a query may see a key;
     * ``present=``, boolean (N, S): *false* at padding, which nobody sees.
 
-    All that are given must allow it. A place that may see nothing gets b_o. ``dropout`` takes attention weights in training.
-    Equals PyTorch's ``MultiheadAttention(batch_first=True)``: ``in_proj_weight`` is (W_q | W_k | W_v)ᵀ, ``in_proj_bias``
-    (b_q | anything | b_v), ``out_proj.weight`` W_oᵀ, ``attn_mask`` is *not* mask and ``key_padding_mask`` *not* present; PyTorch gives NaN where nothing is seen.
+    All that are given must allow it. A place that may see nothing gets b_o. ``dropout`` takes attention weights in
+    training. Equals PyTorch's ``MultiheadAttention(batch_first=True)``: ``in_proj_weight`` is (W_q | W_k | W_v)ᵀ,
+    ``in_proj_bias`` (b_q | anything | b_v), ``out_proj.weight`` W_oᵀ, ``attn_mask`` is *not* mask and
+    ``key_padding_mask`` *not* present; PyTorch gives NaN where nothing is seen.
 
     Errors: ``ConfigError`` for features that do not divide into the heads; ``ShapeError`` for another rank, number of
-    features or batch, or c without a place; ``DtypeError`` for another dtype than the model's or a mask that is not boolean.
-    Source: Vaswani et al. (2017), arXiv:1706.03762.
+    features or batch, or c without a place; ``DtypeError`` for another dtype than the model's or a mask that is not
+    boolean. Source: Vaswani et al. (2017), arXiv:1706.03762.
 
     >>> import numpy as np
     >>> layer = MultiHeadAttention(8, 2, causal=True).initialize(seed=0)

@@ -71,9 +71,10 @@ class _Plan:
 def compile(model: Module) -> Compiled:
     """The model as a function for inference that is recorded once for each shape of inputs, and replayed: for serving.
 
-    It gives what ``model(x)`` gives, several times faster for small inputs, always with the model's present values; a model whose
-    structure has changed is recorded anew. What its layers compute in Python is fixed by the recording, so it must depend on
-    shapes alone. Inside ``nnx.training``, under an observer and for traced inputs the model itself is called.
+    It gives what ``model(x)`` gives, several times faster for small inputs, always with the model's present values; a
+    model whose structure has changed is recorded anew. What its layers compute in Python is fixed by the recording, so
+    it must depend on shapes alone. Inside ``nnx.training``, under an observer and for traced inputs the model itself is
+    called.
 
     Errors: ``ConfigError`` for something else than a module; ``TracingError`` where a layer looks at values.
 

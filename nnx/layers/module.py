@@ -61,7 +61,8 @@ class Module:
     def __init_subclass__(cls) -> None:
         """``forward`` may also be spelled ``__call__``: both say what the module does with its input.
 
-        Errors: ``ConfigError`` for arrays and modules of the class, which all its objects would share, and nothing would train.
+        Errors: ``ConfigError`` for arrays and modules of the class, which all its objects would share, and nothing
+        would train.
         """
         for name, value in cls.__dict__.items():
             if isinstance(value, Parameter) or (isinstance(value, Module) and value._slots()):

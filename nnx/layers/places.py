@@ -19,7 +19,9 @@ class Places:
         self._dtypes = [array.dtype for array in self.take()]
 
     def fit(self, left: Sequence[Array] = ()) -> bool:
-        """Whether the model is still as it was: the same modules, arrays of the same dtypes. ``left``: those that :meth:`give` put there last."""
+        """Whether the model is still as it was: the same modules, arrays of the same dtypes. ``left``: those that
+        :meth:`give` put there last.
+        """
         if not self.stand():
             return False
         arrays = self.take()

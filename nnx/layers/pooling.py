@@ -65,8 +65,9 @@ class MaxPool2d(MaxPooling):
     """y[n, i, j, c] = the largest of x over the window at (i·stride, j·stride), channel by channel.
 
     Shapes: x (N, H, W, C), y (N, H', W', C) with H' = ⌊(H + 2·padding − dilation·(k − 1) − 1)/stride⌋ + 1. Without a
-    ``stride`` windows stand side by side, and a rest at the end is dropped. Padding is −∞, at most half a kernel, or "same".
-    The gradient goes to the largest value, and to the *first* in row-major order where several are equal. NaN is the largest.
+    ``stride`` windows stand side by side, and a rest at the end is dropped. Padding is −∞, at most half a kernel, or
+    "same". The gradient goes to the largest value, and to the *first* in row-major order where several are equal. NaN
+    is the largest.
 
     Errors: ``ConfigError`` for sizes that cannot be; ``ShapeError`` for other axes, or less than one window.
 

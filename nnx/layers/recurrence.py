@@ -54,9 +54,9 @@ class GRU(Recurrent):
     """Gated recurrent unit: hₜ = (1 − z)∘n + z∘hₜ₋₁ with r = σ(x W_r + h R_r + b_r), z = σ(x W_z + h R_z + b_z),
     n = tanh(x W_n + b_n + r∘(h R_n + d)), h standing for hₜ₋₁.
 
-    Shapes: x (N, T, in_features), y (N, T, features), the state of every step; ``layer(x, h0)`` begins with h0 (N, features)
-    instead of zeros. ``weight`` is (W_r | W_z | W_n), (in, 3 H), ``recurrent`` (R_r | R_z | R_n), (H, 3 H), ``bias``
-    (b_r | b_z | b_n), ``candidate_bias`` d (H,).
+    Shapes: x (N, T, in_features), y (N, T, features), the state of every step; ``layer(x, h0)`` begins with h0 (N,
+    features) instead of zeros. ``weight`` is (W_r | W_z | W_n), (in, 3 H), ``recurrent`` (R_r | R_z | R_n), (H, 3 H),
+    ``bias`` (b_r | b_z | b_n), ``candidate_bias`` d (H,).
 
     Equals PyTorch's ``GRU(batch_first=True)``: weight = weight_ih_l0ᵀ, recurrent = weight_hh_l0ᵀ, bias = bias_ih_l0 plus
     the first 2 H of bias_hh_l0, candidate_bias = the last H of bias_hh_l0.

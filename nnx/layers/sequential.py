@@ -49,7 +49,8 @@ class Sequential(Module):
 def _pooled_first(layers: list[Module]) -> list[Module]:
     """The layers with every ReLU after the max poolings that follow it: max(max(x, 0)) is max(max(x), 0), and there are fewer left.
 
-    Values and derivatives are the same, for where the largest is no more than 0 ReLU's derivative is 0. Who observes is shown the layers as they are written.
+    Values and derivatives are the same, for where the largest is no more than 0 ReLU's derivative is 0. Who observes is
+    shown the layers as they are written.
     """
     order = list(layers)
     for i in range(len(order) - 1):

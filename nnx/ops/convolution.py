@@ -1,9 +1,9 @@
 """Convolution and its transpose over any number of spatial axes, each one tape node.
 
-The convolution y = x∗W is linear in x and in W, and so are its adjoints: ∂L/∂x = input(g, W) and ∂L/∂W = weight(x, g). The
-three are hooks of the backend (``convolve``, ``convolve_to_input``, ``convolve_to_weight``: by default windows and one matrix
-product), and the derivative of each is made of the other two, so derivatives of every order follow. ∂L/∂b = Σ g. The
-transposed convolution is the map input(x, W).
+The convolution y = x∗W is linear in x and in W, and so are its adjoints: ∂L/∂x = input(g, W) and ∂L/∂W = weight(x, g).
+The three are hooks of the backend (``convolve``, ``convolve_to_input``, ``convolve_to_weight``: by default windows and
+one matrix product), and the derivative of each is made of the other two, so derivatives of every order follow. ∂L/∂b =
+Σ g. The transposed convolution is the map input(x, W).
 
 The weight is (*kernel, in/groups, out): in memory that *is* the matrix that the windows of x, as rows (N·out, k·in), are
 multiplied by, so there is one product and no transposition. The transposed convolution has (*kernel, in/groups, out) of its

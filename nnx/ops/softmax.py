@@ -2,7 +2,8 @@
 
 With z = x − max x: softmax p = eᶻ/Σeᶻ, log-softmax z − log Σeᶻ. Derivatives: p∘(g − Σ g∘p) for the first,
 g − p Σg for the second, and p Σt − t for the cross-entropy −Σ t log p.
-A logit of −∞ is a class that cannot be: p = 0, no gradient, and it adds nothing to a cross-entropy unless the target has it.
+A logit of −∞ is a class that cannot be: p = 0, no gradient, and it adds nothing to a cross-entropy unless the target
+has it.
 """
 
 from typing import Any

@@ -92,9 +92,10 @@ class Adam(Optimizer):
 class AdamW(Optimizer):
     """Adam with decoupled weight decay λ: ``w ← (1 − α λ) w − α m̂ / (√v̂ + ε)``.
 
-    The decay is not divided by √v̂, as it would be if λ w were part of the gradient (``nnx.regularizers.L2`` in the loss). It
-    acts on weights and not on biases or batch-norm scales unless ``applies_to`` says so (see ``nnx.regularizers``); PyTorch's
-    AdamW decays everything it is given, which is ``applies_to="all"``. The paper's multiplier η is the schedule's part of α here.
+    The decay is not divided by √v̂, as it would be if λ w were part of the gradient (``nnx.regularizers.L2`` in the
+    loss). It acts on weights and not on biases or batch-norm scales unless ``applies_to`` says so (see
+    ``nnx.regularizers``); PyTorch's AdamW decays everything it is given, which is ``applies_to="all"``. The paper's
+    multiplier η is the schedule's part of α here.
 
     Raises ``ConfigError`` for a value out of range.
 

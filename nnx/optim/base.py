@@ -73,7 +73,9 @@ class Optimizer(Configured):
     slots: ClassVar[tuple[str, ...]] = ()
 
     def rule(self) -> Rule:
-        """The element-wise update ``rule(xp, p, g, *slots, *numbers) -> (p, *slots)``: the same function each time, for it is compiled once."""
+        """The element-wise update ``rule(xp, p, g, *slots, *numbers) -> (p, *slots)``: the same function each time, for
+        it is compiled once.
+        """
         raise self.undefined("rule(self)")
 
     def numbers(self, step: int, rate: float, decays: bool) -> tuple[float, ...]:
@@ -105,7 +107,8 @@ class Optimizer(Configured):
     def init(self, params: Arrays) -> State:
         """The state before the first step: zeros beside every parameter, of its shape, dtype and device.
 
-        Raises ``DtypeError`` for a parameter that is not of real floating-point numbers, and for what is no dictionary of arrays.
+        Raises ``DtypeError`` for a parameter that is not of real floating-point numbers, and for what is no dictionary
+        of arrays.
         """
         check_arrays(params, f"{type(self).__name__}.init")
         return {"step": 0} | {slot: {path: _zeros_like(p) for path, p in params.items()} for slot in self.kept()}
@@ -113,8 +116,8 @@ class Optimizer(Configured):
     def update(self, grads: Arrays, state: State, params: Arrays) -> tuple[dict[str, Array], State]:
         """One step. Nothing is changed in place: new parameters and a new state come back.
 
-        Raises ``StateError`` when a path is missing or unknown in ``grads`` or ``state``; ``ShapeError``, ``DtypeError`` and
-        ``MixedArraysError`` when a gradient is not like its parameter.
+        Raises ``StateError`` when a path is missing or unknown in ``grads`` or ``state``; ``ShapeError``,
+        ``DtypeError`` and ``MixedArraysError`` when a gradient is not like its parameter.
         """
         where, slots = f"{type(self).__name__}.update", self.kept()
         _check_paths(grads, params, "grads", where)

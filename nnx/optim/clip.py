@@ -1,8 +1,9 @@
 """Gradient clipping: by value, by the norm of each array, by the norm of all of them together.
 
-The norms stay on the device as 0-d arrays: nothing waits for them. All scale by c / max(‖g‖, c), which is exactly 1 within the
-bound and safe for a gradient of zeros. PyTorch's ``clip_grad_norm_`` scales by c / (‖g‖ + 10⁻⁶), at most 1: a relative
-difference of 10⁻⁶ / ‖g‖ where it clips. A gradient that is not finite makes the result not finite; it is not hidden.
+The norms stay on the device as 0-d arrays: nothing waits for them. All scale by c / max(‖g‖, c), which is exactly 1
+within the bound and safe for a gradient of zeros. PyTorch's ``clip_grad_norm_`` scales by c / (‖g‖ + 10⁻⁶), at most 1:
+a relative difference of 10⁻⁶ / ‖g‖ where it clips. A gradient that is not finite makes the result not finite; it is not
+hidden.
 """
 
 from dataclasses import dataclass

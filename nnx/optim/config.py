@@ -1,7 +1,8 @@
 """Settings as plain values, so that a run can be written to TOML or JSON and built again.
 
-``{"type": "adam", "learning_rate": 0.001, ...}``: the type is a name from a closed table, the other keys are the arguments of
-that class. Nothing is imported by a dotted name, and an unknown key is an error that names the nearest known one.
+``{"type": "adam", "learning_rate": 0.001, ...}``: the type is a name from a closed table, the other keys are the
+arguments of that class. Nothing is imported by a dotted name, and an unknown key is an error that names the nearest
+known one.
 """
 
 from collections.abc import Mapping

@@ -101,9 +101,9 @@ class OneCycle(Schedule):
 
         start·α₀ → α₀   for t from 0 to rise·length,    α₀ → end·α₀   from there to length,    then end·α₀
 
-    The defaults are PyTorch's. There the last of T steps is t = T − 1 and the peak lies one step earlier, at 0.3 T − 1: the same
-    numbers come from ``length=T − 1, rise=(0.3 T − 1)/(T − 1)``. A momentum that goes the other way is a cycle with
-    ``start`` and ``end`` above 1: ``OneCycle(0.85, length=T, start=0.95/0.85, end=0.95/0.85)``.
+    The defaults are PyTorch's. There the last of T steps is t = T − 1 and the peak lies one step earlier, at 0.3 T − 1:
+    the same numbers come from ``length=T − 1, rise=(0.3 T − 1)/(T − 1)``. A momentum that goes the other way is a cycle
+    with ``start`` and ``end`` above 1: ``OneCycle(0.85, length=T, start=0.95/0.85, end=0.95/0.85)``.
 
     >>> schedule = OneCycle(1.0, length=10, rise=0.5, per="step")
     >>> [round(schedule(step), 4) for step in (0, 5, 10)]

@@ -36,10 +36,10 @@ class LBFGS(Configured):
     """x ← x + t d with d = −H g and t from a strong-Wolfe line search.
 
     H is the two-loop recursion over the last ``history`` pairs s = Δx, y = Δg, started from γI with γ = sᵀy/yᵀy; a pair
-    is kept if sᵀy > 10⁻¹⁰ ‖s‖‖y‖ and is a normal number. The objective must be the same function at every call: the whole data set, and no draws
-    that change. Arrays of any backend; a handful of numbers goes to the host in each evaluation. A search that finds nothing
-    downhill is tried once more without the pairs, along −g. It has converged when every entry of the gradient is within
-    ``tolerance``.
+    is kept if sᵀy > 10⁻¹⁰ ‖s‖‖y‖ and is a normal number. The objective must be the same function at every call: the
+    whole data set, and no draws that change. Arrays of any backend; a handful of numbers goes to the host in each
+    evaluation. A search that finds nothing downhill is tried once more without the pairs, along −g. It has converged
+    when every entry of the gradient is within ``tolerance``.
 
     ``penalties`` are added to the objective, value and gradient; ``chain(penalize(l2=1e-4), LBFGS())`` says the same.
     ``nnx.fit`` takes it as an optimizer for the whole training set at once.
@@ -93,8 +93,9 @@ class LBFGS(Configured):
     ) -> tuple[dict[str, Array], dict[str, Any]]:
         """One iteration: direction, line search, and the new pair.
 
-        The new state has ``loss`` (a float) and ``grads`` at the new point, the ``length`` t of the step, ``evaluations`` so
-        far, and ``stuck``: whether no step downhill could be found. ``DivergedError`` if the loss at the start is not finite.
+        The new state has ``loss`` (a float) and ``grads`` at the new point, the ``length`` t of the step,
+        ``evaluations`` so far, and ``stuck``: whether no step downhill could be found. ``DivergedError`` if the loss at
+        the start is not finite.
         """
         params = dict(params)
         if "grads" not in state:

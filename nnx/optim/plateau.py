@@ -1,8 +1,8 @@
 """Reduce on plateau: lower the learning rate when a watched number has stopped improving.
 
-It is no ``Schedule``, because it depends on what training measures. Its state is plain numbers; the factor in it goes to the
-optimizer: ``state = optimizer.with_rate_factor(state, watched["factor"])``, and multiplies whatever its schedule says. ``nnx.fit``
-does so where it is among the callbacks.
+It is no ``Schedule``, because it depends on what training measures. Its state is plain numbers; the factor in it goes
+to the optimizer: ``state = optimizer.with_rate_factor(state, watched["factor"])``, and multiplies whatever its schedule
+says. ``nnx.fit`` does so where it is among the callbacks.
 """
 
 import math
@@ -21,8 +21,8 @@ class ReduceOnPlateau(Configured):
         better:  value < best − threshold · abs(best)   (mode "min"),   value > best + threshold · abs(best)   (mode "max")
 
     During ``cooldown`` observations after a reduction none is counted as bad. ``floor`` bounds the product of the
-    factors, not the rate itself. For a positive loss this is PyTorch's with its relative threshold. A value that is not a number
-    is never better.
+    factors, not the rate itself. For a positive loss this is PyTorch's with its relative threshold. A value that is not
+    a number is never better.
 
     >>> plateau = ReduceOnPlateau(factor=0.5, patience=1)
     >>> state = plateau.init()

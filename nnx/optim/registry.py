@@ -57,8 +57,9 @@ def from_config(config: Any) -> Any:
 def parse_schedule(text: str, learning_rate: float) -> Schedule:
     """A schedule from a flag: ``name`` or ``name:key=value,key=value``; its α₀ is ``learning_rate``.
 
-    ``warmup=5`` beside the settings of any schedule puts a linear warm-up of that length before it; a table is written as
-    ``table:10=0.01,20=0.001``. ``plateau`` is constant: what lowers it while it trains is :func:`parse_plateau` of the same text.
+    ``warmup=5`` beside the settings of any schedule puts a linear warm-up of that length before it; a table is written
+    as ``table:10=0.01,20=0.001``. ``plateau`` is constant: what lowers it while it trains is :func:`parse_plateau` of
+    the same text.
 
     >>> parse_schedule("step:every=20,factor=0.5", 0.1).bind(100)(2000)
     0.05

@@ -1,9 +1,9 @@
 """Schedules: a learning rate (or a momentum) as a function of time.
 
-A schedule is called with the step, counted from 0: ``schedule(step) -> float``. Its equation is written in a time t that is the
-step itself (``per="step"``) or the epoch (``per="epoch"``, the default), which needs to know how many steps an epoch has: ``fit``
-binds that, or ``schedule.bind(n)``. Decays by epoch are constant within an epoch, as in the notes and in PyTorch's schedulers;
-those of ``cycles.py`` move at every step, in fractions of an epoch. In the equations α₀ is
+A schedule is called with the step, counted from 0: ``schedule(step) -> float``. Its equation is written in a time t
+that is the step itself (``per="step"``) or the epoch (``per="epoch"``, the default), which needs to know how many steps
+an epoch has: ``fit`` binds that, or ``schedule.bind(n)``. Decays by epoch are constant within an epoch, as in the notes
+and in PyTorch's schedulers; those of ``cycles.py`` move at every step, in fractions of an epoch. In the equations α₀ is
 ``learning_rate``.
 """
 

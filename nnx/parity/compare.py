@@ -105,7 +105,9 @@ def steps(
 
 
 def _step(kind: str, number: int, ours: Any, theirs: Any, exact: Any, bounded: bool = True) -> Row:
-    """The array that used the largest share of its tolerance; by norm, since a single weight with no gradient but rounding may differ by more."""
+    """The array that used the largest share of its tolerance; by norm, since a single weight with no gradient but
+    rounding may differ by more.
+    """
     rows = []
     for path, a in ours.items():
         if a.dtype.kind not in "fc":

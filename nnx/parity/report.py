@@ -20,9 +20,10 @@ KINDS = {
 class Row:
     """One comparison with the reference.
 
-    ``measured`` is the largest difference over the largest magnitude of the array (of a step: the norms, of the array that is
-    furthest apart, named in ``at``). ``tolerance`` is 4 √K eps and sixteen times the reference's own distance from float64;
-    None for what is only told. ``error`` and ``reference_error`` are the distances from float64 where that could be had.
+    ``measured`` is the largest difference over the largest magnitude of the array (of a step: the norms, of the array
+    that is furthest apart, named in ``at``). ``tolerance`` is 4 √K eps and sixteen times the reference's own distance
+    from float64; None for what is only told. ``error`` and ``reference_error`` are the distances from float64 where
+    that could be had.
     """
 
     kind: str

@@ -1,8 +1,8 @@
 """One step, looked at operation by operation: what every call of the library came to, in which layer, and what it was given.
 
-The reference's step is run first and keeps each call. Then the other backend takes the same step in lockstep: every call is made
-on the reference's numbers, its result is compared, and goes on as the reference's. So each operation is judged alone, however
-many came before it, and the first that departs is the first that is wrong.
+The reference's step is run first and keeps each call. Then the other backend takes the same step in lockstep: every
+call is made on the reference's numbers, its result is compared, and goes on as the reference's. So each operation is
+judged alone, however many came before it, and the first that departs is the first that is wrong.
 """
 
 import sys
@@ -38,9 +38,10 @@ class Op(NamedTuple):
 class Departure(NamedTuple):
     """An operation whose result is further from the reference's than is allowed.
 
-    ``op`` is its name in the standard or that of a hook, ``layer`` the path of the module it belongs to (``loss`` outside of
-    them), ``number`` its place among all calls of the step, ``magnitude`` the largest |input|. ``reference_error`` and ``error`` are
-    the largest differences from the same call in float64, where that could be made.
+    ``op`` is its name in the standard or that of a hook, ``layer`` the path of the module it belongs to (``loss``
+    outside of them), ``number`` its place among all calls of the step, ``magnitude`` the largest |input|.
+    ``reference_error`` and ``error`` are the largest differences from the same call in float64, where that could be
+    made.
     """
 
     op: str

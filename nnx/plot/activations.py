@@ -46,9 +46,9 @@ def activations(
 ) -> Activations:
     """The outputs of every layer over depth for up to ``rows`` rows, in inference: 5–95 % and 25–75 % ranges, median, mean.
 
-    Below it the share of dead ReLU units (0 on at least 95 % of the rows) and of saturated tanh and sigmoid values (input
-    beyond ±5). With ``records`` of ``nnx.train.Statistics(train)`` the standard deviation of each layer over the epochs is drawn
-    too. Without ``path`` nothing is drawn.
+    Below it the share of dead ReLU units (0 on at least 95 % of the rows) and of saturated tanh and sigmoid values
+    (input beyond ±5). With ``records`` of ``nnx.train.Statistics(train)`` the standard deviation of each layer over the
+    epochs is drawn too. Without ``path`` nothing is drawn.
 
     Errors: ``StateError`` for a model in which no layer is called, ``PlotUnavailable`` without matplotlib.
     """

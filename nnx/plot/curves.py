@@ -30,8 +30,8 @@ class Curves(Numbers):
 def curves(history: Sequence[Record], path: str | os.PathLike[str] | None = None, *, title: str = "") -> Curves:
     """Loss and metric over the epochs, training solid and validation dashed, as a PNG, SVG or PDF by the name of ``path``.
 
-    ``history`` is ``run.history``, or the lines of a metrics.jsonl; an epoch whose value is None (it was not finite) is a gap.
-    Without ``path`` nothing is drawn.
+    ``history`` is ``run.history``, or the lines of a metrics.jsonl; an epoch whose value is None (it was not finite) is
+    a gap. Without ``path`` nothing is drawn.
 
     Errors: ``PlotUnavailable`` without matplotlib, ``DataError`` without an epoch.
     """

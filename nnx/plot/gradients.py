@@ -57,9 +57,10 @@ def gradients(
 ) -> Gradients:
     """The gradient of the loss with respect to each parameter, over depth, for one batch of up to ``rows`` rows, as in training.
 
-    Dropout draws with ``seed`` and batch norm uses the batch, as in a step; the model is left as it was. Drawn are the norms,
-    and the ranges of |g| over the entries on a log scale; zeros are counted in the numbers. With ``snapshots``
-    (``nnx.train.Snapshots``) the norms for the same batch over the training are drawn too. Without ``path`` nothing is drawn.
+    Dropout draws with ``seed`` and batch norm uses the batch, as in a step; the model is left as it was. Drawn are the
+    norms, and the ranges of |g| over the entries on a log scale; zeros are counted in the numbers. With ``snapshots``
+    (``nnx.train.Snapshots``) the norms for the same batch over the training are drawn too. Without ``path`` nothing is
+    drawn.
 
     Errors: ``DataError`` for data without targets, ``PlotUnavailable`` without matplotlib.
     """

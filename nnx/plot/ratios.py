@@ -35,9 +35,9 @@ def ratios(
 ) -> Ratios:
     """The update-to-weight ratio of each parameter over the epochs, from the ``records`` of ``nnx.train.Statistics``.
 
-    Up to seven are lines; more are rows of a map from blue to yellow. A healthy step is about a thousandth of the weight: 1e-4
-    and 1e-1, where the doctor begins to warn, are marked. Parameters that begin at 0 (biases) have no ratio at first.
-    Without ``path`` nothing is drawn.
+    Up to seven are lines; more are rows of a map from blue to yellow. A healthy step is about a thousandth of the
+    weight: 1e-4 and 1e-1, where the doctor begins to warn, are marked. Parameters that begin at 0 (biases) have no
+    ratio at first. Without ``path`` nothing is drawn.
 
     Errors: ``DataError`` without a record, ``PlotUnavailable`` without matplotlib.
     """

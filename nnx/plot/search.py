@@ -25,7 +25,8 @@ def trials(
 ) -> None:
     """The curve of every trial in grey, with the best and the settings as given above them, on a logarithmic axis.
 
-    What is maximised is drawn as what is missing to 1, for there the good ones differ: the share of rows that are wrong, 1 − R².
+    What is maximised is drawn as what is missing to 1, for there the good ones differ: the share of rows that are
+    wrong, 1 − R².
 
     ``curves`` has for each trial its value in each epoch; ``best`` and ``first`` name two of them.
 

@@ -35,10 +35,11 @@ def surface(
 ) -> Plane | Lines:
     """The loss of a model around its weights w: f(a, b) = L(w + a d₁ + b d₂), or along lines, f(a) = L(w + a d).
 
-    ``d`` are random directions, filter-normalised (:func:`nnx.plot.random_directions`), or ``directions``: arrays by path, on
-    the model's backend. a and b go from −``extent`` to ``extent``. With one dimension there is a line for each of three
-    directions: one alone may mislead. ``loss`` is that of the task unless it is named, without penalties; it is the mean
-    over at most ``rows`` rows, in inference. ``solid`` also shows the plane as a hill. Without ``path`` nothing is drawn.
+    ``d`` are random directions, filter-normalised (:func:`nnx.plot.random_directions`), or ``directions``: arrays by
+    path, on the model's backend. a and b go from −``extent`` to ``extent``. With one dimension there is a line for each
+    of three directions: one alone may mislead. ``loss`` is that of the task unless it is named, without penalties; it
+    is the mean over at most ``rows`` rows, in inference. ``solid`` also shows the plane as a hill. Without ``path``
+    nothing is drawn.
 
     Errors: ``ConfigError`` for other dimensions, ``DataError`` without targets, ``PlotUnavailable`` without matplotlib.
     Source: Li et al. (2018), arXiv:1712.09913.

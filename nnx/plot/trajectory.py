@@ -55,10 +55,11 @@ def trajectory(
 ) -> Route:
     """The path of the weights in the plane that holds most of it, with the loss of the trained ``model`` around it.
 
-    ``snapshots`` are those of ``nnx.train.Snapshots``. The plane goes through the model's own weights w (the origin) and along
-    the two principal directions of the ways w_i − w, so the picture is true at the end and a projection elsewhere: the
-    titles of the axes say how much of the squared way each direction holds. The contours take the model's buffers (the
-    running statistics of batch norm) as they are at the end. ``margin`` is left around the path, as a share of its extent.
+    ``snapshots`` are those of ``nnx.train.Snapshots``. The plane goes through the model's own weights w (the origin)
+    and along the two principal directions of the ways w_i − w, so the picture is true at the end and a projection
+    elsewhere: the titles of the axes say how much of the squared way each direction holds. The contours take the
+    model's buffers (the running statistics of batch norm) as they are at the end. ``margin`` is left around the path,
+    as a share of its extent.
 
     Errors: ``DataError`` for fewer than two snapshots, or for those of another model. Source: Li et al. (2018), section 7.
     """

@@ -18,7 +18,8 @@ MOST, PANELS, IMAGES, ACROSS = 40, 24, 64, 4
 
 @dataclass(frozen=True)
 class Weights(Numbers):
-    """For each parameter: mean, standard deviation, and a histogram: ``edges`` (bins + 1,) and ``counts`` (bins,); √n bins for n values, 40 at most.
+    """For each parameter: mean, standard deviation, and a histogram: ``edges`` (bins + 1,) and ``counts`` (bins,); √n
+    bins for n values, 40 at most.
 
     ``images`` (units, H, W): what each unit of the first layer weighs its pixels with, the channels averaged; None without.
     """

@@ -9,8 +9,8 @@ from nnx.train.problem import Problem
 def measure_statistics(problem: Problem) -> None:
     """Give every batch norm that was never trained the statistics of the training set; the others keep theirs.
 
-    Mean and variance are the averages of those of the full batches, at the weights that the model has, without dropout: after
-    batch k the running statistics move with momentum k/(k + 1).
+    Mean and variance are the averages of those of the full batches, at the weights that the model has, without dropout:
+    after batch k the running statistics move with momentum k/(k + 1).
 
     Source: Izmailov et al. (2018), arXiv:1803.05407, section 3; PyTorch's ``swa_utils.update_bn``.
     """

@@ -46,32 +46,36 @@ def fit(
 ) -> Run:
     """Train a model: this is the loop that one would write by hand, with the same bits.
 
-    Parameters that have no values are drawn with ``seed``; preparation layers at the front that are not fitted are fitted
-    on ``train``. ``loss`` is by default cross-entropy for classes and the squared error for real targets, ``optimizer``
-    is ``Adam(1e-3)``, ``backend`` is where the model is. After every epoch a record is appended to ``run.history``,
-    ``val`` is evaluated, and callbacks (objects, functions ``f(run, record)``, or an ``nnx.optim.ReduceOnPlateau``) are told; one
-    that returns true ends the training. With ``directory``, metrics.jsonl is written as it goes and model.safetensors at the
-    end. ^C or SIGTERM ends the training after the step at hand, with everything kept and the reason in ``run.stopped``; a
-    second one leaves at once. ``compile``: whether steps are recorded and replayed, several times faster for a small network and
-    with the same bits (on JAX compiled, within a few roundings); by default where model and loss are nnx's own. Then what
-    they compute in Python is fixed by the recording (see ``nnx.train.stepper``).
+    Parameters that have no values are drawn with ``seed``; preparation layers at the front that are not fitted are
+    fitted on ``train``. ``loss`` is by default cross-entropy for classes and the squared error for real targets,
+    ``optimizer`` is ``Adam(1e-3)``, ``backend`` is where the model is. After every epoch a record is appended to
+    ``run.history``, ``val`` is evaluated, and callbacks (objects, functions ``f(run, record)``, or an
+    ``nnx.optim.ReduceOnPlateau``) are told; one that returns true ends the training. With ``directory``, metrics.jsonl
+    is written as it goes and model.safetensors at the end. ^C or SIGTERM ends the training after the step at hand, with
+    everything kept and the reason in ``run.stopped``; a second one leaves at once. ``compile``: whether steps are
+    recorded and replayed, several times faster for a small network and with the same bits (on JAX compiled, within a
+    few roundings); by default where model and loss are nnx's own. Then what they compute in Python is fixed by the
+    recording (see ``nnx.train.stepper``).
 
-    With ``directory`` there are checkpoints, from which ``nnx.resume(directory, train, val)`` goes on with the same bits: one after ^C or
-    SIGTERM, one a minute, or one every ``checkpoint_every`` steps (or "epoch"); ``nnx.train.Checkpoints`` among the callbacks says more.
+    With ``directory`` there are checkpoints, from which ``nnx.resume(directory, train, val)`` goes on with the same
+    bits: one after ^C or SIGTERM, one a minute, or one every ``checkpoint_every`` steps (or "epoch");
+    ``nnx.train.Checkpoints`` among the callbacks says more.
 
-    With ``optimizer=nnx.optim.LBFGS()`` an epoch is one iteration over all of ``train``, gathered ``batch_size`` rows at a time,
-    without dropout and with fixed batch-norm statistics (see ``nnx.train.full_batch``). ``finish=nnx.optim.LBFGS()`` lets it take
-    over after ``epochs``, for up to ``finish_epochs`` more, numbered on; calling ``fit`` again on the same model does so too. It
-    ends early, and ``run.stopped`` says why, when it has converged or finds no step downhill.
+    With ``optimizer=nnx.optim.LBFGS()`` an epoch is one iteration over all of ``train``, gathered ``batch_size`` rows
+    at a time, without dropout and with fixed batch-norm statistics (see ``nnx.train.full_batch``).
+    ``finish=nnx.optim.LBFGS()`` lets it take over after ``epochs``, for up to ``finish_epochs`` more, numbered on;
+    calling ``fit`` again on the same model does so too. It ends early, and ``run.stopped`` says why, when it has
+    converged or finds no step downhill.
 
-    With ``shards=8`` each batch is summed in eight parts, in a fixed order, and ``mpiexec -n 4 python mine.py`` shares them among four processes:
-    1, 2, 4 or 8 end with the same bits. Every process calls ``fit`` with the same arguments; callbacks run in the first alone, which alone
-    writes; all get the same run. See docs/distributed.md.
+    With ``shards=8`` each batch is summed in eight parts, in a fixed order, and ``mpiexec -n 4 python mine.py`` shares
+    them among four processes: 1, 2, 4 or 8 end with the same bits. Every process calls ``fit`` with the same arguments;
+    callbacks run in the first alone, which alone writes; all get the same run. See docs/distributed.md.
 
-    Errors: ``ConfigError``, ``DataError`` or ``ShapeError`` before the first step when settings, data and model do not fit
-    together; ``DivergedError`` at the first step whose data, loss, gradient or weights are not finite: it says which, in what layer and
-    batch. The model then has, and the directory keeps, the weights of the epoch before, and a checkpoint the state before that step.
-    ``OutOfMemoryError`` says what a step needs, what is free, and what ``batch_size`` fits.
+    Errors: ``ConfigError``, ``DataError`` or ``ShapeError`` before the first step when settings, data and model do not
+    fit together; ``DivergedError`` at the first step whose data, loss, gradient or weights are not finite: it says
+    which, in what layer and batch. The model then has, and the directory keeps, the weights of the epoch before, and a
+    checkpoint the state before that step. ``OutOfMemoryError`` says what a step needs, what is free, and what
+    ``batch_size`` fits.
     """
     check_model(model, "fit")
     checks.check_settings(epochs, batch_size, train, val, optimizer, finish, finish_epochs)

@@ -73,11 +73,12 @@ def footprint(
 ) -> Footprint:
     """How much memory ``nnx.fit`` needs for this model, where the model is; nothing of that size is computed.
 
-    ``input_shape`` is that of a batch: its first number is the batch size. ``optimizer`` is by default ``Adam(1e-3)``; ``loss`` is
-    cross-entropy for a model with several outputs and the squared error for one with a single one, unless another is said. A step on two rows and one on four
-    are noted, and what is alive at each call of them is taken further to the batch size. Within 25 % of what is measured on NumPy for a multilayer
-    perceptron, a convolutional network and a transformer (``tests/train/test_footprint.py``). What a library keeps for itself is not seen (a pool, the workspace of a
-    product), nor is the data set, nor the judging of validation rows, a thousand at once.
+    ``input_shape`` is that of a batch: its first number is the batch size. ``optimizer`` is by default ``Adam(1e-3)``;
+    ``loss`` is cross-entropy for a model with several outputs and the squared error for one with a single one, unless
+    another is said. A step on two rows and one on four are noted, and what is alive at each call of them is taken
+    further to the batch size. Within 25 % of what is measured on NumPy for a multilayer perceptron, a convolutional
+    network and a transformer (``tests/train/test_footprint.py``). What a library keeps for itself is not seen (a pool,
+    the workspace of a product), nor is the data set, nor the judging of validation rows, a thousand at once.
 
     Errors: ``ConfigError`` for a shape or an optimizer that is none; ``ShapeError`` if the shape does not fit the model.
 

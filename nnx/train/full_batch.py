@@ -4,10 +4,11 @@ L-BFGS compares the objective at many points, so that must be one function, the 
 
     f(w) = 1/N Σᵢ loss(model_w(xᵢ), yᵢ) + penalties(w),   the model as it is at inference
 
-All rows, in their order, ``batch_size`` of them at a time: memory stays bounded, the sum is the same. What draws or adapts in
-training is at rest, as when the model is used: dropout lets everything through, and batch norm divides by its running
-statistics, which are constants of f. They are those that Adam, say, has left; where a model has never been trained they are
-measured on the training set before the first iteration. So the loss that falls is the one ``nnx.evaluate`` gives.
+All rows, in their order, ``batch_size`` of them at a time: memory stays bounded, the sum is the same. What draws or
+adapts in training is at rest, as when the model is used: dropout lets everything through, and batch norm divides by its
+running statistics, which are constants of f. They are those that Adam, say, has left; where a model has never been
+trained they are measured on the training set before the first iteration. So the loss that falls is the one
+``nnx.evaluate`` gives.
 """
 
 import math
@@ -60,7 +61,8 @@ class FullBatch:
     def epoch(self, run: Run, epoch: int, told: Callable[[], None], meet: Callable[[], None]) -> dict[str, float]:
         """One iteration, and ``told`` is called; ``meet`` may end it after any batch: then it is as if it had not begun.
 
-        ``run.stopped`` says so when there is nothing left to gain. ``done`` is 1 between the iteration and the end of its epoch.
+        ``run.stopped`` says so when there is nothing left to gain. ``done`` is 1 between the iteration and the end of
+        its epoch.
         """
         if not self.done:
             self._iterate(run, meet)

@@ -1,8 +1,8 @@
 """Updates written over the arrays that they begin from, where the training alone holds them.
 
-An optimizer's ``update`` gives new arrays and leaves the old ones as they are. A training's own parameters and moments of a step ago are
-nobody's concern any more, and to write over them takes two thirds of the traffic with the memory. Whether somebody else holds one is for the
-backend to know (its hook ``over``): then the update is taken as ever.
+An optimizer's ``update`` gives new arrays and leaves the old ones as they are. A training's own parameters and moments
+of a step ago are nobody's concern any more, and to write over them takes two thirds of the traffic with the memory.
+Whether somebody else holds one is for the backend to know (its hook ``over``): then the update is taken as ever.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,8 @@ class InPlace:
     def __call__(
         self, optimizer: Any, state: State, params: list[Array], grads: Arrays
     ) -> tuple[dict[str, Array] | None, State]:
-        """New parameters and the state after an update; no parameters where they and the arrays of the state are the same ones with new values.
+        """New parameters and the state after an update; no parameters where they and the arrays of the state are the
+        same ones with new values.
 
         ``params`` must be a list of the caller's own, the only one that holds them besides the model.
         """

@@ -40,8 +40,8 @@ class MiniBatches:
     def epoch(self, run: Run, epoch: int, told: Callable[[], None], meet: Callable[[], None]) -> dict[str, float]:
         """All rows once. After each step the run has the new state, ``told`` is called, and ``meet`` may end it.
 
-        ``done`` is how many batches lie behind: an epoch that a checkpoint has cut goes on with the next. ``Diverged`` is raised
-        where something is no number.
+        ``done`` is how many batches lie behind: an epoch that a checkpoint has cut goes on with the next. ``Diverged``
+        is raised where something is no number.
         """
         watch = self.watch
         watch.enter(run, epoch, touching=self.touching)

@@ -1,6 +1,7 @@
 """Arrays by path of which the small ones lie end to end: a compiled function takes and gives one array in less time than a dozen.
 
-They are functions of plain arrays: a state that was given out stays as it is, and is cut into its arrays when somebody looks.
+They are functions of plain arrays: a state that was given out stays as it is, and is cut into its arrays when somebody
+looks.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

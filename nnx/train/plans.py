@@ -1,7 +1,8 @@
 """Recordings of training steps: the gradient of one kind of batch as a function without Python in it, and the keeping of them.
 
-A recording holds for batches of one shape and a model of one structure. What differs from step to step goes in: arrays, batch, and the
-draws of dropout. Where the library compiles, the optimizer's update goes in too (:mod:`nnx.train.whole`).
+A recording holds for batches of one shape and a model of one structure. What differs from step to step goes in: arrays,
+batch, and the draws of dropout. Where the library compiles, the optimizer's update goes in too
+(:mod:`nnx.train.whole`).
 """
 
 from collections.abc import Callable, Sequence
@@ -41,8 +42,9 @@ class Plans:
         self._recordings = 0
 
     def find(self, x: Array, y: Array, seed: int, number: int, left: Sequence[Array] = ()) -> "Plan | None":
-        """The recording of this kind of batch, made if it is time for one: the second time that the kind is met, since the first
-        may be the only one. Where the library compiles, the first time, for it would compile every operation of a written step too.
+        """The recording of this kind of batch, made if it is time for one: the second time that the kind is met, since
+        the first may be the only one. Where the library compiles, the first time, for it would compile every operation
+        of a written step too.
 
         ``left``: the arrays that the last step's plan gave the model.
         """

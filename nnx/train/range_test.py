@@ -30,8 +30,9 @@ SMOOTH, BEGIN = 0.5, 10
 class RangeTest:
     """What a range test found: the loss before the step at each rate, and the rates that follow from it.
 
-    ``steepest`` is the rate at which the smoothed loss falls fastest for a step of the logarithm of the rate, ``lowest`` the one
-    at which it is least; both ``None`` if no rate lowers it by 2 %. ``ended`` says why it stopped before its last rate.
+    ``steepest`` is the rate at which the smoothed loss falls fastest for a step of the logarithm of the rate,
+    ``lowest`` the one at which it is least; both ``None`` if no rate lowers it by 2 %. ``ended`` says why it stopped
+    before its last rate.
     """
 
     rates: tuple[float, ...]
@@ -97,10 +98,10 @@ def lr_find(
 
         α_k = low (high/low)^(k/(steps − 1)),      smoothed loss  s_k = ½ s_{k−1} + ½ loss_k, without the bias of its start
 
-    The steps are those of ``nnx.fit`` with the same arguments, only the rate is another: ``optimizer`` gives its other settings.
-    The loss is measured before each step on the same 256 rows (or all, if they are fewer) with the same dropout mask, so that
-    what moves it is the rate and not the draw of the batch. It ends when the loss is ``stop`` times its least, or no number.
-    The model that is given stays as it is.
+    The steps are those of ``nnx.fit`` with the same arguments, only the rate is another: ``optimizer`` gives its other
+    settings. The loss is measured before each step on the same 256 rows (or all, if they are fewer) with the same
+    dropout mask, so that what moves it is the rate and not the draw of the batch. It ends when the loss is ``stop``
+    times its least, or no number. The model that is given stays as it is.
 
     >>> import nnx
     >>> model = nnx.Sequential(nnx.Standardize(64), nnx.Linear(64, 10))
@@ -110,8 +111,8 @@ def lr_find(
 
     Errors: ``ConfigError`` for a range that does not rise, fewer than 20 steps, and an optimizer without a rate;
     ``DivergedError`` for a loss that is no number at the start; otherwise as ``nnx.fit``.
-    Source: Smith, Cyclical Learning Rates for Training Neural Networks (2017), arXiv:1506.01186, section 3.3. The steepest point
-    and the tenth of the lowest are the rules of Gugger and Howard's fastai.
+    Source: Smith, Cyclical Learning Rates for Training Neural Networks (2017), arXiv:1506.01186, section 3.3. The
+    steepest point and the tenth of the lowest are the rules of Gugger and Howard's fastai.
     """
     check_model(model, "lr_find")
     _check_range(low, high, steps, stop)

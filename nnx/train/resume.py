@@ -66,17 +66,19 @@ def resume(
 ) -> Run:
     """Go on with the training of ``directory`` from its last whole checkpoint, to where it would have ended.
 
-    ``train`` and ``val`` are the same data as before, ``callbacks`` the same with the same settings: what they remember is given back to
-    them. Model, optimizer, seed and the rest stand in the checkpoint; what is not nnx's own (a model or an optimizer of one's own class, a
-    loss function) is given again. An ``optimizer`` that is given takes the place and the state of the one in the checkpoint: so a training
-    goes on with another learning rate or schedule, which stands in the checkpoints from then on.
+    ``train`` and ``val`` are the same data as before, ``callbacks`` the same with the same settings: what they remember
+    is given back to them. Model, optimizer, seed and the rest stand in the checkpoint; what is not nnx's own (a model
+    or an optimizer of one's own class, a loss function) is given again. An ``optimizer`` that is given takes the place
+    and the state of the one in the checkpoint: so a training goes on with another learning rate or schedule, which
+    stands in the checkpoints from then on.
 
-    The weights at the end have the same bits as those of a training that was never cut, on the same backend, BLAS and number of
-    threads; where one of these has changed ``tell`` says so, and the results agree to roundings. A training with shards may go on
-    in another number of processes. A damaged checkpoint is told in one line, and the one before it is used. A training that had ended ends again.
+    The weights at the end have the same bits as those of a training that was never cut, on the same backend, BLAS and
+    number of threads; where one of these has changed ``tell`` says so, and the results agree to roundings. A training
+    with shards may go on in another number of processes. A damaged checkpoint is told in one line, and the one before
+    it is used. A training that had ended ends again.
 
-    Errors: ``DataError`` without a whole checkpoint and for other data; ``ConfigError`` when somebody trains there, or for what is missing;
-    ``DivergedError`` as from ``fit``.
+    Errors: ``DataError`` without a whole checkpoint and for other data; ``ConfigError`` when somebody trains there, or
+    for what is missing; ``DivergedError`` as from ``fit``.
     """
     place = Path(directory)
     if not (place / CHECKPOINTS).is_dir():

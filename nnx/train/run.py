@@ -32,8 +32,8 @@ class Run:
     kept_epoch: int = 0
     """The epoch to whose weights a callback has gone back at the end; 0 where the model has those of the last step."""
     stopped: str = ""
-    """Why it ended before its last epoch: interrupted, terminated, diverged, a callback ended it, or that L-BFGS converged or
-    found no step downhill; empty if it did not."""
+    """Why it ended before its last epoch: interrupted, terminated, diverged, a callback ended it, or that L-BFGS
+    converged or found no step downhill; empty if it did not."""
     optimizer: Any = None
     """The optimizer at work, bound to the length of an epoch."""
     rate_factor: float = 1.0

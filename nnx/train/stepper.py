@@ -1,9 +1,10 @@
 """Steps without the Python in them: a training step is taken as it is written, recorded, and from then on replayed.
 
-What the model or the loss does in Python is fixed by the recording, so it must be the same at every step. Therefore a recording
-is made without being asked for only of nnx's own layers and losses, and its first replay is compared with the step as written
-(but for these layers and losses where the library compiles by itself). The learning rate is the optimizer's, whose numbers go in anew
-at every step: on most libraries the update is not recorded at all, on JAX it is compiled with the rest (:mod:`nnx.train.whole`).
+What the model or the loss does in Python is fixed by the recording, so it must be the same at every step. Therefore a
+recording is made without being asked for only of nnx's own layers and losses, and its first replay is compared with the
+step as written (but for these layers and losses where the library compiles by itself). The learning rate is the
+optimizer's, whose numbers go in anew at every step: on most libraries the update is not recorded at all, on JAX it is
+compiled with the rest (:mod:`nnx.train.whole`).
 """
 
 from collections.abc import Callable
@@ -58,8 +59,8 @@ class Stepper:
         return self.plans.declined
 
     def __call__(self, optimizer: Any, state: dict[str, Any], x: Array, y: Array, seed: int, number: int) -> Step:
-        """One step. The state is given away: its arrays may be the new state's, with new values. Whoever keeps it keeps a copy of its
-        dictionaries, whose arrays then stay as they are."""
+        """One step. The state is given away: its arrays may be the new state's, with new values. Whoever keeps it keeps
+        a copy of its dictionaries, whose arrays then stay as they are."""
         plan = self.plans.find(x, y, seed, number)
         with self._memory:
             if plan is not None and plan.whole is not None and plan.trusted:

@@ -1,7 +1,7 @@
 """The whole step as one compiled function: gradient and update, where the library compiles by itself.
 
-What is compiled is ``optimizer.update`` as it is written, with the rule's numbers as inputs: learning rate, schedules and corrections are
-computed on the host in double precision at every step, and another rate needs no other function.
+What is compiled is ``optimizer.update`` as it is written, with the rule's numbers as inputs: learning rate, schedules
+and corrections are computed on the host in double precision at every step, and another rate needs no other function.
 """
 
 from collections.abc import Callable

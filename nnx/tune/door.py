@@ -33,20 +33,22 @@ class Tune:
     ) -> "Search":
         """Try values from a space, and say which are the best.
 
-        ``train(trial)`` builds a model with ``trial["lr"]`` and the like and returns ``nnx.fit(…, callbacks=trial.callbacks)``,
-        whose ``monitor`` for the weights that it kept (those of the last epoch, or what ``EarlyStopping`` went back to) is the
-        trial's score: accuracy and r2 are maximised, all else is minimised. Or it returns that number itself. ``space`` is a
-        table of names and ranges as in ``nnx/tune/space.py``, ``first`` a configuration to try before any is drawn.
+        ``train(trial)`` builds a model with ``trial["lr"]`` and the like and returns ``nnx.fit(…,
+        callbacks=trial.callbacks)``, whose ``monitor`` for the weights that it kept (those of the last epoch, or what
+        ``EarlyStopping`` went back to) is the trial's score: accuracy and r2 are maximised, all else is minimised. Or
+        it returns that number itself. ``space`` is a table of names and ranges as in ``nnx/tune/space.py``, ``first`` a
+        configuration to try before any is drawn.
 
         ``sampler`` is random (each draw a function of seed, name and number of the trial: the same with any number of
-        workers) or tpe. ``stages="coarse-to-fine"`` shrinks the space around the best twice. ``pruner="asha"`` ends hopeless
-        trials. A trial that fails is kept with its reason, and the search goes on.
+        workers) or tpe. ``stages="coarse-to-fine"`` shrinks the space around the best twice. ``pruner="asha"`` ends
+        hopeless trials. A trial that fails is kept with its reason, and the search goes on.
 
         With ``directory`` (an SQLite file in it) or ``storage`` (a database's URL) and ``name`` the search is kept: calling
         again continues it, calls at the same time share it, and trials of a worker that was killed are put back after three
         ``heartbeat`` seconds. ``jobs`` starts so many processes here. ``tell`` is called after each trial, with all so far.
 
-        Errors: ``TuneUnavailable`` without Optuna, ``ConfigError`` for arguments that make no sense or another search there.
+        Errors: ``TuneUnavailable`` without Optuna, ``ConfigError`` for arguments that make no sense or another search
+        there.
         """
         from nnx.tune.extra import optuna
 

@@ -37,7 +37,8 @@ def parse(text: str | None) -> tuple[int | None, int] | None:
 def pruner(text: str | None, epochs: int) -> Any:
     """Optuna's pruner for trainings of so many epochs, or None.
 
-    Optuna: SuccessiveHalvingPruner. Li et al.: A system for massively parallel hyperparameter tuning (MLSys 2020), Algorithm 2.
+    Optuna: SuccessiveHalvingPruner. Li et al.: A system for massively parallel hyperparameter tuning (MLSys 2020),
+    Algorithm 2.
     """
     settings = parse(text)
     if settings is None:

@@ -142,7 +142,8 @@ def importances(study: Study) -> dict[str, float]:
     PED-ANOVA, which needs no library beyond NumPy; nothing with fewer than ten trials that were done. Of widths, the number
     of layers and the first count: the others are not there in every trial.
 
-    Watanabe, Bansal, Hutter: PED-ANOVA: Efficiently Quantifying Hyperparameter Importance in Arbitrary Subspaces (IJCAI 2023).
+    Watanabe, Bansal, Hutter: PED-ANOVA: Efficiently Quantifying Hyperparameter Importance in Arbitrary Subspaces (IJCAI
+    2023).
     """
     library = optuna()
     done = [t for t in study.trials() if t.state == library.trial.TrialState.COMPLETE and t.params]

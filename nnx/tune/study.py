@@ -1,7 +1,7 @@
 """A search as it is kept: its plan, and one ticket for every trial, laid out when the search begins.
 
-A ticket is a waiting trial. Workers take tickets; none is taken twice, none is made up. So the number of trials is exact with
-any number of workers, and a ticket whose worker was killed is put back as it was: same number, same values.
+A ticket is a waiting trial. Workers take tickets; none is taken twice, none is made up. So the number of trials is
+exact with any number of workers, and a ticket whose worker was killed is put back as it was: same number, same values.
 """
 
 import time

@@ -1,12 +1,12 @@
 """Element-wise functions.
 
-Ties and kinks, where the derivative is a choice: ``abs`` and ``sign`` have 0 at 0; ``maximum`` and ``minimum`` share the
-gradient equally between equal operands; ``clip`` passes it on at its bounds; ``round``, ``floor``, ``ceil``, ``trunc``,
-``floor_divide`` and ``nextafter`` have none. ``pow`` has 0 with respect to the base where the exponent is 0, and 0 with
-respect to the exponent where the base is not positive. At a pole (``sqrt`` and ``log`` at 0, ``1/0``) the derivative is
-infinite where a gradient arrives, and 0 where none does, so that ``where`` leaks no NaN from the branch it did not take;
-neither does it where ``exp``, ``expm1``, ``sinh`` or ``cosh`` overflowed there. A product with an infinite factor is not looked
-after: write ``xp.where(x > 0, x, 1.0)`` inside the logarithm of x log x.
+Ties and kinks, where the derivative is a choice: ``abs`` and ``sign`` have 0 at 0; ``maximum`` and ``minimum`` share
+the gradient equally between equal operands; ``clip`` passes it on at its bounds; ``round``, ``floor``, ``ceil``,
+``trunc``, ``floor_divide`` and ``nextafter`` have none. ``pow`` has 0 with respect to the base where the exponent is 0,
+and 0 with respect to the exponent where the base is not positive. At a pole (``sqrt`` and ``log`` at 0, ``1/0``) the
+derivative is infinite where a gradient arrives, and 0 where none does, so that ``where`` leaks no NaN from the branch
+it did not take; neither does it where ``exp``, ``expm1``, ``sinh`` or ``cosh`` overflowed there. A product with an
+infinite factor is not looked after: write ``xp.where(x > 0, x, 1.0)`` inside the logarithm of x log x.
 """
 
 import cmath

@@ -34,18 +34,19 @@ def say(line: str) -> None:
 class Babysit(Callback):
     """Look at a file between two steps, and take the learning rate from it.
 
-    ``nnx.fit(..., callbacks=[nnx.train.Babysit()], directory="runs/digits")`` writes runs/digits/rate with the word "schedule".
-    A number > 0 in its place is the learning rate itself from the next step on, in place of the schedule and of what a plateau
-    has taken from it; the word gives it back. A file that is there before takes effect before the first step. Lines that begin
-    with # do not count. Every change is a line of rate-changes.csv beside it (epoch, step, old, new), is told by ``tell`` (a line
-    on standard error), and shows in the run's learning_rate. Content that means nothing, or no file, is told once and changes
-    nothing.
+    ``nnx.fit(..., callbacks=[nnx.train.Babysit()], directory="runs/digits")`` writes runs/digits/rate with the word
+    "schedule". A number > 0 in its place is the learning rate itself from the next step on, in place of the schedule
+    and of what a plateau has taken from it; the word gives it back. A file that is there before takes effect before the
+    first step. Lines that begin with # do not count. Every change is a line of rate-changes.csv beside it (epoch, step,
+    old, new), is told by ``tell`` (a line on standard error), and shows in the run's learning_rate. Content that means
+    nothing, or no file, is told once and changes nothing.
 
-    The file is looked at (its date and size) at most once in ``every`` seconds, and read when it has not changed for that long: an
-    editor may still be writing. ``path`` is another place for it, needed for a run without a directory.
+    The file is looked at (its date and size) at most once in ``every`` seconds, and read when it has not changed for
+    that long: an editor may still be writing. ``path`` is another place for it, needed for a run without a directory.
 
-    Errors: ``ConfigError`` when there is no place for the file or it cannot be written, and for an optimizer without a rate.
-    Source: the "panda" of Andrew Ng's course on hyper-parameters (Deep Learning Specialization, course 2, week 3).
+    Errors: ``ConfigError`` when there is no place for the file or it cannot be written, and for an optimizer without a
+    rate. Source: the "panda" of Andrew Ng's course on hyper-parameters (Deep Learning Specialization, course 2, week
+    3).
     """
 
     def __init__(

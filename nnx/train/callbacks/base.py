@@ -17,8 +17,8 @@ from nnx.typing import Array
 class Callback:
     """The base: override what you need. ``on_epoch`` ends the training by returning true.
 
-    ``remembers`` names the attributes that a checkpoint keeps, so that a training that was cut goes on as it would have: numbers, text,
-    arrays, and lists, tuples and dictionaries of them.
+    ``remembers`` names the attributes that a checkpoint keeps, so that a training that was cut goes on as it would
+    have: numbers, text, arrays, and lists, tuples and dictionaries of them.
     """
 
     remembers: ClassVar[tuple[str, ...]] = ()
@@ -60,7 +60,8 @@ class OnEpoch(Callback):
 class EarlyStopping(Callback):
     """End when ``monitor`` has not improved by ``min_delta`` for ``patience`` epochs, and restore the best arrays.
 
-    Metrics that grow with quality (accuracy, r2) are maximised, everything else minimised. Errors: ``ConfigError`` for a patience below 1.
+    Metrics that grow with quality (accuracy, r2) are maximised, everything else minimised. Errors: ``ConfigError`` for
+    a patience below 1.
 
     >>> import nnx
     >>> train, val = nnx.data.split(nnx.data.load("digits"), (0.8, 0.2), seed=0)

@@ -18,10 +18,10 @@ from nnx.train.run import Run
 class Checkpoints(Callback):
     """Writes checkpoints into ``checkpoints/`` of a run's directory; ``nnx.resume(directory, …)`` goes on from the last.
 
-    ``every`` is a number of steps, or "epoch"; without it one is written after the first step that ends more than ``seconds`` after the last
-    one, so a training that is over sooner writes none. ^C and SIGTERM write one in any case. The last ``keep`` stay, and the best
-    by ``run.monitor`` of those written at the end of an epoch. A disk that is full or fails is told by ``tell`` (a line on standard
-    error), and the training goes on: the checkpoints before are whole.
+    ``every`` is a number of steps, or "epoch"; without it one is written after the first step that ends more than
+    ``seconds`` after the last one, so a training that is over sooner writes none. ^C and SIGTERM write one in any case.
+    The last ``keep`` stay, and the best by ``run.monitor`` of those written at the end of an epoch. A disk that is full
+    or fails is told by ``tell`` (a line on standard error), and the training goes on: the checkpoints before are whole.
 
     >>> Checkpoints(every=0)
     Traceback (most recent call last):

@@ -15,9 +15,10 @@ GROWING = ("accuracy", "r2")
 class Plateau(Callback):
     """After each epoch ``reduce`` sees the value of ``monitor``; where that has stopped improving the learning rate falls.
 
-    ``nnx.fit(..., callbacks=[nnx.optim.ReduceOnPlateau(factor=0.5, patience=5)])`` is short for ``Plateau`` of it. ``monitor`` is
-    "val_loss", without validation data "loss". The reduction multiplies whatever the schedule of the optimizer says, from the
-    next epoch on; ``plateau.reductions`` lists them as (epoch, old rate, new rate), and ``tell`` is called with a line for each.
+    ``nnx.fit(..., callbacks=[nnx.optim.ReduceOnPlateau(factor=0.5, patience=5)])`` is short for ``Plateau`` of it.
+    ``monitor`` is "val_loss", without validation data "loss". The reduction multiplies whatever the schedule of the
+    optimizer says, from the next epoch on; ``plateau.reductions`` lists them as (epoch, old rate, new rate), and
+    ``tell`` is called with a line for each.
 
     >>> import nnx
     >>> plateau = Plateau(ReduceOnPlateau(factor=0.5, patience=0, threshold=0.9))

@@ -14,8 +14,8 @@ from nnx.typing import Array
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 ZERO, ROWS, FAR = 1e-5, 0.95, 5.0
-"""A ReLU unit is dead when it gives at most ZERO on at least the share ROWS of the rows; tanh and sigmoid are saturated where
-their input is beyond ±FAR. The doctor's checks T4 and T5 use the same bounds."""
+"""A ReLU unit is dead when it gives at most ZERO on at least the share ROWS of the rows; tanh and sigmoid are saturated
+where their input is beyond ±FAR. The doctor's checks T4 and T5 use the same bounds."""
 
 
 @dataclass(frozen=True)

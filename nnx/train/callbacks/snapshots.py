@@ -26,10 +26,11 @@ class Snapshot(NamedTuple):
 class Snapshots(Callback):
     """Keeps the trainable parameters before the first step and after epochs, evenly spaced, for ``nnx.plot.trajectory``.
 
-    There are never more than ``most`` copies, nor more bytes than ``megabytes`` · 2²⁰: when it is full every second one is
-    let go; the last epoch is always among them. A copy is no work: an array that somebody holds never changes, so it is one more
-    reference on the device. ``snapshots.kept`` has them; with a directory they are also written to snapshots.safetensors, as
-    the run ends. Where the bound leaves no room for three, none are kept, and ``snapshots.note`` says so.
+    There are never more than ``most`` copies, nor more bytes than ``megabytes`` · 2²⁰: when it is full every second one
+    is let go; the last epoch is always among them. A copy is no work: an array that somebody holds never changes, so it
+    is one more reference on the device. ``snapshots.kept`` has them; with a directory they are also written to
+    snapshots.safetensors, as the run ends. Where the bound leaves no room for three, none are kept, and
+    ``snapshots.note`` says so.
 
     Errors: ``ConfigError`` for fewer than 3.
     """

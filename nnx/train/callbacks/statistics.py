@@ -27,10 +27,11 @@ ROWS = 128
 class Statistics(Callback):
     """Writes down, for each epoch, the size of the weights and of their steps, and what the layers give.
 
-    ``steps`` steps of each epoch, evenly spaced, are measured: ‖Δw‖ and ‖w‖ for each parameter, their means over the steps.
-    With ``train``, up to 128 of its rows go through the model after each epoch: mean and standard deviation of what each layer
-    gives, the share of dead ReLU units and of saturated values. The figures stay on the device until the epoch ends and are
-    pulled at once. ``statistics.records`` has them; with a directory each is also a line of statistics.jsonl.
+    ``steps`` steps of each epoch, evenly spaced, are measured: ‖Δw‖ and ‖w‖ for each parameter, their means over the
+    steps. With ``train``, up to 128 of its rows go through the model after each epoch: mean and standard deviation of
+    what each layer gives, the share of dead ReLU units and of saturated values. The figures stay on the device until
+    the epoch ends and are pulled at once. ``statistics.records`` has them; with a directory each is also a line of
+    statistics.jsonl.
 
     For ``nnx.plot.ratios`` and ``nnx.plot.activations``. Errors: ``ConfigError`` for no steps.
     """

@@ -58,8 +58,8 @@ class Tracker(Callback):
 class TensorBoard(Tracker):
     """Event files in ``directory`` for ``tensorboard --logdir``, written by tensorboardX.
 
-    With ``writer`` any object with ``add_scalar`` is written to instead, such as ``torch.utils.tensorboard.SummaryWriter(…)``; it
-    stays open.
+    With ``writer`` any object with ``add_scalar`` is written to instead, such as
+    ``torch.utils.tensorboard.SummaryWriter(…)``; it stays open.
     """
 
     def __init__(self, directory: str | os.PathLike[str] = "tensorboard", *, writer: Any = None) -> None:

@@ -8,8 +8,8 @@
         state.json               the rest: settings, position, history, fingerprint
         MANIFEST.json            size and SHA-256 of each of these, and of itself
 
-It appears at once or not at all (see ``nnx.train.files.durable``). A hash proves that a file is what was written, not who wrote it: so what
-a file says is read as data only, and checked like anybody's.
+It appears at once or not at all (see ``nnx.train.files.durable``). A hash proves that a file is what was written, not
+who wrote it: so what a file says is read as data only, and checked like anybody's.
 """
 
 import hashlib

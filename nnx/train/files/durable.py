@@ -1,7 +1,8 @@
 """Files that are on the disk, and not only on their way to it, before they count.
 
-A power cut may leave a renamed file empty: the rename reached the disk, its content did not. Therefore each file is synced, then the
-directory that names it, and only then the directory takes its final name, which is synced in the directory above.
+A power cut may leave a renamed file empty: the rename reached the disk, its content did not. Therefore each file is
+synced, then the directory that names it, and only then the directory takes its final name, which is synced in the
+directory above.
 
 Source: Pillai et al. (2014), All File Systems Are Not Created Equal, OSDI.
 """

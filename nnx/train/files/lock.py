@@ -16,8 +16,8 @@ LOCK = "run.lock"
 def locked(directory: Path | None) -> Iterator[None]:
     """Within, the directory is ours: an advisory lock of the system, which it takes back from a process that ends in any way.
 
-    Errors: ``ConfigError`` with who holds it, ``ConfigError`` where the directory cannot be written. Where the system has no
-    such locks, nothing is locked.
+    Errors: ``ConfigError`` with who holds it, ``ConfigError`` where the directory cannot be written. Where the system
+    has no such locks, nothing is locked.
     """
     try:
         import fcntl

@@ -15,7 +15,8 @@ def say(line: str) -> None:
 class Log:
     """Appends lines to a file. Those that the disk refuses wait, and are written with the next that it takes.
 
-    A full disk is told by ``tell`` when it is met and when it is over; it is no reason to end a training. Half a line is taken back.
+    A full disk is told by ``tell`` when it is met and when it is over; it is no reason to end a training. Half a line
+    is taken back.
     """
 
     def __init__(self, path: Path, tell: Callable[[str], None] | None = None) -> None:

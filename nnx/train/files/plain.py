@@ -1,8 +1,9 @@
 """Any state as JSON beside named arrays: what a checkpoint writes, and reads again without running any code.
 
-A state is made of numbers, text, None, lists, tuples, dictionaries with text as keys, and arrays. Dictionaries stand as ``{"d": …}``, tuples as
-``{"t": …}``, an array as the name under which it is kept: ``{"a": name}`` on the model's device, ``{"h": name}`` on the host. Numbers that JSON
-lacks stand as ``{"f": "inf"}``. Finite floats keep every bit: Python writes the shortest text that reads as the same number.
+A state is made of numbers, text, None, lists, tuples, dictionaries with text as keys, and arrays. Dictionaries stand as
+``{"d": …}``, tuples as ``{"t": …}``, an array as the name under which it is kept: ``{"a": name}`` on the model's
+device, ``{"h": name}`` on the host. Numbers that JSON lacks stand as ``{"f": "inf"}``. Finite floats keep every bit:
+Python writes the shortest text that reads as the same number.
 """
 
 import math

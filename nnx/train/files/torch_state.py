@@ -1,7 +1,7 @@
 """States of PyTorch models, in models of nnx that are named alike; without PyTorch, where they come in a file or as arrays.
 
-A layer's rule (torch_keys.py) says under which keys PyTorch keeps its arrays. The path of a layer is the same in both, but for
-``layers.`` of :class:`nnx.Sequential`, which PyTorch leaves away: ``layers.0.weight`` is ``0.weight``.
+A layer's rule (torch_keys.py) says under which keys PyTorch keeps its arrays. The path of a layer is the same in both,
+but for ``layers.`` of :class:`nnx.Sequential`, which PyTorch leaves away: ``layers.0.weight`` is ``0.weight``.
 """
 
 import os
@@ -30,15 +30,16 @@ def load_torch(
 ) -> Module:
     """Fill a model with the state of a PyTorch model that is named alike, and return it.
 
-    ``state`` is ``model.state_dict()``, a mapping from its keys to arrays of any library, or the path of a ``.safetensors`` file.
-    ``names`` maps paths of modules here to paths there, where they differ; ``prefix`` stands before all keys, e.g. "module.";
-    keys that begin with one of ``ignore`` are passed over. What PyTorch has nothing for (:class:`nnx.Standardize` and the like)
-    keeps its values. Numbers of 16 bits become float32. The table of keys is in docs/neighbours.md.
+    ``state`` is ``model.state_dict()``, a mapping from its keys to arrays of any library, or the path of a
+    ``.safetensors`` file. ``names`` maps paths of modules here to paths there, where they differ; ``prefix`` stands
+    before all keys, e.g. "module."; keys that begin with one of ``ignore`` are passed over. What PyTorch has nothing
+    for (:class:`nnx.Standardize` and the like) keeps its values. Numbers of 16 bits become float32. The table of keys
+    is in docs/neighbours.md.
 
     A state holds no settings: ``eps``, strides or the activation must be the same by themselves.
 
-    Errors: ``StateError`` naming every key that is missing or left over, ``ShapeError`` for arrays that do not fit; the model is
-    then as it was. ``DataError`` for a pickle (.pt), which could run code: it says how to convert it.
+    Errors: ``StateError`` naming every key that is missing or left over, ``ShapeError`` for arrays that do not fit; the
+    model is then as it was. ``DataError`` for a pickle (.pt), which could run code: it says how to convert it.
 
     >>> import numpy as np, nnx
     >>> model = load_torch({"0.weight": np.ones((1, 3)), "0.bias": np.zeros(1)}, into=nnx.Sequential(nnx.Linear(3, 1)))

@@ -1,10 +1,11 @@
 """Processes that exchange by MPI: flat buffers only, never pickled objects, and no wait that a signal cannot end.
 
-What waits looks again and again, first at once and then with small pauses: so a process that has nothing to do leaves its core to others, and
-Python gets to see ^C. An error that nobody catches ends all processes, for the others would wait for this one for ever.
+What waits looks again and again, first at once and then with small pauses: so a process that has nothing to do leaves
+its core to others, and Python gets to see ^C. An error that nobody catches ends all processes, for the others would
+wait for this one for ever.
 
-Arrays of a GPU go from device to device where MPI can take them (``NNX_MPI_GPU=mpi``, or what Cray's, MPICH's and Open MPI's own settings say), else by
-NCCL where CuPy has it (``nccl``), else through the host (``host``).
+Arrays of a GPU go from device to device where MPI can take them (``NNX_MPI_GPU=mpi``, or what Cray's, MPICH's and Open
+MPI's own settings say), else by NCCL where CuPy has it (``nccl``), else through the host (``host``).
 """
 
 import os

@@ -1,10 +1,12 @@
 """A step over shards: gradients of the parts of a batch, by as many processes as there are, summed in an order of their own.
 
-The loss is a mean over the rows, so that of the batch is the mean of those of its shards, each weighted by its rows, and so is the gradient.
-Dropout draws with a key of its own in each shard. Batch norm takes the statistics of each shard (ghost batch norm), and the running statistics become
-the weighted mean of what the shards make of them. All processes have the same sums, and take the same step.
+The loss is a mean over the rows, so that of the batch is the mean of those of its shards, each weighted by its rows,
+and so is the gradient. Dropout draws with a key of its own in each shard. Batch norm takes the statistics of each shard
+(ghost batch norm), and the running statistics become the weighted mean of what the shards make of them. All processes
+have the same sums, and take the same step.
 
-Source: Hoffer, Hubara and Soudry (2017), Train longer, generalize better, arXiv:1705.08741, for statistics of parts of a batch.
+Source: Hoffer, Hubara and Soudry (2017), Train longer, generalize better, arXiv:1705.08741, for statistics of parts of
+a batch.
 """
 
 from collections.abc import Callable

@@ -1,14 +1,16 @@
 """A batch in a fixed number of shards, and sums over them in a fixed order: the same bits however many processes share the work.
 
-Floating addition is not associative, so a sum over processes depends on their number, unless its order does not. Here the order is a
-binary tree over the shards, the same for any number of processes::
+Floating addition is not associative, so a sum over processes depends on their number, unless its order does not. Here
+the order is a binary tree over the shards, the same for any number of processes::
 
     ((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7))
 
-A process has a run of shards that is a whole subtree; the rest of the tree is climbed together, by pairs. A long vector is summed in
-halves (each process ends with its part of the total, and then they hand the parts round), a short one whole. Both give the sums of the tree.
+A process has a run of shards that is a whole subtree; the rest of the tree is climbed together, by pairs. A long vector
+is summed in halves (each process ends with its part of the total, and then they hand the parts round), a short one
+whole. Both give the sums of the tree.
 
-Source: Rabenseifner (2004), Optimization of Collective Reduction Operations, ICCS (recursive halving and doubling); the fixed order is ours.
+Source: Rabenseifner (2004), Optimization of Collective Reduction Operations, ICCS (recursive halving and doubling); the
+fixed order is ours.
 """
 
 import operator
@@ -124,7 +126,8 @@ class Tree:
 
 
 def summed(group: Group, vector: Array, filled: Sequence[bool]) -> Array:
-    """The sum over the processes of a flat vector each, up the tree. ``filled``: which processes have rows; the others' vectors do not count.
+    """The sum over the processes of a flat vector each, up the tree. ``filled``: which processes have rows; the others'
+    vectors do not count.
 
     The vector may be on the host, or where the group can carry it; there it is overwritten.
     """

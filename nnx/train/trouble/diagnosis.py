@@ -1,7 +1,8 @@
 """Where the first number came from that is none: one step, taken once more as it is written, and looked at all along.
 
-The order is that in which a step computes: the weights and the rows that go in, what each layer gives, the loss, the gradients from the
-last layer back, the running statistics, and the weights after the update. The first that is not finite began it.
+The order is that in which a step computes: the weights and the rows that go in, what each layer gives, the loss, the
+gradients from the last layer back, the running statistics, and the weights after the update. The first that is not
+finite began it.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,9 +1,10 @@
 """Whether a training still computes numbers: looked at so that it costs next to nothing, and found to the step by taking steps again.
 
-A loss that is no number stays in the sum of the epoch's losses, and a gradient that is none reaches the weights. So one flag, of that
-sum and of the weights, tells for all steps since it was last clean. It is looked at every so many steps, for on a GPU a look waits for
-the device; where a result is there at once, the loss is looked at after each. Then the steps since are taken again from what is kept:
-arrays that somebody refers to never change, draws are keyed and batches are determined, so these are the same steps. What is kept are references.
+A loss that is no number stays in the sum of the epoch's losses, and a gradient that is none reaches the weights. So one
+flag, of that sum and of the weights, tells for all steps since it was last clean. It is looked at every so many steps,
+for on a GPU a look waits for the device; where a result is there at once, the loss is looked at after each. Then the
+steps since are taken again from what is kept: arrays that somebody refers to never change, draws are keyed and batches
+are determined, so these are the same steps. What is kept are references.
 """
 
 import math
@@ -24,8 +25,9 @@ RECORDED, WRITTEN, LATE = 64, 16, 32
 """Steps between two looks at the weights: where steps are replayed, where each is taken as written, where a look waits for the device."""
 
 SMALL = 256 << 20
-"""Bytes of weights and optimizer state that are kept beside those at work. Of larger ones nothing is kept, and each step is looked at; but
-where updates are written over them: there new ones beside the old ones of one step would take as much memory."""
+"""Bytes of weights and optimizer state that are kept beside those at work. Of larger ones nothing is kept, and each
+step is looked at; but where updates are written over them: there new ones beside the old ones of one step would take as
+much memory."""
 
 
 class Diverged(Exception):  # noqa: N818  it never leaves this package: Training makes the error of it
@@ -49,7 +51,9 @@ class Position(NamedTuple):
 
 
 class Watch:
-    """Looks at a run's steps. ``way`` takes them: ``rest(epoch)`` the rows of those that are left of the epoch, ``take(run, rows)`` one of them."""
+    """Looks at a run's steps. ``way`` takes them: ``rest(epoch)`` the rows of those that are left of the epoch,
+    ``take(run, rows)`` one of them.
+    """
 
     def __init__(self, way: Any, device: backends.Backend, *, recorded: bool) -> None:
         self.way, self.device = way, device
@@ -91,7 +95,8 @@ class Watch:
     def look(self, *, stepped: bool = False) -> None:
         """Look now. The steps up to here are sound afterwards, or :class:`Diverged` is raised.
 
-        What is not finite and does not come of the steps was put there after the last, unless that has just been ``stepped``.
+        What is not finite and does not come of the steps was put there after the last, unless that has just been
+        ``stepped``.
         """
         if not self._clean():
             raise self._found(outside=not stepped)
