@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 from functools import wraps
+from types import ModuleType
 from typing import Any, NoReturn
 
 from nnx.autodiff import standard
@@ -115,6 +116,17 @@ ELSEWHERE = {
     "relu": "nnx.ops.relu", "sigmoid": "nnx.ops.sigmoid", "softplus": "nnx.ops.softplus", "erf": "nnx.ops.erf", "one_hot": "nnx.ops.one_hot",
 }  # fmt: skip
 """Functions that array libraries have and the standard has not, or under another name, and what stands for them."""
+
+
+def answer_unknown(module: ModuleType, library: str) -> None:
+    """Let a namespace answer for functions that the standard does not have, or this library."""
+
+    def unknown(name: str) -> NoReturn:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise unknown_function(library, name, vars(module))
+
+    module.__dict__["__getattr__"] = unknown  # as in any module; in the class it would slow every access
 
 
 def unknown_function(library: str, name: str, known: Iterable[str]) -> UnknownAttributeError:

@@ -15,7 +15,7 @@ import array_api_compat
 import numpy as np
 
 from nnx.autodiff import standard
-from nnx.autodiff.blame import no_array, refuse, unknown_function
+from nnx.autodiff.blame import answer_unknown, no_array, refuse
 from nnx.autodiff.composite import COMPOSITE
 from nnx.autodiff.tape import Node
 from nnx.autodiff.tensor import Tensor
@@ -67,18 +67,7 @@ class Namespace(ModuleType):
         self.getitem = self._record("getitem", operator.getitem)
         self.to_device = self._record("to_device", _to_device)
         self._clip = self._record("clip", inner.clip)
-        self._add_unknown(self, self._bottom.__name__)
-
-    @staticmethod
-    def _add_unknown(module: ModuleType, library: str) -> None:
-        """What to say of a function that the standard does not have, or this library."""
-
-        def unknown(name: str) -> Any:
-            if name.startswith("__"):
-                raise AttributeError(name)
-            raise unknown_function(library, name, vars(module))
-
-        module.__dict__["__getattr__"] = unknown  # as in any module; in the class it would slow every access
+        answer_unknown(self, self._bottom.__name__)
 
     # functions -------------------------------------------------------------------------------------------------------
     def _add_chapter(self, chapter: str) -> None:
@@ -91,7 +80,7 @@ class Namespace(ModuleType):
             if hasattr(source, name):
                 setattr(target, name, self._function(name, getattr(source, name), signature, extension and chapter))
         if extension:
-            self._add_unknown(target, f"{self._bottom.__name__}.{chapter}")
+            answer_unknown(target, f"{self._bottom.__name__}.{chapter}")
             setattr(self, chapter, target)
 
     def _function(self, name: str, inner: Any, signature: inspect.Signature, extension: str | bool) -> Any:

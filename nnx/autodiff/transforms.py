@@ -55,7 +55,7 @@ def flatten(args: Any) -> tuple[list[Array], Callable[[Any], Any]]:
     def each(fn: Callable[[Array], Array], nest: Any) -> Any:
         def one(leaf: Any) -> Any:
             if is_module(leaf):
-                return leaf.map_arrays(lambda path, array: fn(array))
+                return leaf.map_arrays(lambda path, array: fn(array), part=True)
             return fn(leaf) if is_array(leaf) else leaf
 
         return tree.map(one, nest)
@@ -117,7 +117,7 @@ def lift(space: Namespace, arg: Any) -> Any:
 
     def one(leaf: Any) -> Any:
         if is_module(leaf):
-            return leaf.map_arrays(lambda path, array: space.lift(array))
+            return leaf.map_arrays(lambda path, array: space.lift(array), part=True)
         return space.lift(leaf) if is_array(leaf) else leaf
 
     return tree.map(one, arg)

@@ -95,11 +95,11 @@ class Seen:
             fix="Pass task='regression', or write the classes without a decimal point.",
         )
 
-    def not_number(self, what: str) -> DataError:
-        """The error of a column that must be numbers and is not."""
-        return self._error(self.text or self.missing_number or self.missing or ("row 1", ""), what, settled=True)
+    def not_number(self, what: str, instead: str = "") -> DataError:
+        """The error of a column that must be numbers and is not; ``instead``: what to pass if it is to hold names."""
+        return self._error(self.text or self.missing_number or self.missing or ("row 1", ""), what, instead)
 
-    def _error(self, cell: tuple[str, str], expected: str, settled: bool = False) -> DataError:
+    def _error(self, cell: tuple[str, str], expected: str, instead: str | None = None) -> DataError:
         place, text = cell
         at = f"{self.where}, {place}, column {self.name!r}"
         if text in MISSING_NUMBER:
@@ -110,7 +110,8 @@ class Seen:
                 return DataError(
                     expected="a finite number", got=got, where=at, fix="Correct the cell or remove the row."
                 )
-            names = "" if settled else f", or pass categorical=[{self.name!r}] if the column holds names"
+            instead = f"categorical=[{self.name!r}]" if instead is None else instead
+            names = f", or pass {instead} if the column holds names" if instead else ""
             fix = "Use decimal points." if _DECIMAL_COMMA.fullmatch(text) else f"Correct the cell{names}."
         return DataError(expected=expected, got=got, where=at, fix=fix)
 

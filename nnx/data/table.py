@@ -166,7 +166,7 @@ def _task(seen: Seen, task: str, is_text: bool) -> tuple[Task, tuple[str, ...] |
     """The task, the classes, and why."""
     if task == "regression":
         if not seen.numeric:
-            raise seen.not_number("a number as target of regression")
+            raise seen.not_number("a number as target of regression", "task='classification'")
         return "regression", None, ()
     numeric = seen.numeric
     few = len(seen.values) <= FEW and seen.whole

@@ -74,7 +74,7 @@ COMMANDS = [
     Command("train pets.csv --drop speceis", "pets.csv, drop",
             "no column 'speceis'", "no column 'speceis'", "Did you mean 'species'?"),
     Command("train pets.csv --task regression", "pets.csv, row 2, column 'species'",
-            "a number as target of regression", "'cat'", "Correct the cell, or pass"),
+            "a number as target of regression", "'cat'", "Correct the cell, or pass --task classification"),
     Command("train pets.csv --no-header", "pets.csv, row 1, column 'column_0'",
             "a number, as in other rows of this", "'size'", "Correct the cell, or pass"),
     Command("train pets.csv --inputs x", "--inputs",
