@@ -256,7 +256,7 @@ def fences(file: str) -> list[str]:
 def docs(session: nox.Session) -> None:
     """Every example in a docstring, in README.md and under docs/ runs and gives what it says."""
     install(session, "pytest>=8", "array-api-strict>=2.4", extras="plot,tune,sklearn")
-    compilers = ("pool_tiles", "tiles", "vectors")
+    compilers = ("convolution/pool_tiles", "convolution/tiles", "convolution/vectors")
     other = ("cupy", "jax", "ndonnx", "torch", "torch_layers", "torch_program", "through_numpy", *compilers)
     absent = [f"--ignore-glob=*/nnx/backends/{name}.py" for name in other]
     python(session, "-m", "pytest", "-q", "--doctest-modules", *absent, "--pyargs", "nnx", *session.posargs)

@@ -9,10 +9,10 @@ import array_api_compat.torch as xp
 import numpy as np
 import torch
 
-from nnx.backends import deterministic, philox, portable, torch_layers, torch_program
+from nnx.backends import deterministic, philox, portable, through_numpy, torch_layers, torch_program
 from nnx.backends.backend import Backend, Deviation
 from nnx.backends.convolution import strided
-from nnx.backends.fast import through_numpy, together
+from nnx.backends.fast import together
 from nnx.backends.portable.convolution import Pads
 from nnx.backends.portable.windows import Axes
 from nnx.backends.threads import chosen_by_user

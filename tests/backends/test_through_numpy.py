@@ -8,7 +8,7 @@ from nnx.backends import portable
 from nnx.optim.adam import adam
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
-through_numpy = pytest.importorskip("nnx.backends.fast.through_numpy", reason="PyTorch is not installed")
+through_numpy = pytest.importorskip("nnx.backends.through_numpy", reason="PyTorch is not installed")
 NUMBERS = (1e-3, 0.9, 1 - 0.9, 0.999, 1 - 0.999, 0.5, 1e-8)
 SHAPES = [(3, 4), (4,), (), (0,), (300, 120)]
 
