@@ -23,6 +23,7 @@ from nnx.layers.training import inference
 from nnx.optim import LBFGS
 from nnx.optim.lbfgs import STUCK
 from nnx.train.batch_statistics import measure_statistics
+from nnx.train.files.plain import check_count, check_numbers
 from nnx.train.problem import Problem
 from nnx.train.run import Run
 from nnx.train.trouble.diagnosis import bad, diagnosed_whole
@@ -115,7 +116,10 @@ class FullBatch:
         self.twin = run.model.copy()
         run.begin(self.optimizer, state, 1)
         self.done, self.rows, now = (remembered[name] for name in ("done", "rows", "now"))
+        check_count(self.done, "batches of the epoch")
+        check_count(self.rows, "rows of the epoch")
         if now is not None:
+            check_numbers([now["loss"], now["quality"]], 2, "loss and quality of the last iteration")
             self.now = Seen({}, now["loss"], now["quality"])
 
     def so_far(self) -> tuple[int, float | None]:

@@ -8,7 +8,7 @@ from nnx.errors import ConfigError
 from nnx.train.files.checkpoint import Checkpoint
 from nnx.train.files.fingerprint import fingerprint
 from nnx.train.files.identity import identity
-from nnx.train.files.plain import flatten, unflatten
+from nnx.train.files.plain import check_count, check_numbers, flatten, unflatten
 from nnx.train.files.saving import describe
 from nnx.train.record import score
 from nnx.train.trouble.diverged import DIVERGED
@@ -51,6 +51,9 @@ def take_up(training: "Training", checkpoint: Checkpoint) -> None:
         (run.directory / DIVERGED).unlink(missing_ok=True)
     with training.device.use():
         kept = unflatten(checkpoint.state["training"], training.device, checkpoint.arrays)
+        for name in ("epoch", "phase", "step"):
+            check_count(kept[name], name)
+        check_numbers([kept["elapsed"]], 1, "elapsed")
         training.epoch, training.phase, training.elapsed = kept["epoch"], kept["phase"], kept["elapsed"]
         training.way.resume(run, kept["optimizer"], kept["way"])
         run.step, run.history, run.stopped = kept["step"], kept["history"], kept["stopped"]

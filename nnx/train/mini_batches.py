@@ -9,7 +9,7 @@ from nnx import backends, metrics
 from nnx.backends.recorded.recording import compiled
 from nnx.data import batch_count, batches
 from nnx.optim import Optimizer
-from nnx.train.files.plain import check_like
+from nnx.train.files.plain import check_count, check_like, check_numbers
 from nnx.train.plans import KINDS
 from nnx.train.problem import Problem
 from nnx.train.run import Run
@@ -85,6 +85,9 @@ class MiniBatches:
         """In place of ``begin``: go on from a checkpoint."""
         check_like(state, self.optimizer.init(run.model.parameters()), "the optimizer's state")
         run.begin(self.optimizer, state, self.steps)
+        check_count(remembered["done"], "batches of the epoch")
+        check_count(remembered["rows"], "rows of the epoch")
+        check_numbers(remembered["sums"], len(self.average.sums), "sums of the epoch")
         self.recall(remembered)
 
     def recall(self, remembered: dict[str, Any]) -> None:

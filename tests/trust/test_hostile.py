@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.hostile import Loader, outcome
+from support.hostile import Loader, judged, outcome
 from support.loaders import LOADERS
 from support.mutations import mutated
 from support.process import run_python
+from support.strangers import whole_checkpoint
 
 from nnx.errors import DataError
 
@@ -83,6 +84,29 @@ def looked_at(tmp_path_factory):
     if not sys.platform.startswith("linux"):
         pytest.skip("limits and figures of memory are Linux's")
     return json.loads(run_python(WATCHED.replace("TESTS", repr(str(HERE))), tmp_path_factory.mktemp("looked"), 300))
+
+
+COUNTED = [
+    ("epoch",),
+    ("phase",),
+    ("elapsed",),
+    ("step",),
+    ("optimizer", "step"),
+    *(("way", key) for key in ("done", "rows", "sums")),
+]
+
+
+@pytest.mark.parametrize("place", COUNTED, ids=".".join)
+def test_what_a_checkpoint_has_counted_is_looked_at_before_it_goes_on(place, tmp_path):
+    loader = LOADERS["state of a checkpoint"]
+    for value in ("x", None, -1, [], ["x", "x"], {"d": {}}):
+        state = json.loads(json.dumps(whole_checkpoint().state))
+        table = state["training"]["d"]
+        for key in place[:-1]:
+            table = table[key]["d"]
+        table[place[-1]] = value
+        said = judged(loader, loader.write(json.dumps(state).encode(), tmp_path))
+        assert said == "refused" or (place, value) == (("elapsed",), -1), f"{value!r}: {said}"
 
 
 def test_what_declares_more_than_it_holds_takes_no_memory(looked_at):

@@ -93,8 +93,25 @@ def check_like(found: Any, fresh: Any, name: str) -> None:
             raise DataError(expected=f"{len(fresh)} parts", got=repr(found)[:60], where=name)
         for number, (one, other) in enumerate(zip(found, fresh)):
             check_like(one, other, f"{name}.{number}")
+    elif type(fresh) is int:
+        check_count(found, name)
     elif _kind(found) != _kind(fresh):
         raise DataError(expected=_kind(fresh), got=_kind(found), where=name)
+
+
+def check_count(found: Any, name: str) -> None:
+    """``DataError`` unless it is a whole number that something was counted with."""
+    if type(found) is not int or found < 0:
+        raise DataError(expected="a whole number ≥ 0", got=repr(found)[:60], where=name)
+
+
+def check_numbers(found: Any, count: int, name: str) -> None:
+    """``DataError`` unless it is a list of so many numbers, each plain or an array without axes."""
+    if not isinstance(found, list) or [_kind(one) for one in found if _kind(one) not in _ONE] or len(found) != count:
+        raise DataError(expected=f"a list of {count} numbers", got=repr(found)[:60], where=name)
+
+
+_ONE = ("a number", "an array of shape ()")
 
 
 def _kind(value: Any) -> str:
