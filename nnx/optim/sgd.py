@@ -56,9 +56,8 @@ class SGD(Optimizer):
     """Gradient descent ``w ← w − α g``, or with a momentum μ > 0 one of three forms::
 
         momentum=μ                  v ← μ v − α g        w ← w + v             the physical form: v is a velocity
-        momentum=μ, nesterov=True   v ← μ v − α g        w ← w + μ v − α g     the same, g taken at the point looked
-        ahead to momentum=β, averaged=True   V ← β V + (1 − β) g  w ← w − α V           V is an exponentially weighted
-        mean of gradients
+        momentum=μ, nesterov=True   v ← μ v − α g        w ← w + μ v − α g     the same, g taken at the point looked ahead to
+        momentum=β, averaged=True   V ← β V + (1 − β) g  w ← w − α V           V is an exponentially weighted mean of gradients
 
     The averaged form takes steps (1 − β) times as long as the physical one at equal α. In Nesterov's form the parameters
     kept are those of the look-ahead point w + μ v, where the gradient is asked for. ``momentum`` may follow a schedule, for
@@ -78,8 +77,7 @@ class SGD(Optimizer):
     >>> params["w"].tolist(), state["step"], state["v"]["w"].tolist()
     ([0.8], 1, [-0.2])
 
-    Source: Polyak, 1964; Nesterov, 1983, in the form of Sutskever and others, 2013; cs231n notes on neural networks,
-    part 3.
+    Source: Polyak, 1964; Nesterov, 1983, in the form of Sutskever and others, 2013; cs231n notes on neural networks, part 3.
     """
 
     learning_rate: float | Schedule
@@ -130,10 +128,10 @@ class SGDW(Optimizer):
 
         v ← μ v − α g        w ← (1 − α λ) w + v        (nesterov: w ← (1 − α λ) w + μ v − α g)
 
-    The decay does not pass through the velocity, as it would if λ w were added to the gradient (PyTorch's
-    ``weight_decay``, or ``nnx.regularizers.L2`` in the loss); with momentum 0 the two are the same. PyTorch has no
-    SGDW. The paper decays by η λ w, with a multiplier η apart from α; here, as in PyTorch's AdamW, by α λ w. Biases and
-    batch-norm scales are not decayed unless ``applies_to`` says so (see ``nnx.regularizers``).
+    The decay does not pass through the velocity, as it would if λ w were added to the gradient (PyTorch's ``weight_decay``, or
+    ``nnx.regularizers.L2`` in the loss); with momentum 0 the two are the same. PyTorch has no SGDW. The paper decays by η λ w,
+    with a multiplier η apart from α; here, as in PyTorch's AdamW, by α λ w. Biases and batch-norm scales are not decayed unless
+    ``applies_to`` says so (see ``nnx.regularizers``).
 
     Raises ``ConfigError`` for a value out of range.
 

@@ -3,9 +3,8 @@
 ::
 
     resident      weights, buffers and optimizer state, and once more those of the last clean look where they are kept
-    step(n)       the most that is alive at once of what a step on n rows makes: max over its calls of a + b n, from two
-    small recordings update        the new weights and the new optimizer state beside the old, where they are not
-    written over them
+    step(n)       the most that is alive at once of what a step on n rows makes: max over its calls of a + b n, from two small recordings
+    update        the new weights and the new optimizer state beside the old, where they are not written over them
 
 What a library keeps for itself (a pool, the workspace of a product, columns of a convolution within a hook) is not seen.
 """
