@@ -10,7 +10,7 @@ from nnx.data import Dataset, batch_count, load, split
 from nnx.errors import ConfigError, DataError
 from nnx.layers import Sequential, Unstandardize
 from nnx.optim.penalty import penalize
-from nnx.train.evaluation import default_loss
+from nnx.train.objective import default_loss
 
 LOSSES = {"classification": ("cross_entropy", "hinge"), "regression": ("mse", "l1", "huber")}
 LENGTHS = {"cosine": "length", "one_cycle": "length", "linear": "length"}

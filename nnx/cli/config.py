@@ -96,7 +96,7 @@ class Settings:
     loss: str | None = _setting(
         None,
         TRAINING,
-        "cross_entropy or hinge; for real targets mse, l1 or huber. By default the first.",
+        "cross_entropy or hinge; for real targets, standardised, mse, l1 or huber. By default the first.",
         _one_of(*LOSSES),
     )
     l2: float = _setting(0.0, TRAINING, "Strength λ of the penalty ½ λ Σ w².", _NOT_BELOW)

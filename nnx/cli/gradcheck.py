@@ -4,7 +4,7 @@ import json as json_format
 from dataclasses import asdict
 from typing import Any
 
-from nnx import backends, losses, random
+from nnx import backends, random
 from nnx.autodiff.check import STEPS
 from nnx.autodiff.check import gradcheck as check
 from nnx.cli import build, config, threads
@@ -13,6 +13,7 @@ from nnx.errors import ConfigError
 from nnx.layers import training
 from nnx.train.checks import check_outputs, prepare
 from nnx.train.evaluation import targets
+from nnx.train.objective import objective
 from nnx.typing import Array
 
 ROWS = 4
@@ -56,11 +57,11 @@ def gradcheck(
             )
     backend = backends.get(settings.backend)
     parts = build.data(settings)
-    loss = losses.get(build.loss(settings, parts.whole))
     model = build.model(settings, parts.whole).initialize(settings.seed)
     prepare(model, parts.train, settings.seed)
     model.to(backend)
     check_outputs(model, parts.train)
+    loss = objective(model, build.loss(settings, parts.whole))
     chosen = random.permutation(random.key(settings.seed, "gradcheck"), len(parts.train))[:rows]
     x = backend.asarray(parts.train.x[chosen], dtype="float64")
     y = targets(parts.train, chosen, backend, "float64")

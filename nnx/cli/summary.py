@@ -11,7 +11,7 @@ from nnx.cli.saved import Saved, open_run
 from nnx.errors import ConfigError, DataError
 from nnx.optim import parse_lbfgs, parse_optimizer
 from nnx.train import Footprint, footprint
-from nnx.train.evaluation import default_loss
+from nnx.train.objective import default_loss
 from nnx.train.run import METRICS
 
 

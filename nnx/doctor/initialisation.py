@@ -195,7 +195,7 @@ def settings(subject: Subject, check: Check) -> Finding:
     if plain and not subject.labels_known and rate * subject.loss_unit > t["sgd_step"]:
         known = f"the mean target has a loss of {number(subject.loss_unit)}"
         text = f"learning rate {number(rate)} with SGD where {known}: unless clipped, its steps grow with that"
-        found.append((text, "optimizer", "Adam 1e-3 or clipped gradients"))
+        found.append((text, "optimizer", "`nnx.Unstandardize` as the last layer, Adam 1e-3 or clipped gradients"))
     late = subject.late_share
     if late > t["late"]:
         text = f"learning rate below 1 % of its peak in {percent(late)} of the steps (≤ 50 %)"

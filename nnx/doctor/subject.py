@@ -16,8 +16,9 @@ from nnx.doctor.walk import Call, walk
 from nnx.errors import ConfigError, DataError, ShapeError
 from nnx.layers import Dropout, Module
 from nnx.train.checks import prepare
-from nnx.train.evaluation import backend_of, default_loss, dtype_of
+from nnx.train.evaluation import backend_of, dtype_of
 from nnx.train.given import check_output
+from nnx.train.objective import default_loss, objective
 from nnx.typing import Array
 
 SAMPLE = 1024
@@ -78,8 +79,8 @@ class Subject:
                 )
         self.task = self.train.task
         self.loss_name = loss if isinstance(loss, str) else "" if loss else default_loss(self.task)
-        self.loss = losses.get(loss or self.loss_name)
-        self.loss_name = self.loss_name or next((name for name, f in losses.LOSSES.items() if f is self.loss), "")
+        self._loss = losses.get(loss or self.loss_name)
+        self.loss_name = self.loss_name or next((name for name, f in losses.LOSSES.items() if f is self._loss), "")
         self.batch_size = min(batch_size, len(self.train))
         steps = -(-len(self.train) // self.batch_size)
         self.steps = None if epochs is None else epochs * steps
@@ -125,6 +126,11 @@ class Subject:
     def dtype(self) -> str:
         """The floating dtype of its arrays."""
         return dtype_of(self.model) or "float32"
+
+    @cached_property
+    def loss(self) -> Callable[..., Array]:
+        """f(outputs, targets), as ``nnx.fit`` minimises it."""
+        return objective(self.model, self._loss)
 
     # rows on the device ---------------------------------------------------------------------------------------------
     def inputs(self, rows: Rows, index: Any = slice(None), dtype: str = "") -> Array:

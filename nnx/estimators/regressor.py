@@ -16,7 +16,7 @@ class NNRegressor(RegressorMixin, Network):  # type: ignore[misc]
     """A network for real targets (N,) or (N, k): ``fit``, ``predict``, ``score``.
 
     The parameters are those of :class:`NNClassifier`; ``loss`` is mse, l1 or huber, or a function. With ``standardize`` the
-    network works on standardised targets and gives them in their own unit.
+    network works on standardised targets, of which the loss is taken, and gives them in their own unit.
 
     >>> import numpy as np
     >>> x = np.linspace(-1.0, 1.0, 40)[:, None]

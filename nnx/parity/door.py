@@ -44,7 +44,8 @@ def parity(
     from nnx.parity.report import ParityReport
     from nnx.parity.runs import Contestant
     from nnx.train.checks import prepare
-    from nnx.train.evaluation import default_loss, dtype_of
+    from nnx.train.evaluation import dtype_of
+    from nnx.train.objective import default_loss
 
     chosen = _backends(backends)
     whole = _data(data)

@@ -13,6 +13,7 @@ from nnx.layers import Module, observing, training
 from nnx.layers.places import Places
 from nnx.parity.watch import Follower, Reference, watched
 from nnx.train.evaluation import targets
+from nnx.train.objective import minimised
 from nnx.typing import Array
 
 Outcome = dict[tuple[str, str], np.ndarray]
@@ -63,7 +64,7 @@ class Contestant:
         return {key: self.host(array) for key, array in found.items()}
 
     def _loss(self, model: Module, x: Array, y: Array) -> Array:
-        return self.loss(model(x), y)
+        return minimised(self.loss)(model, x, y)[0]
 
     def step(self, rows: Any, number: int) -> float:
         """One step of the training; its loss."""

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from nnx import losses
 from nnx.autodiff import value_and_grad
 from nnx.data import Dataset
 from nnx.errors import DataError
@@ -17,7 +16,8 @@ from nnx.plot.landscape import some
 from nnx.plot.table import Host, Numbers
 from nnx.train.callbacks.signals import QUANTILES, together
 from nnx.train.callbacks.snapshots import Snapshot
-from nnx.train.evaluation import backend_of, default_loss, dtype_of, targets
+from nnx.train.evaluation import backend_of, dtype_of, targets
+from nnx.train.objective import objective
 from nnx.typing import Array
 
 
@@ -88,7 +88,7 @@ def _with(model: Module, one: Snapshot) -> Module:
 def _measured(model: Module, data: Dataset, loss: Any, seed: int) -> tuple[tuple[str, ...], Host]:
     """The paths, and for each its figures: measured on the model's backend, brought to the host at once."""
     backend, dtype = backend_of(model), dtype_of(model)
-    loss_of, xp = losses.get(loss or default_loss(data.task)), backend.xp
+    loss_of, xp = objective(model, loss, data.task), backend.xp
     with backend.use(), np.errstate(all="ignore"):
         x, y = backend.asarray(data.x, dtype=dtype), targets(data, slice(None), backend, dtype)
         with training(seed=seed, step=0, write_back=False):

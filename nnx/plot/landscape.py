@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nnx import losses, random
+from nnx import random
 from nnx.data import Dataset
 from nnx.errors import ConfigError, DataError, StateError
 from nnx.layers import Module
 from nnx.plot.table import Host, Numbers
-from nnx.train.evaluation import backend_of, default_loss, dtype_of, targets
+from nnx.train.evaluation import backend_of, dtype_of, targets
+from nnx.train.objective import objective
 from nnx.typing import Array
 
 Weights = Mapping[str, Array]
@@ -65,7 +66,7 @@ class Landscape:
                 expected="a Dataset with targets", got=repr(data)[:60], where="plot", fix="Use nnx.data.load((x, y))."
             )
         data = some(data, rows)
-        self.model, self.backend, self.loss = model, backend_of(model), losses.get(loss or default_loss(data.task))
+        self.model, self.backend, self.loss = model, backend_of(model), objective(model, loss, data.task)
         self.parameters = model.parameters()
         if not self.parameters:
             raise StateError(

@@ -14,6 +14,7 @@ from nnx.train.files.saving import load, read_notes, save
 from nnx.train.files.torch_state import load_torch
 from nnx.train.fit import fit
 from nnx.train.footprint import Footprint, footprint
+from nnx.train.objective import objective
 from nnx.train.range_test import RangeTest, lr_find
 from nnx.train.resume import resume
 from nnx.train.run import Run
@@ -21,5 +22,5 @@ from nnx.train.step import train_step
 
 __all__ = [
     "Babysit", "Callback", "Checkpoint", "Checkpoints", "EarlyStopping", "Footprint", "MLflow", "MetricsFile", "Plateau", "RangeTest", "Run", "Signal", "Snapshot", "Snapshots", "Statistics", "TensorBoard", "WandB", "evaluate", "fit", "footprint",
-    "load", "load_torch", "lr_find", "predict", "read_checkpoint", "read_notes", "read_snapshots", "read_statistics", "resume", "save", "signals", "train_step",
+    "load", "load_torch", "lr_find", "objective", "predict", "read_checkpoint", "read_notes", "read_snapshots", "read_statistics", "resume", "save", "signals", "train_step",
 ]  # fmt: skip

@@ -13,10 +13,11 @@ from nnx.data import Dataset
 from nnx.data.resident import Resident
 from nnx.data.stream import Streamed
 from nnx.errors import ConfigError, DataError, ShapeError
-from nnx.layers import Flatten, Module, Preparation, Reshape, Sequential, Unstandardize, training
+from nnx.layers import Flatten, Module, Preparation, Reshape, Sequential, training
 from nnx.train.callbacks.base import Callback
 from nnx.train.evaluation import backend_of, dtype_of, outputs_in_batches
 from nnx.train.files.checkpoint import CHECKPOINTS
+from nnx.train.objective import unit_of
 from nnx.train.run import METRICS, MODEL
 
 
@@ -185,9 +186,9 @@ def prepare(model: Module, train: Dataset, seed: int) -> None:
     """Draw the parameters if nobody has; fit what nobody has fitted: preparation at the front, ``Unstandardize`` at the end."""
     if not model.initialized:
         model._fill(seed)  # and not initialize, which would undo a preparation that was fitted by hand
-    last = model.layers[-1] if isinstance(model, Sequential) and model.layers else None
-    if isinstance(last, Unstandardize) and not last.is_fitted and train.task == "regression":
-        last.fit(train.y)
+    unit = unit_of(model)
+    if unit and not unit.is_fitted and train.task == "regression":
+        unit.fit(train.y)
     passed: list[Module] = []
     for layer in model.layers if isinstance(model, Sequential) else ():
         if not isinstance(layer, (Preparation, Flatten, Reshape)):

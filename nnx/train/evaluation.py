@@ -11,6 +11,7 @@ from nnx.data.stream import Streamed
 from nnx.errors import ConfigError, DataError, ShapeError
 from nnx.layers import Module
 from nnx.train.given import check_data, check_model, check_output
+from nnx.train.objective import objective
 from nnx.typing import Array
 
 METRIC = {"classification": "accuracy", "regression": "r2"}
@@ -70,7 +71,8 @@ def evaluate(
 ) -> dict[str, float]:
     """The mean loss and the metric of the task: accuracy for classes; R² and mean absolute error for real targets.
 
-    ``loss`` is cross-entropy for classes and the squared error for real targets unless another is named.
+    ``loss`` is cross-entropy for classes and the squared error for real targets unless another is named, taken as
+    ``nnx.fit`` does: for a model that ends in ``nnx.Unstandardize``, of standardised targets (``nnx.train.objective``).
     Errors: ``DataError`` without targets, ``ShapeError`` for data that the model does not take.
 
     >>> import numpy as np, nnx
@@ -85,7 +87,7 @@ def evaluate(
         raise DataError(
             "there are no targets to compare with", where=data.name, fix="Use nnx.predict, or data with their targets."
         )
-    loss_of = losses.get(loss or default_loss(data.task))
+    loss_of = objective(model, loss, data.task)
     backend, dtype = backend_of(model), dtype_of(model)
     total, parts = 0.0, []
     for rows, out in outputs_in_batches(model, data.x, batch_size):
@@ -139,8 +141,3 @@ def predict(model: Module, x: Any, *, batch_size: int = 1024) -> Array:
     host = x if isinstance(x, Streamed) else home.to_numpy(x)
     parts = [there.to_numpy(out) for _, out in outputs_in_batches(model, host, batch_size)]
     return home.asarray(np.concatenate(parts))
-
-
-def default_loss(task: str | None) -> str:
-    """The usual loss of a task."""
-    return "cross_entropy" if task == "classification" else "mse"

@@ -15,9 +15,9 @@ from nnx.train.callbacks.base import Callback, MetricsFile, OnEpoch
 from nnx.train.callbacks.checkpoints import Checkpoints
 from nnx.train.callbacks.plateau import Plateau
 from nnx.train.course import Course
-from nnx.train.evaluation import default_loss
 from nnx.train.files.lock import locked
 from nnx.train.given import check_model
+from nnx.train.objective import default_loss
 from nnx.train.run import Run
 from nnx.train.sharing.group import ALONE, Group, join
 from nnx.train.sharing.shards import check_shards
@@ -47,15 +47,16 @@ def fit(
     """Train a model: this is the loop that one would write by hand, with the same bits.
 
     Parameters that have no values are drawn with ``seed``; preparation layers at the front that are not fitted are
-    fitted on ``train``. ``loss`` is by default cross-entropy for classes and the squared error for real targets,
-    ``optimizer`` is ``Adam(1e-3)``, ``backend`` is where the model is. After every epoch a record is appended to
-    ``run.history``, ``val`` is evaluated, and callbacks (objects, functions ``f(run, record)``, or an
-    ``nnx.optim.ReduceOnPlateau``) are told; one that returns true ends the training. With ``directory``, metrics.jsonl
-    is written as it goes and model.safetensors at the end. ^C or SIGTERM ends the training after the step at hand, with
-    everything kept and the reason in ``run.stopped``; a second one leaves at once. ``compile``: whether steps are
-    recorded and replayed, several times faster for a small network and with the same bits (on JAX compiled, within a
-    few roundings); by default where model and loss are nnx's own. Then what they compute in Python is fixed by the
-    recording (see ``nnx.train.stepper``).
+    fitted on ``train``, and ``nnx.Unstandardize`` at the end on its targets: then mse, l1 and huber are those of
+    standardised targets (``nnx.train.objective``). ``loss`` is by default cross-entropy for classes and the squared
+    error for real targets, ``optimizer`` is ``Adam(1e-3)``, ``backend`` is where the model is. After every epoch a
+    record is appended to ``run.history``, ``val`` is evaluated, and callbacks (objects, functions ``f(run, record)``,
+    or an ``nnx.optim.ReduceOnPlateau``) are told; one that returns true ends the training. With ``directory``,
+    metrics.jsonl is written as it goes and model.safetensors at the end. ^C or SIGTERM ends the training after the step
+    at hand, with everything kept and the reason in ``run.stopped``; a second one leaves at once. ``compile``: whether
+    steps are recorded and replayed, several times faster for a small network and with the same bits (on JAX compiled,
+    within a few roundings); by default where model and loss are nnx's own. Then what they compute in Python is fixed by
+    the recording (see ``nnx.train.stepper``).
 
     With ``directory`` there are checkpoints, from which ``nnx.resume(directory, train, val)`` goes on with the same
     bits: one after ^C or SIGTERM, one a minute, or one every ``checkpoint_every`` steps (or "epoch");

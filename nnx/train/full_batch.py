@@ -18,12 +18,12 @@ from typing import Any, NamedTuple
 from nnx import metrics
 from nnx.autodiff import value_and_grad
 from nnx.errors import ConfigError
-from nnx.layers import Module
 from nnx.layers.training import inference
 from nnx.optim import LBFGS
 from nnx.optim.lbfgs import STUCK
 from nnx.train.batch_statistics import measure_statistics
 from nnx.train.files.plain import check_count, check_numbers
+from nnx.train.objective import minimised
 from nnx.train.problem import Problem
 from nnx.train.run import Run
 from nnx.train.trouble.diagnosis import bad, diagnosed_whole
@@ -132,19 +132,15 @@ class FullBatch:
 
     def _evaluate(self, params: Mapping[str, Array], meet: Callable[[], None]) -> tuple[float, Array, dict[str, Array]]:
         """The mean loss, the sum of the metric (on the device), and the gradient, batch by batch."""
-        loss_of, n_all, xp = self.problem.loss, len(self.problem.train), self.problem.device.xp
-
-        def with_outputs(model: Module, x: Array, y: Array) -> tuple[Array, Array]:
-            outputs = model(x)
-            return loss_of(outputs, y), outputs
-
+        n_all, xp = len(self.problem.train), self.problem.device.xp
+        derive = value_and_grad(minimised(self.problem.loss), has_aux=True)
         self.twin.load(dict(params))
         losses: list[Array] = []
         quality: Array = 0.0
         grads: dict[str, Array] = {}
         for x, y in self.problem.in_order():
             with inference():
-                (value, outputs), part = value_and_grad(with_outputs, has_aux=True)(self.twin, x, y)
+                (value, outputs), part = derive(self.twin, x, y)
             n = int(x.shape[0])
             grads = {path: g * (n / n_all) + grads[path] if grads else g * (n / n_all) for path, g in part.items()}
             quality = quality + (metrics.accuracy(outputs, y) if self.classes else metrics.mae(outputs, y)) * n
@@ -155,11 +151,9 @@ class FullBatch:
 
     def _check_fixed(self) -> None:
         """``ConfigError`` if the model gives another loss for the same rows and weights when it is asked again."""
-        x, y = next(self.problem.in_order())
+        loss_of, (x, y) = minimised(self.problem.loss), next(self.problem.in_order())
         with inference():
-            first, again = (
-                float(self.problem.device.to_numpy(self.problem.loss(self.problem.model(x), y))) for _ in range(2)
-            )
+            first, again = (float(self.problem.device.to_numpy(loss_of(self.problem.model, x, y)[0])) for _ in range(2))
         if abs(first - again) > SAME * max(abs(first), abs(again)):
             raise ConfigError(
                 expected="for L-BFGS, a loss that is the same function at every call",

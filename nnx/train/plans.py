@@ -18,6 +18,7 @@ from nnx.layers import Module, training
 from nnx.layers.observing import current_observer
 from nnx.layers.places import Places
 from nnx.layers.training import Draw
+from nnx.train.objective import minimised
 from nnx.train.step import Found, gradient
 from nnx.train.whole import Whole
 from nnx.typing import Array
@@ -113,7 +114,7 @@ class Plan:
         def rehearsed(*arrays: Array) -> None:  # what it draws, and which buffers it computes
             with training(seed, number, write_back=False) as this:
                 passes.append(this)
-                self._call(self.places.twin(arrays[:-2]), *arrays[-2:])
+                minimised(self.loss)(self.places.twin(arrays[:-2]), *arrays[-2:])
 
         self.backend.rehearse(rehearsed, *self.places.take(), x, y)
         this = passes[-1]
@@ -131,16 +132,12 @@ class Plan:
         self._run = compiler(self.pure, given, self.backend, range(2, 2 + len(self.trained)))
         self.whole = Whole(self) if self.backend.jit is not None else None
 
-    def _call(self, model: Module, x: Array, y: Array) -> tuple[Array, Array]:
-        outputs = model(x)
-        return self.loss(outputs, y), outputs
-
     def pure(self, *arrays: Array) -> list[Array]:
         """(parameters, other arrays, x, y, draws) → (loss, outputs, gradients, buffers)."""
         count = len(self.places.paths)
         twin, (x, y, *draws) = self.places.twin(arrays[:count]), arrays[count:]
         with training(write_back=False, drawn=dict(zip(self.draws, draws))) as this:
-            (loss, outputs), grads = value_and_grad(self._call, has_aux=True)(twin, x, y)
+            (loss, outputs), grads = value_and_grad(minimised(self.loss), has_aux=True)(twin, x, y)
         return [loss, outputs, *(grads[path] for path in self.trained), *(this.buffers[path] for path in self.moved)]
 
     def drawn(self, seed: int, number: int) -> list[Array]:

@@ -13,8 +13,8 @@ from nnx.data import Dataset, batch_count, batches
 from nnx.errors import ConfigError, DivergedError
 from nnx.layers import Module, training
 from nnx.train import checks
-from nnx.train.evaluation import default_loss
 from nnx.train.given import check_model
+from nnx.train.objective import default_loss, minimised
 from nnx.train.problem import Problem
 from nnx.train.step import train_step
 from nnx.typing import Array
@@ -133,7 +133,7 @@ def lr_find(
         state = trial.init(twin.parameters())
         for k, rows in enumerate(_batches(problem, steps)):
             with training(seed=seed, step=0, write_back=False):
-                found.append(float(problem.device.to_numpy(problem.loss(twin(x), y))))
+                found.append(float(problem.device.to_numpy(minimised(problem.loss)(twin, x, y)[0])))
             if _over(found, stop):
                 break
             state = train_step(twin, problem.loss, trial, state, *problem.rows(rows), seed, k).state

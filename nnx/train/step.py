@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from nnx.autodiff import value_and_grad
 from nnx.layers import Module, training
+from nnx.train.objective import minimised
 from nnx.typing import Array
 
 
@@ -32,13 +33,8 @@ class Found(NamedTuple):
 
 def gradient(model: Module, loss: Callable[..., Array], x: Array, y: Array, seed: int, step: int) -> Found:
     """Forward, loss, backward. The model stays as it is."""
-
-    def loss_of(model: Module, x: Array, y: Array) -> tuple[Array, Array]:
-        outputs = model(x)
-        return loss(outputs, y), outputs
-
     with training(seed=seed, step=step, write_back=False) as this:
-        (value, outputs), grads = value_and_grad(loss_of, has_aux=True)(model, x, y)
+        (value, outputs), grads = value_and_grad(minimised(loss), has_aux=True)(model, x, y)
     return Found(value, outputs, grads, this.buffers)
 
 

@@ -54,9 +54,8 @@ class Training:
         group: Group = ALONE,
     ) -> None:
         self.model, self.train, self.val, self.course, self.group = model, train, val, course, group
-        self.problem = Problem(
-            model, train, losses.get(course.loss), course.batch_size, course.seed, course.compile, course.shards, group
-        )
+        loss = losses.get(course.loss)
+        self.problem = Problem(model, train, loss, course.batch_size, course.seed, course.compile, course.shards, group)
         self.device = self.problem.device
         with self.device.use():
             self.ways = [(_way(self.problem, optimizer), epochs) for optimizer, epochs in course.phases]

@@ -18,6 +18,7 @@ from nnx.autodiff.tensor import value_of
 from nnx.layers import LAYERS, Module, training
 from nnx.layers.observing import observing
 from nnx.layers.training import inference
+from nnx.train.objective import minimised
 from nnx.train.problem import Problem
 from nnx.train.run import Run
 from nnx.typing import Array
@@ -82,12 +83,8 @@ def computed(
         if not first and bad(out):
             first.append((module, args, out))
 
-    def loss_of(model: Module, x: Array, y: Array) -> tuple[Array, Array]:
-        outputs = model(x)
-        return problem.loss(outputs, y), outputs
-
     with within() as this, observing(observer):
-        (loss, outputs), grads = value_and_grad(loss_of, has_aux=True)(model, x, y)
+        (loss, outputs), grads = value_and_grad(minimised(problem.loss), has_aux=True)(model, x, y)
     if bad(loss):
         found = _of_layer(*first[0], rate) if first else _of_loss(problem.loss, loss, outputs, rate)
         return found, grads, loss
