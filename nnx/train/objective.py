@@ -44,11 +44,11 @@ def objective(
 def minimised(loss: Callable[..., Array]) -> Callable[[Module, Array, Array], tuple[Array, Array]]:
     """(model, x, y) → (objective, outputs): what is differentiated. The unit is that of the model at hand, whose arrays may be traced."""
 
-    def of(model: Module, x: Array, y: Array) -> tuple[Array, Array]:
+    def loss_of(model: Module, x: Array, y: Array) -> tuple[Array, Array]:
         outputs = model(x)
         return objective(model, loss)(outputs, y), outputs
 
-    return of
+    return loss_of
 
 
 def default_loss(task: str | None) -> str:
