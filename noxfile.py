@@ -23,10 +23,10 @@ SUITE_COMMIT = "41379d15d26d67a1e66c840e775d41a8a7fb1516"  # release 2026.02.26
 SUITE_NEEDS = ("pytest>=8", "pytest-json-report", "hypothesis>=6.151", "ndindex>=1.8")
 
 TEST_NEEDS = (
-    "pytest>=8",
+    "pytest>=8.4",
     "pytest-xdist>=3.6",
-    "hypothesis>=6.100",
-    "array-api-strict>=2.4",
+    "hypothesis>=6.140",
+    "array-api-strict>=2.6",
     "scipy",
     "scikit-learn",
     "mpmath",
@@ -77,10 +77,8 @@ def interpreter(minor: int) -> str:
     return next((found for place in places if place and (found := ask(str(place)))), "")
 
 
-OLDEST, TRIED = (
-    11,
-    range(14, 11, -1),
-)  # the first version supported; the later ones that our dependencies have wheels for
+OLDEST, TRIED = 11, range(14, 11, -1)
+"""The first version supported; the later ones that our dependencies have wheels for."""
 MAIN = interpreter(OLDEST) or sys.executable
 """Python 3.11; where there is none, the interpreter that runs nox."""
 
@@ -255,7 +253,7 @@ def fences(file: str) -> list[str]:
 @nox.session(python=MAIN)
 def docs(session: nox.Session) -> None:
     """Every example in a docstring, in README.md and under docs/ runs and gives what it says."""
-    install(session, "pytest>=8", "array-api-strict>=2.4", extras="plot,tune,sklearn")
+    install(session, "pytest>=8.4", "array-api-strict>=2.6", extras="plot,tune,sklearn")
     compilers = ("convolution/pool_tiles", "convolution/tiles", "convolution/vectors")
     other = ("cupy", "jax", "ndonnx", "torch", "torch_layers", "torch_program", "through_numpy", *compilers)
     absent = [f"--ignore-glob=*/nnx/backends/{name}.py" for name in other]
