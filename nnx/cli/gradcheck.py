@@ -4,7 +4,7 @@ import json as json_format
 from dataclasses import asdict
 from typing import Any
 
-from nnx import backends, random
+from nnx import backends, losses, random
 from nnx.autodiff.check import STEPS
 from nnx.autodiff.check import gradcheck as check
 from nnx.cli import build, config, threads
@@ -13,7 +13,7 @@ from nnx.errors import ConfigError
 from nnx.layers import training
 from nnx.train.checks import check_outputs, prepare
 from nnx.train.evaluation import targets
-from nnx.train.objective import objective
+from nnx.train.objective import minimised
 from nnx.typing import Array
 
 ROWS = 4
@@ -61,13 +61,13 @@ def gradcheck(
     prepare(model, parts.train, settings.seed)
     model.to(backend)
     check_outputs(model, parts.train)
-    loss = objective(model, build.loss(settings, parts.whole))
+    judged = minimised(losses.get(build.loss(settings, parts.whole)))
     chosen = random.permutation(random.key(settings.seed, "gradcheck"), len(parts.train))[:rows]
     x = backend.asarray(parts.train.x[chosen], dtype="float64")
     y = targets(parts.train, chosen, backend, "float64")
 
     def loss_of(model: Any, x: Array, y: Array) -> Array:
-        return loss(model(x), y)
+        return judged(model, x, y)[0]
 
     with threads.suited(backend, model, rows), training(seed=settings.seed, step=0, write_back=False):
         report = check(loss_of, model, x, y, entries=entries, method=method, seed=settings.seed, raises=False)

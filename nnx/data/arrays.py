@@ -8,6 +8,7 @@ import numpy as np
 
 from nnx.data.dataset import Dataset
 from nnx.data.limits import claim
+from nnx.data.rounding import coarse, extremes
 from nnx.data.schema import Schema
 from nnx.data.stream import Streamed
 from nnx.data.targets import targets
@@ -40,6 +41,9 @@ def from_arrays(
     else:
         found = targets(_host(y, "y", name), task, name, classes, schema)
         notes += found.notes
+        if schema is None and isinstance(rows, np.ndarray) and image_shape is None:
+            real = found.y if found.task == "regression" else np.empty(0)
+            notes += coarse((*extremes("x", rows), *extremes("y", real)))
         data = Dataset(rows, found.y, found.task, found.classes, name=name, image_shape=image_shape, notes=notes)
     return data if schema is None else fitted(data, schema)
 

@@ -45,6 +45,8 @@ class Cells:
                 found.missing = (f"row {wrong[0]}", "" if np.isnan(value) else str(value))
             distinct = np.unique(self.numbers[np.isfinite(self.numbers)])[: MOST + 1]
             found.values = {_text_of(value) for value in distinct.tolist()} | ({""} if wrong.size else set())
+            if found.numbers:
+                found.low, found.high = float(self.numbers.min()), float(self.numbers.max())
             return found
         assert self.codes is not None
         absent = np.flatnonzero(self.codes < 0)

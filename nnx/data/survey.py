@@ -26,6 +26,8 @@ class Seen:
     where: str
     count: int = 0
     numbers: int = 0
+    low: float = math.inf  # of the numbers
+    high: float = -math.inf
     whole: bool = True
     values: set[str] = field(default_factory=set)
     missing: tuple[str, str] | None = None  # the first missing cell: place and text
@@ -40,6 +42,8 @@ class Seen:
             self.values |= set(islice(distinct, 2 * MOST))
         numbers = {cell for cell in distinct if is_number(cell)}
         self.whole = self.whole and all(is_whole(cell) for cell in numbers)
+        values = [float(cell) for cell in numbers]
+        self.low, self.high = min((self.low, *values)), max((self.high, *values))
         if len(numbers) == len(distinct):
             self.numbers += len(cells)
             return

@@ -12,6 +12,7 @@ from nnx.data.arrays import fitted
 from nnx.data.csv import Row, first_rows
 from nnx.data.dataset import Dataset
 from nnx.data.limits import claim
+from nnx.data.rounding import coarse
 from nnx.data.schema import Column, Encoding, Schema, Task
 from nnx.data.survey import Seen, blocks, is_number, is_whole, survey, unknown_category
 from nnx.data.targets import FEW, did_you_mean, in_order, listing, look_up, one_class
@@ -153,12 +154,14 @@ def decide(
     chosen, classes, notes = _task(seen[at], task, at in texts)
     if target is None:
         notes = (f"target: the last column, {names[at]!r}", *notes)
-    columns = []
+    columns, told = [], [at] if chosen == "regression" else []
     for i in places:
         is_text = i in texts or not seen[i].numeric
         columns.append(Column(names[i], seen[i].categories() if is_text else None))
+        told += [] if is_text else [i]
         if is_text and i not in texts and seen[i].numbers:
             notes += (f"column {names[i]!r} holds numbers and texts: taken as categories",)
+    notes += coarse((names[i], seen[i].low, seen[i].high) for i in told)
     return Plan(tuple(columns), places, at, chosen, classes, notes)
 
 

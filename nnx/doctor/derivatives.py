@@ -1,7 +1,5 @@
 """I7 and I8: derivatives are right, and no row's output depends on another row."""
 
-from typing import Any
-
 import numpy as np
 
 from nnx.autodiff.check import gradcheck
@@ -12,7 +10,6 @@ from nnx.doctor.trial import Trial
 from nnx.doctor.verdict import Check, Finding, Severity, graded
 from nnx.errors import DtypeError, GradientError, TracingError
 from nnx.layers import training
-from nnx.typing import Array
 
 ROWS = 3
 """Rows that the derivative is checked with; batch norm needs two or more."""
@@ -31,13 +28,10 @@ def gradients_are_right(subject: Subject, check: Check) -> Finding:
     rows = subject.draw("gradient check", ROWS)
     x, y = subject.inputs(subject.train, rows), subject.targets(subject.train, rows)
 
-    def loss_of(model: Any, x: Array, y: Array) -> Array:
-        return subject.loss(model(x), y)
-
     try:
         with training(seed=subject.seed, step=trial.step, write_back=False):
             report = gradcheck(
-                loss_of, model, x, y, directions=1, entries=int(check.limits["entries"]), rtol=check.limits["warn"], raises=False, seed=subject.seed
+                subject.loss_of, model, x, y, directions=1, entries=int(check.limits["entries"]), rtol=check.limits["warn"], raises=False, seed=subject.seed
             )  # fmt: skip
     except (DtypeError, TracingError) as error:
         return check.skip(f"not to be had in float64 ({error})"[:200])

@@ -18,7 +18,7 @@ from nnx.layers import Dropout, Module
 from nnx.train.checks import prepare
 from nnx.train.evaluation import backend_of, dtype_of
 from nnx.train.given import check_output
-from nnx.train.objective import default_loss, objective
+from nnx.train.objective import default_loss, minimised, objective
 from nnx.typing import Array
 
 SAMPLE = 1024
@@ -131,6 +131,10 @@ class Subject:
     def loss(self) -> Callable[..., Array]:
         """f(outputs, targets), as ``nnx.fit`` minimises it."""
         return objective(self.model, self._loss)
+
+    def loss_of(self, model: Module, x: Array, y: Array) -> Array:
+        """The same as a function of a copy and of a batch: what is differentiated."""
+        return minimised(self._loss)(model, x, y)[0]
 
     # rows on the device ---------------------------------------------------------------------------------------------
     def inputs(self, rows: Rows, index: Any = slice(None), dtype: str = "") -> Array:

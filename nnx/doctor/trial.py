@@ -73,11 +73,9 @@ class Trial:
 
     def run(self, steps: int, *, write: bool = False, rates: list[float] | None = None) -> "Trial":
         """Take steps; with ``write`` everything a :class:`Course` holds is noted. ``rates`` multiply the learning rate, step by step."""
-        loss = self.subject.loss
 
         def loss_of(model: Module, x: Array, y: Array) -> tuple[Array, Array]:
-            out = model(x)
-            value = loss(out, y)
+            value = self.subject.loss_of(model, x, y)
             return (value if self.extra is None else value + self.extra(model.parameters())), value
 
         derive = value_and_grad(loss_of, has_aux=True)

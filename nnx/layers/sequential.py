@@ -31,9 +31,7 @@ class Sequential(Module):
 
     def forward(self, x: Array) -> Array:
         """The composition of all layers."""
-        for layer in _pooled_first(self.layers) if current_observer() is None else self.layers:
-            x = layer(x)
-        return x
+        return through(self.layers, x)
 
     def __len__(self) -> int:
         return len(self.layers)
@@ -44,6 +42,13 @@ class Sequential(Module):
     def __getitem__(self, index: slice) -> "Sequential": ...
     def __getitem__(self, index: Any) -> Any:
         return Sequential(*self.layers[index]) if isinstance(index, slice) else self.layers[index]
+
+
+def through(layers: list[Module], x: Array) -> Array:
+    """What comes out behind these layers, one after another."""
+    for layer in _pooled_first(layers) if current_observer() is None else layers:
+        x = layer(x)
+    return x
 
 
 def _pooled_first(layers: list[Module]) -> list[Module]:

@@ -7,6 +7,7 @@ from functools import partial
 from nnx import losses
 from nnx.autodiff import namespace
 from nnx.layers import Module, Sequential, Unstandardize
+from nnx.layers.sequential import through
 from nnx.typing import Array
 
 DISTANCES = (losses.mse, losses.l1, losses.huber)
@@ -42,11 +43,18 @@ def objective(
 
 
 def minimised(loss: Callable[..., Array]) -> Callable[[Module, Array, Array], tuple[Array, Array]]:
-    """(model, x, y) → (objective, outputs): what is differentiated. The unit is that of the model at hand, whose arrays may be traced."""
+    """(model, x, y) → (objective, outputs): what is differentiated, without going to the targets' unit and back.
+
+    The unit is that of the model at hand, whose arrays may be traced.
+    """
 
     def loss_of(model: Module, x: Array, y: Array) -> tuple[Array, Array]:
+        taken = objective(model, loss)
+        if isinstance(taken, InUnit) and isinstance(model, Sequential) and type(model).forward is Sequential.forward:
+            inner = through(model.layers[:-1], x)
+            return taken.of_standardized(inner, y), taken.unit(inner)
         outputs = model(x)
-        return objective(model, loss)(outputs, y), outputs
+        return taken(outputs, y), outputs
 
     return loss_of
 
@@ -71,9 +79,13 @@ class InUnit:
 
     def __call__(self, outputs: Array, targets: Array) -> Array:
         """The loss, 0-d."""
-        if tuple(outputs.shape) != tuple(targets.shape):
-            return self.loss(outputs, targets)  # which says what is wrong
-        return self.loss(self._standardized(outputs), self._standardized(targets))
+        return self.of_standardized(self._standardized(outputs), targets)
+
+    def of_standardized(self, inner: Array, targets: Array) -> Array:
+        """The same of what the last layer is given."""
+        if tuple(inner.shape) != tuple(targets.shape):
+            return self.loss(inner, targets)  # which says what is wrong
+        return self.loss(inner, self._standardized(targets))
 
     def _standardized(self, y: Array) -> Array:
         xp = namespace(y, self.unit.mean)

@@ -51,6 +51,12 @@ def test_gradients_of_targets_in_their_own_unit_do_not_explode():
     assert verdict("T7", model, (x, 2e5 + 1e5 * y)).severity == "pass"
 
 
+def test_derivatives_are_right_of_targets_far_from_0():
+    x, y = line()
+    model = nnx.Sequential(*net(10, 1).layers, nnx.Unstandardize(1)).initialize(0)
+    assert verdict("I7", model, (x, 1.7e9 + 2e2 * y)).severity == "pass"
+
+
 @pytest.mark.parametrize("columns", [1, 2, 4])
 def test_the_luck_of_the_first_weights_is_no_fault(columns):
     x, y = groups(columns=columns, classes=2)
