@@ -116,6 +116,11 @@ def value_of(x: Any) -> Any:
     return x
 
 
+def constant(x: Any) -> Any:
+    """``x`` without its nodes, at every level."""
+    return Tensor(constant(x._array), None, x._space) if type(x) is Tensor else x
+
+
 def bare_key(key: Any) -> Any:
     """An index has no derivative: only its value counts."""
     return tuple(map(value_of, key)) if isinstance(key, tuple) else value_of(key)

@@ -19,7 +19,7 @@ from nnx.autodiff.blame import blaming
 from nnx.autodiff.namespace import Namespace, namespace
 from nnx.autodiff.over import namespace_over
 from nnx.autodiff.tape import Node, backward
-from nnx.autodiff.tensor import Tensor
+from nnx.autodiff.tensor import Tensor, constant
 from nnx.errors import ConfigError, DtypeError, ShapeError
 from nnx.typing import Array
 from nnx.typing import Namespace as Module
@@ -377,8 +377,4 @@ def stop_gradient(x: Any) -> Any:
     >>> grad(lambda x: x * stop_gradient(x))(np.asarray(3.0))
     array(3.)
     """
-
-    def one(leaf: Any) -> Any:
-        return Tensor(one(leaf._array), None, leaf._space) if type(leaf) is Tensor else leaf
-
-    return tree.map(one, x)
+    return tree.map(constant, x)

@@ -1,6 +1,7 @@
 """Ties, kinks and poles: the derivative is what ``nnx/autodiff/rules`` documents, and no NaN or warning comes along."""
 
 import math
+import warnings
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,11 @@ KINKS = [
     ("prod with a 0", lambda xp, x: xp.prod(x), ([2.0, 0.0, 3.0],), ([0, 6, 0],)),
     ("prod with two 0s", lambda xp, x: xp.prod(x), ([2.0, 0.0, 0.0],), ([0, 0, 0],)),
     ("std of equals", lambda xp, x: xp.std(x), ([2.0, 2.0],), ([0, 0],)),
-    ("hypot at 0", lambda xp, a, b: xp.hypot(a, b), ([3.0], [4.0]), ([0.6], [0.8])),
+    ("hypot at 0", lambda xp, a, b: xp.hypot(a, b), ([3.0, 0.0], [4.0, 0.0]), ([0.6, 0.0], [0.8, 0.0])),
+    ("atan2 at 0", lambda xp, a, b: xp.atan2(a, b), ([2.0, 0.0], [0.0, 0.0]), ([0, 0], [-0.5, 0])),
+    ("copysign at 0", lambda xp, x: xp.copysign(x, -1.0), ([0.0, -0.0, 2.0, -2.0],), ([0, 0, -1, 1],)),
+    ("logaddexp of -inf", lambda xp, a, b: xp.logaddexp(a, b), ([-math.inf, -math.inf], [-math.inf, 1.0]), ([0.5, 0], [0.5, 1])),
+    ("logaddexp of inf", lambda xp, a, b: xp.logaddexp(a, b), ([math.inf, math.inf], [math.inf, 1.0]), ([0.5, 1], [0.5, 0])),
     ("norm at 0", lambda xp, x: xp.linalg.vector_norm(x), ([0.0, 0.0],), ([0, 0],)),
     ("Frobenius norm at 0", lambda xp, x: xp.linalg.matrix_norm(x), ([[0.0, 0.0]],), ([[0, 0]],)),
     ("1-norm with a 0", lambda xp, x: xp.linalg.vector_norm(x, ord=1), ([0.0, -3.0],), ([0, -1],)),
@@ -97,6 +102,8 @@ LEAKS = [
     ("acosh", lambda xp, x: xp.acosh(1.0 + x), 0.0, 1.0, 1 / math.sqrt(3), -2 / math.sqrt(27)),
     ("atanh", lambda xp, x: xp.atanh(1.0 - x), 0.0, 1.0, -1.0, 0.0),
     ("atan2", lambda xp, x: xp.atan2(x, x), 0.0, 1.0, 0.0, 0.0),
+    ("remainder by 0", lambda xp, x: xp.remainder(0.0 * x + 3.0, x), 0.0, 2.0, -1.0, 0.0),
+    ("slogdet", lambda xp, x: xp.linalg.slogdet(x[:, None, None] * xp.eye(2, dtype=x.dtype, device=x.device))[1], 0.0, 2.0, 1.0, -0.5),
     ("hypot", lambda xp, x: xp.hypot(x, x), 0.0, 1.0, math.sqrt(2), 0.0),
     ("norm", lambda xp, x: xp.linalg.vector_norm(xp.stack([x, x]), axis=0), 0.0, 1.0, math.sqrt(2), 0.0),
 ]  # fmt: skip
@@ -146,6 +153,33 @@ def test_no_warning_where_the_value_is_finite(f: Any, order: int, backend: Any) 
 def test_a_pole_that_is_taken_stays(f: Any, wanted: float, backend: Any) -> None:
     with np.errstate(all="ignore"):
         assert gradient(backend, f, [0.0]) == [[wanted]]
+
+
+def test_what_has_no_finite_derivative_says_so_by_infinity(backend: Any) -> None:
+    """A singular matrix in ``slogdet``; a variance by no degree of freedom."""
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's words for the same
+        (slope,) = gradient(
+            backend, lambda xp, x: xp.linalg.slogdet(x)[1], [[[1.0, 2.0], [2.0, 4.0]], [[2.0, 0.0], [0.0, 4.0]]]
+        )
+        assert slope == [[[math.inf] * 2] * 2, [[0.5, 0.0], [0.0, 0.25]]]
+        for correction in (2.0, 3.0):
+            (slope,) = gradient(backend, lambda xp, x, c=correction: xp.var(x, correction=c), [1.0, 3.0])
+            assert slope == [-math.inf, math.inf]
+            (slope,) = gradient(backend, lambda xp, x, c=correction: xp.std(x, correction=c), [1.0, 3.0])
+            assert not np.any(np.isfinite(slope))
+
+
+def test_a_norm_of_negative_order_with_an_element_0(backend: Any) -> None:
+    """The element 0 makes it 0 whatever the others are."""
+    with np.errstate(divide="ignore"):
+        assert gradient(backend, lambda xp, x: xp.linalg.vector_norm(x, ord=-1), [0.0, 4.0]) == [[0, 0]]
+
+
+def test_atan2_of_numbers_whose_squares_are_none(backend: Any) -> None:
+    for size in (1e-200, 1e200):
+        (of_a, of_b) = gradient(backend, lambda xp, a, b: xp.atan2(a, b), [size], [size])
+        np.testing.assert_allclose([*of_a, *of_b], [0.5 / size, -0.5 / size], rtol=1e-14)
 
 
 SECOND = [

@@ -85,6 +85,12 @@ def square(*shape: int) -> Make:
     return lambda rng: rng.standard_normal(shape) * 0.2 + np.eye(*shape[-2:]) * (1.0 + np.arange(shape[-1]))
 
 
+def of_rank(rank: int, *shape: int) -> Make:
+    """Singular matrices."""
+    left, right = (*shape[:-1], rank), (*shape[:-2], rank, shape[-1])
+    return lambda rng: rng.standard_normal(left) @ rng.standard_normal(right) / shape[-1]
+
+
 def spectrum(*shape: int) -> Make:
     """Complex numbers."""
     return lambda rng: rng.standard_normal(shape) + 1j * rng.standard_normal(shape)

@@ -3,7 +3,8 @@
 import math
 from typing import Any
 
-from cases.op_rows import Case, Row, fixed, normal, row, spectrum, spread, square, with_options
+import numpy as np
+from cases.op_rows import Case, Row, fixed, normal, of_rank, row, spectrum, spread, square, with_options
 
 MODULUS = "a modulus or a conjugate is inside"
 ONES = "NumPy's LAPACK normalises complex vectors"
@@ -96,7 +97,13 @@ ROWS: tuple[Row, ...] = (
         *cases("linalg.cross", (normal(3), normal(3)), (normal(2, 3), normal(2, 3)), (normal(2, 1, 3), normal(4, 3))),
         Case("axis", lambda xp, a, b: xp.linalg.cross(a, b, axis=-2), (normal(3, 2), normal(3, 2))),
     )),
-    Row("linalg.det", cases("linalg.det", (square(3, 3),), (square(2, 4, 4),), (normal(1, 1),), (normal(0, 2, 2),))),
+    row("linalg.det", *((f"{label} {n}", lambda xp, x: xp.linalg.det(x), (make,)) for label, n, make in (
+        ("regular", 3, square(3, 3)), ("regular", 1, normal(1, 1)), ("regular", 2, normal(2, 2, 2)), ("regular", 4, square(2, 4, 4)),
+        ("regular", 8, normal(8, 8)), ("none", 2, normal(0, 2, 2)), ("none", 5, normal(0, 5, 5)),
+        ("rank 1", 2, of_rank(1, 2, 2)), ("rank 1", 3, of_rank(1, 3, 3)), ("rank 3", 4, of_rank(3, 2, 4, 4)), ("rank 2", 4, of_rank(2, 4, 4)),
+        ("rank 6", 7, of_rank(6, 7, 7)), ("zero", 5, lambda rng: np.zeros((5, 5))),
+        ("rows of all sizes", 4, lambda rng: rng.standard_normal((4, 4)) * 1e3 ** np.arange(-3, 5, 2)[:, None]),
+    ))),
     with_options("linalg.diagonal", (normal(2, 3, 4),), {}, {"offset": 2}, {"offset": -1}, {"offset": 4}, {"args": (normal(3, 0),)}),
     row("linalg.eig", ("general", eigenvectors("eig", as_is), (square(4, 4),)), ("batch", eigenvectors("eig", as_is), (square(2, 3, 3),)),
         analytic=False, why=ONES),

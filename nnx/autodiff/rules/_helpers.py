@@ -3,6 +3,8 @@
 import math
 from typing import Any
 
+from array_api_compat import device
+
 from nnx.typing import Array, Namespace
 
 
@@ -18,6 +20,17 @@ def conj(xp: Namespace, x: Any) -> Any:
     if isinstance(x, (bool, int, float, complex)):
         return x.conjugate()
     return xp.conj(x) if xp.isdtype(x.dtype, "complex floating") else x
+
+
+def adjoint(xp: Namespace, x: Array) -> Array:
+    """The Hermitian adjoint."""
+    return xp.matrix_transpose(conj(xp, x))
+
+
+def eye(xp: Namespace, like: Array) -> Array:
+    """The real unit matrix of the size of square matrices."""
+    kind = xp.real(like).dtype if is_complex(xp, like) else like.dtype
+    return xp.eye(like.shape[-1], dtype=kind, device=device(like))
 
 
 def divisor(xp: Namespace, d: Array, g: Array) -> Array:

@@ -14,9 +14,9 @@ Boeddeker et al., arXiv:1701.00392 (complex eig); Wan & Zhang, arXiv:1909.02659 
 from collections.abc import Callable
 from typing import Any
 
-from array_api_compat import device
-
+from nnx.autodiff.rules._helpers import adjoint as _h
 from nnx.autodiff.rules._helpers import conj, divisor, is_complex
+from nnx.autodiff.rules._helpers import eye as _eye
 from nnx.errors import ShapeError
 from nnx.typing import Array, Namespace
 
@@ -52,20 +52,10 @@ def _conjugated(xp: Namespace, pullback: Pullback) -> Pullback:
     return lambda g: conj(xp, pullback(conj(xp, g)))
 
 
-def _h(xp: Namespace, x: Array) -> Array:
-    """The Hermitian adjoint."""
-    return xp.matrix_transpose(conj(xp, x))
-
-
 def _sandwich(xp: Namespace, left: Array, middle: Array, right: Array) -> Array:
     """L M Rᴴ; a row as M is a diagonal matrix."""
     scaled = left * middle if middle.shape[-2] == 1 else xp.matmul(left, middle)
     return xp.matmul(scaled, _h(xp, right))
-
-
-def _eye(xp: Namespace, like: Array) -> Array:
-    kind = xp.real(like).dtype if is_complex(xp, like) else like.dtype
-    return xp.eye(like.shape[-1], dtype=kind, device=device(like))
 
 
 def _over_gaps(xp: Namespace, numerator: Array, values: Array) -> Array:

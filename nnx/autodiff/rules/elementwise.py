@@ -1,7 +1,8 @@
 """Element-wise functions.
 
-Ties and kinks, where the derivative is a choice: ``abs`` and ``sign`` have 0 at 0; ``maximum`` and ``minimum`` share
-the gradient equally between equal operands; ``clip`` passes it on at its bounds; ``round``, ``floor``, ``ceil``,
+Ties and kinks, where the derivative is a choice: ``abs``, ``sign``, ``copysign``, ``hypot`` and ``atan2`` have 0 at 0;
+``maximum`` and ``minimum`` share the gradient equally between equal operands, ``logaddexp`` between equal infinities, and
+a NaN among them gets none; ``clip`` passes it on at its bounds; ``round``, ``floor``, ``ceil``,
 ``trunc``, ``floor_divide`` and ``nextafter`` have none. ``pow`` has 0 with respect to the base where the exponent is 0,
 and 0 with respect to the exponent where the base is not positive. At a pole (``sqrt`` and ``log`` at 0, ``1/0``) the
 derivative is infinite where a gradient arrives, and 0 where none does, so that ``where`` leaks no NaN from the branch
@@ -24,6 +25,9 @@ def rules(xp: Namespace) -> dict[str, Any]:
 
     def over(g: Array, d: Array) -> Array:
         return g / divisor(xp, d, g)
+
+    def over_twice(g: Array, d: Array) -> Array:  # d * d may be 0 or infinite where d is not
+        return over(over(g, d), d)
 
     def times(g: Array, d: Array) -> Array:
         return g * factor(xp, d, g)
@@ -53,7 +57,7 @@ def rules(xp: Namespace) -> dict[str, Any]:
         "negative": (lambda y, x: lambda g: -g,),
         "positive": (lambda y, x: lambda g: g,),
         "real": (lambda y, x: lambda g: g,),
-        "reciprocal": (lambda y, x: lambda g: -over(over(g, x), x),),
+        "reciprocal": (lambda y, x: lambda g: -over_twice(g, x),),
         "sign": (lambda y, x: _complex_sign(xp, y, x) if is_complex(xp, x) else None,),
         "sin": (lambda y, x: lambda g: g * xp.cos(x),),
         "sinh": (lambda y, x: lambda g: times(g, xp.cosh(x)),),
@@ -64,21 +68,21 @@ def rules(xp: Namespace) -> dict[str, Any]:
         # two arguments
         "add": (lambda y, a, b: lambda g: g, lambda y, a, b: lambda g: g),
         "atan2": (
-            lambda y, a, b: lambda g: over(g * b, a * a + b * b),
-            lambda y, a, b: lambda g: over(-g * a, a * a + b * b),
+            lambda y, a, b: lambda g: over_twice(g * b, xp.hypot(a, b)),
+            lambda y, a, b: lambda g: over_twice(-g * a, xp.hypot(a, b)),
         ),
-        "copysign": (lambda y, a, b: lambda g: xp.where(_same_sign(xp, a, b), g, -g), None),
+        "copysign": (lambda y, a, b: lambda g: g * xp.sign(a) * xp.copysign(xp.ones_like(y), b), None),
         "divide": (
             lambda y, a, b: (lambda g: g / b) if isinstance(b, SCALAR) else lambda g: over(g, b),
-            lambda y, a, b: lambda g: over(over(-g * a, b), b),
+            lambda y, a, b: lambda g: over_twice(-g * a, b),
         ),
         "hypot": (
             lambda y, a, b: lambda g: over(g * a, y),
             lambda y, a, b: lambda g: over(g * b, y),
         ),
         "logaddexp": (
-            lambda y, a, b: lambda g: g * xp.exp(a - y),
-            lambda y, a, b: lambda g: g * xp.exp(b - y),
+            lambda y, a, b: lambda g: _part(xp, g, a, b, y),
+            lambda y, a, b: lambda g: _part(xp, g, b, a, y),
         ),
         "maximum": (
             lambda y, a, b: lambda g: _share(xp, g, a, b, a > b),
@@ -95,7 +99,7 @@ def rules(xp: Namespace) -> dict[str, Any]:
         ),
         "remainder": (
             lambda y, a, b: lambda g: g,
-            lambda y, a, b: lambda g: -g * xp.floor((a - y) / b + 0.5),
+            lambda y, a, b: lambda g: -times(g, xp.floor((a - y) / b + 0.5)),
         ),
         "subtract": (lambda y, a, b: lambda g: g, lambda y, a, b: lambda g: -g),
         # three arguments
@@ -116,14 +120,16 @@ def _complex_sign(xp: Namespace, y: Array, x: Array) -> Any:
     return pullback
 
 
-def _same_sign(xp: Namespace, a: Any, b: Any) -> Array:
-    negative = math.copysign(1.0, b.real) < 0 if isinstance(b, SCALAR) else xp.signbit(b)
-    return xp.signbit(a) == negative
-
-
 def _share(xp: Namespace, g: Array, a: Any, b: Any, wins: Array) -> Array:
     zero = xp.zeros_like(g)
     return xp.where(wins, g, xp.where(a == b, g * 0.5, zero))
+
+
+def _part(xp: Namespace, g: Array, a: Any, b: Any, y: Array) -> Array:
+    """eᵃ/(eᵃ + eᵇ); of infinite operands the larger one has it all."""
+    infinite = xp.isinf(y)
+    finite = xp.where(infinite, xp.zeros_like(y), y)
+    return xp.where(infinite, _share(xp, g, a, b, a > b), g * xp.exp(xp.where(infinite, finite, a) - finite))
 
 
 def _pow_base(xp: Namespace, a: Array, b: Any) -> Any:

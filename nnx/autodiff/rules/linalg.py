@@ -1,14 +1,17 @@
 """Linear algebra: products, inverses and norms. The decompositions have a file of their own.
 
-Every pullback is the plain transpose of the derivative; a conjugate below is one of the function itself. ``inv``,
-``solve`` and ``det`` need a matrix that can be inverted, and leave it to the library to say so. ``vector_norm`` takes 0
-for its derivative at the kinks: at a vector of zeros, and, for orders other than 2, with respect to an element that is 0.
+Every pullback is the plain transpose of the derivative; a conjugate below is one of the function itself. ``inv`` and
+``solve`` need a matrix that can be inverted, and leave it to the library to say so; a singular one is a pole of ``slogdet``,
+infinite where a gradient arrives, and no trouble for ``det``. ``vector_norm`` takes 0 for its derivative at the kinks: at a
+vector of zeros, and, for orders other than 2, with respect to an element that is 0. ``matrix_norm`` does so too, and where
+singular values tie or are 0, its orders 2, -2 and ``nuc`` go by the singular vectors that the library found.
 """
 
 import math
 from typing import Any
 
-from nnx.autodiff.rules._helpers import conj, is_complex, keep_axes
+from nnx.autodiff.rules._helpers import conj, divisor, eye, is_complex, keep_axes
+from nnx.autodiff.rules.determinant import cofactors
 from nnx.typing import Array, Namespace
 
 
@@ -28,12 +31,12 @@ def rules(xp: Namespace) -> dict[str, Any]:
             lambda y, a, b, axis=-1: lambda g: xp.linalg.cross(b, g, axis=axis),
             lambda y, a, b, axis=-1: lambda g: xp.linalg.cross(g, a, axis=axis),
         ),
-        "linalg.det": (lambda y, x: lambda g: _matrix(xp, g * y) * t(xp.linalg.inv(x)),),
+        "linalg.det": (lambda y, x: lambda g: _matrix(xp, g) * cofactors(xp, x),),
         "linalg.inv": (lambda y, x: lambda g: -xp.matmul(xp.matmul(t(y), g), t(y)),),
         "linalg.pinv": (lambda y, x, rtol=None: lambda g: _pinv(xp, g, y, x),),
         "linalg.slogdet": (
             lambda out, x: _slogdet_sign(xp, out[0], x),
-            lambda out, x: lambda g: _matrix(xp, g) * t(xp.linalg.inv(x)),
+            lambda out, x: lambda g: _matrix(xp, _over(xp, g, out[0])) * _inverse(xp, out[0], x),
         ),
         "linalg.solve": (
             lambda x, a, b: lambda g: _solve_matrix(xp, g, x, a, b),
@@ -120,7 +123,20 @@ def _slogdet_sign(xp: Namespace, y: Array, x: Array) -> Any:
     """sign = det/|det| turns with the phase alone: d sign = i sign Im tr(A⁻¹ dA); constant where it is real."""
     if not is_complex(xp, x):
         return None
-    return lambda g: _matrix(xp, xp.imag(g * y) * 1j) * xp.matrix_transpose(xp.linalg.inv(x))
+    return lambda g: _matrix(xp, xp.imag(g * y) * 1j) * _inverse(xp, y, x)
+
+
+def _over(xp: Namespace, g: Array, sign: Array) -> Array:
+    """g, divided by 0 where the matrix is singular."""
+    regular = xp.where(sign == 0, xp.zeros_like(g), xp.ones_like(g))
+    return g / divisor(xp, regular, g)
+
+
+def _inverse(xp: Namespace, sign: Array, x: Array) -> Array:
+    """A⁻ᵀ; ones for a singular matrix."""
+    singular = _matrix(xp, sign == 0)
+    inverse = xp.linalg.inv(xp.where(singular, xp.broadcast_to(eye(xp, x), x.shape), x))
+    return xp.where(singular, xp.ones_like(x), xp.matrix_transpose(inverse))
 
 
 # norms ----------------------------------------------------------------------------------------------------------------
@@ -135,11 +151,13 @@ def _vector_norm(xp: Namespace, y: Array, x: Array, axis: Any, keepdims: bool, p
             reached = xp.astype(xp.abs(x) == norm, g.dtype)
             share = reached / xp.sum(reached, axis=axis, keepdims=True)
             return g_kept * share * conj(xp, xp.sign(x))
+        size = xp.abs(x)
+        size = xp.where(size == 0, xp.ones_like(size), size)
+        if p < 1:  # for p < 0 one element 0 makes the norm 0, and the derivative by the others
+            return g_kept * conj(xp, xp.sign(x)) * (norm / size) ** (1 - p)
         norm = xp.where(norm == 0, xp.ones_like(norm), norm)
         if p == 2:
             return g_kept * conj(xp, x) / norm
-        size = xp.abs(x)
-        size = xp.where(size == 0, xp.ones_like(size), size)
         return g_kept * conj(xp, xp.sign(x)) * (size / norm) ** (p - 1)
 
     return pullback

@@ -1,4 +1,5 @@
-"""Statistical functions. ``max`` and ``min`` share the gradient equally among the elements that tie."""
+"""Statistical functions. ``max`` and ``min`` share the gradient equally among the elements that tie; ``std`` has 0 where all
+elements are equal. Where no degree of freedom is left, ``var`` and ``std`` are infinite or NaN, and so is their derivative."""
 
 from typing import Any
 
@@ -64,18 +65,16 @@ def _prod(xp: Namespace, x: Array, axis: Any, keepdims: bool) -> Any:
 
 def _var(xp: Namespace, x: Array, axis: Any, correction: float, keepdims: bool) -> Any:
     def pullback(g: Array) -> Array:
-        n = count(x.shape, axis) - correction
+        n = max(count(x.shape, axis) - correction, 0)
         centred = x - xp.mean(x, axis=axis, keepdims=True)
-        return keep_axes(xp, g, x.shape, axis, keepdims) * conj(xp, centred) * (2 / n)
+        return keep_axes(xp, g, x.shape, axis, keepdims) * conj(xp, centred) * 2 / n
 
     return pullback
 
 
 def _std(xp: Namespace, y: Array, x: Array, axis: Any, correction: float, keepdims: bool) -> Any:
-    """Where all elements are equal the derivative is taken as 0."""
-
     def pullback(g: Array) -> Array:
-        n = count(x.shape, axis) - correction
+        n = max(count(x.shape, axis) - correction, 0)
         centred = x - xp.mean(x, axis=axis, keepdims=True)
         deviation = keep_axes(xp, y, x.shape, axis, keepdims)
         deviation = divisor(xp, deviation, centred)
