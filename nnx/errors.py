@@ -55,7 +55,7 @@ class DtypeError(NnxError, TypeError):
 
 
 class DataError(NnxError, ValueError):
-    """A data set, a file or a label is not what it should be."""
+    """A data set, a file, a label or a matrix is not what it should be."""
 
 
 class ConfigError(NnxError, ValueError):

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from nnx.autodiff import standard
 from nnx.errors import (
     ConfigError,
+    DataError,
     DtypeError,
     MixedArraysError,
     NnxError,
@@ -77,12 +78,19 @@ def refuse(function: str, values: Sequence[Any], error: Exception) -> NoReturn:
     """Raise what an array library says against the arguments of a function as one of our errors; others as they are."""
     if isinstance(error, NnxError) or not isinstance(error, (ValueError, TypeError, IndexError, RuntimeError)):
         raise error
+    said = re.sub(r"\s+", " ", str(error)).strip().rstrip(".")[:160]
+    if "LinAlgError" in type(error).__name__:
+        raise DataError(
+            f"{function} has no answer for these numbers ({said})",
+            expected="a matrix of finite numbers with an inverse, or whatever else it needs",
+            got=" and ".join(f"shape {tuple(x.shape)}" for x in values if hasattr(x, "shape")),
+            fix="Add a little to the diagonal, x + 1e-6 * xp.eye(n, ...), or look where the matrix comes from.",
+        ) from error
     if isinstance(error, RuntimeError) and (_MEMORY.search(str(error)) or not _ARGUMENTS.search(str(error))):
         raise error  # what the machine lacks is no fault of the arguments
     arrays = [x for x in values if hasattr(x, "shape") and hasattr(x, "dtype")]
     shapes = ", ".join(str(tuple(x.shape)) for x in arrays) or "no array"
     dtypes = ", ".join(str(x.dtype) for x in arrays)
-    said = re.sub(r"\s+", " ", str(error)).strip().rstrip(".")[:160]
     name = "x[…]" if function == "getitem" else function
     if isinstance(error, TypeError) and _CALLED.search(said):
         raise ConfigError(

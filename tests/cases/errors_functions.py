@@ -100,6 +100,8 @@ ROWS = [
            "grad of <lambda>", "arrays that fit together", "(2, 3)", "Look at x.shape before it", True),
     Misuse("an index out of range in a gradient", lambda g: nnx.grad(lambda x: x[7])(g.x(3)), ShapeError,
            "grad of <lambda>", "arrays that fit together", "(3,)", "Look at x.shape before it"),
+    Misuse("the inverse of a singular matrix", lambda g: nnx.grad(lambda x: total(nnx.namespace(x).linalg.inv(x)))(g.x(2, 2) * 0.0), DataError,
+           "grad of <lambda>", "a matrix of finite numbers with an", "shape (2, 2)", "Add a little to the diagonal"),
     Misuse("a function that no namespace has", lambda g: nnx.grad(lambda x: nnx.namespace(x).summ(x))(g.x(3)), UnknownAttributeError,
            "grad of <lambda>", "a function of the Python Array API", "….summ", "Did you mean sum?", True),
     Misuse("an option by position", lambda g: nnx.grad(lambda x: total(nnx.namespace(x).std(x, 0)))(g.x(2, 3)), ConfigError,

@@ -4,7 +4,8 @@ They are written for gradients with a conjugate, dL = Re Σ ḡ* dx, as in the l
 
 A decomposition is unique only up to signs, phases and the order inside equal eigenvalues: the derivative is that of the
 function which the library computes, and is right for every loss that does not depend on this choice. Where two
-eigenvalues (or singular values) are equal, the derivative of their vectors is infinite where a gradient arrives.
+eigenvalues (or singular values) are equal, the derivative of their vectors is infinite where a gradient arrives. ``qr`` has
+one only where the columns (of a wide matrix: the first ones) are linearly independent.
 ``cholesky`` and ``eigh`` are functions of Hermitian matrices, and so are their gradients.
 
 Sources: Giles, "Collected matrix derivative results" (2008); Walter & Lehmann, arXiv:1001.1654 (qr);
