@@ -94,6 +94,8 @@ class Backend:
     """``each`` written over the arrays it was given, where the library can tell that nobody would see it
     (:mod:`nnx.backends.fast.overwriting`).
     """
+    own: Callable[[Array], Array] = lambda x: x
+    """An array that may be written without harm to others: itself, or a copy of a view, where views share memory."""
     memory: Callable[[], AbstractContextManager[Any]] = nullcontext
     """``with memory:``, where ``memory = backend.memory()``, a training step is taken: results of ``each`` may lie where dead ones lay."""
     finite: Callable[[Namespace, Sequence[Array]], Any] = portable.finite

@@ -87,6 +87,7 @@ def _at(number: int) -> Backend:
         erf=lambda xp, x: cupyx.scipy.special.erf(x),
         each=portable.each_joined,
         fuse=_fuse,
+        own=lambda x: x if x.base is None else x.copy(),
         exhausted=lambda error: isinstance(error, (MemoryError, cupy.cuda.memory.OutOfMemoryError)),
         room=lambda: _room(device),
         link=_link,

@@ -62,6 +62,7 @@ def open(device: str) -> Backend:
         fuse=compiled.fuse if compiled.installed() else portable.fuse,
         each=together.each,
         over=overwriting.over if compiled.installed() else None,
+        own=lambda x: x if x.base is None else x.copy(),
         memory=together.Memory,
         assemble=looped.assemble if compiled.installed() else buffers.assemble,
         finite=_finite,

@@ -76,6 +76,7 @@ def _at(device: torch.device) -> Backend:
         random_words=philox.random_words,
         erf=lambda xp, x: torch.special.erf(x),
         each=through_numpy.each if device.type == "cpu" else portable.each_joined,
+        own=lambda x: x if x._base is None else x.clone(),
         memory=together.Memory if device.type == "cpu" else nullcontext,
         assemble=torch_program.assemble,
         eager=device.type == "cpu",

@@ -279,7 +279,7 @@ def backend_over(backend: Backend) -> Backend:
     return replace(
         backend,
         name=f"{backend.name}, recorded", xp=space, owns=lambda x: type(x) is Recorded, resides=lambda x: True,
-        send=lambda host: Recorded(backend.send(host), space), move=lambda x: x, fetch=fetch, fuse=fuse,
+        send=lambda host: Recorded(backend.send(host), space), move=lambda x: x, fetch=fetch, fuse=fuse, own=lambda x: x,
         **{name: noted(name) for name in NOTED}, **{name: joined(name) for name in JOINED},
     )  # fmt: skip
 

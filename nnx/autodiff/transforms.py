@@ -14,7 +14,7 @@ from typing import Any
 
 import array_api_compat
 
-from nnx import tree
+from nnx import backends, tree
 from nnx.autodiff.blame import blaming
 from nnx.autodiff.namespace import Namespace, namespace
 from nnx.autodiff.over import namespace_over
@@ -160,10 +160,12 @@ def conjugate(g: Array) -> Array:
     return xp.conj(g) if xp.isdtype(g.dtype, "complex floating") else g
 
 
-def collect(space: Namespace, leaves: Any, gradients: dict[Node, Array]) -> Any:
-    """The gradients in the nest of the leaves, each an array of its own: zeros where the result does not depend on one."""
+def collect(space: Namespace, leaves: Any, seeds: list[tuple[Node, Array]], *, release: bool = False) -> Any:
+    """The gradients of the leaves in their nest, each an array of its own: zeros where the result does not depend on one."""
     xp = space._inner
-    given: set[int] = set()
+    gradients = backward(seeds, xp, release=release)
+    own = (lambda g: g) if isinstance(xp, Namespace) else backends.over(xp).own
+    given = {id(seed) for _, seed in seeds}
 
     def one(leaf: Tensor) -> Array:
         g = gradients.get(leaf._node)  # type: ignore[arg-type]
@@ -172,7 +174,7 @@ def collect(space: Namespace, leaves: Any, gradients: dict[Node, Array]) -> Any:
         if id(g) in given:  # as of a + b: who scales one in place must not scale the other
             g = xp.asarray(g, copy=True)
         given.add(id(g))
-        return conjugate(space.as_array(g))
+        return own(conjugate(space.as_array(g)))  # that of a sum is a view, which NumPy does not let be written
 
     return tree.map(one, leaves)
 
@@ -206,11 +208,8 @@ def value_and_grad(
             out = f(*lifted, **{name: lift(space, value) for name, value in kwargs.items()})
         loss, aux = _pair(out) if has_aux else (out, None)
         node = _scalar_node(space, loss)
-        gradients = {}
-        if node is not None:
-            one = space._inner.ones_like(loss._array)
-            gradients = backward([(node, one)], space._inner, release=True)
-        grads = collect(space, tuple(traced[i][1] for i in wanted), gradients)
+        seeds = [] if node is None else [(node, space._inner.ones_like(loss._array))]
+        grads = collect(space, tuple(traced[i][1] for i in wanted), seeds, release=True)
         value = space.lower(loss)
         return (value, lower(space, aux)) if has_aux else value, grads if several else grads[0]
 
@@ -291,8 +290,7 @@ def vjp(f: Callable[..., Any], *xs: Any) -> tuple[Any, Callable[[Any], tuple[Any
     def pull(cotangent: Any) -> tuple[Any, ...]:
         pairs = _paired(out, cotangent, "vjp", "a cotangent like the value: shapes", "output")
         seeds = [(y._node, conjugate(u)) for y, u in pairs if type(y) is Tensor and y._space is space and y._node]
-        gradients = backward(seeds, space._inner)
-        return collect(space, tuple(leaves for _, leaves in traced), gradients)  # type: ignore[no-any-return]
+        return collect(space, tuple(leaves for _, leaves in traced), seeds)  # type: ignore[no-any-return]
 
     return lower(space, out), pull
 
@@ -310,7 +308,7 @@ def _push(space: Namespace, pulled: Any, u: Any, v: Any) -> Any:
     """d⟨pulled(u), v⟩/du for a pullback that is linear in ``u``: the pushforward of ``v``."""
     pairs = _paired(pulled, v, "jvp")
     seeds = [(g._node, conjugate(space.lower(t))) for g, t in pairs if type(g) is Tensor and g._node is not None]
-    return collect(space, u, backward(seeds, space._inner))
+    return collect(space, u, seeds)
 
 
 def jvp(f: Callable[..., Any], xs: tuple[Any, ...], vs: tuple[Any, ...]) -> tuple[Any, Any]:
