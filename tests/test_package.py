@@ -1,5 +1,6 @@
 """What is installed: complete, of one version, and quiet when imported."""
 
+import inspect
 import json
 import re
 import tomllib
@@ -99,3 +100,15 @@ def test_every_package_can_be_imported_by_its_name():
 def test_the_extras_are_those_of_the_backends_and_features():
     extras = PROJECT["project"]["optional-dependencies"]
     assert {"cuda12", "cuda13", "torch", "jax", "fast", "plot", "tune", "sklearn", "test"} <= set(extras)
+
+
+def test_help_says_what_a_thing_takes():
+    """Of all that is public, no class or function names ``*args``, or the namespace that it finds itself."""
+    for module in (nnx, nnx.ops, nnx.losses, nnx.metrics, nnx.init, nnx.data):
+        for name in getattr(module, "__all__", dir(module)):
+            thing = getattr(module, name)
+            if name[0] != "_" and callable(thing) and str(getattr(thing, "__module__", "")).startswith("nnx"):
+                taken = str(inspect.signature(thing))
+                assert "*args" not in taken, name
+                assert "(xp" not in taken or name == "one_hot", name
+                assert not getattr(thing, "__name__", name).startswith("_"), name

@@ -4,6 +4,7 @@ On plain arrays each calls the hook of the arrays' backend; on traced arrays it 
 its derivative, which is again made of these hooks and the standard.
 """
 
+import inspect
 import math
 from typing import Any
 
@@ -126,3 +127,9 @@ def _erf(xp: Module, x: Array) -> tuple[Array, Any]:
 
 erf = Primitive(_erf, lambda xp, needs, x, g: (g * (2 / math.sqrt(math.pi)) * xp.exp(-x * x),))
 erf.__doc__ = """``erf(x)``: the error function 2/√π ∫₀ˣ exp(−t²) dt, element by element."""
+
+
+# what help() says of those that ``nnx.ops`` offers: their own names, and no namespace, which they find themselves
+for _name, _hook in (("scatter_add", scatter_add), ("windows", windows), ("fold", fold), ("erf", erf)):
+    _parameters = list(inspect.signature(_hook.forward).parameters.values())[1:]
+    vars(_hook).update(__name__=_name, __signature__=inspect.Signature(_parameters))

@@ -164,7 +164,7 @@ def collect(space: Namespace, leaves: Any, seeds: list[tuple[Node, Array]], *, r
     """The gradients of the leaves in their nest, each an array of its own: zeros where the result does not depend on one."""
     xp = space._inner
     gradients = backward(seeds, xp, release=release)
-    own = (lambda g: g) if isinstance(xp, Namespace) else backends.over(xp).own
+    own: Callable[[Array], Array] = (lambda g: g) if isinstance(xp, Namespace) else backends.over(xp).own
     given = {id(seed) for _, seed in seeds}
 
     def one(leaf: Tensor) -> Array:

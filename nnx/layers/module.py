@@ -13,6 +13,7 @@ Everything else follows from the tree: paths such as ``layers.0.weight``, initia
 """
 
 import copy
+import inspect
 from collections.abc import Callable, Iterator
 from typing import Any, Self
 
@@ -87,6 +88,8 @@ class Module:
 
     def __init__(self) -> None:
         """Nothing to set: a layer without an ``__init__`` of its own takes no arguments."""
+
+    __new__.__signature__ = inspect.signature(__init__)  # type: ignore[attr-defined]  # what help() says of such a layer
 
     # computing -------------------------------------------------------------------------------------------------------
     def forward(self, *args: Any, **kwargs: Any) -> Any:
