@@ -91,6 +91,11 @@ def next_level(arrays: list[Array]) -> Namespace:
     return bottom  # type: ignore[no-any-return]
 
 
+def outlived(x: Any) -> bool:
+    """Whether ``x`` is an array of a transform that has come to its end."""
+    return type(x) is Tensor and x._space._depth > _active.get()
+
+
 @contextmanager
 def active(space: Namespace) -> Iterator[None]:
     """Code inside may open only deeper levels."""

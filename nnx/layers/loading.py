@@ -6,7 +6,8 @@ from typing import Any
 
 from nnx import backends
 from nnx.autodiff import Tensor
-from nnx.errors import DtypeError, StateError
+from nnx.autodiff.transforms import outlived
+from nnx.errors import DtypeError, StateError, TracingError
 from nnx.layers.parameter import Parameter
 from nnx.typing import Array
 
@@ -50,6 +51,13 @@ def placed(value: Any, path: str, slot: tuple[Parameter, list[tuple[Any, str]]],
             got=f"a {type(value).__name__}",
             where=path,
             fix='Make one of it: nnx.backends.get("numpy").asarray(x).',
+        )
+    if outlived(value):
+        raise TracingError(
+            expected="arrays",
+            got="a traced one, of a derivative that has been taken",
+            where=path,
+            fix="Load what the optimizer gave, or return the array from the function with has_aux=True.",
         )
     module, name = holders[0]
     current = module.__dict__.get(name)

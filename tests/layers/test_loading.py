@@ -8,7 +8,7 @@ from support.compare import dtype_of
 
 import nnx
 from nnx import backends
-from nnx.errors import DtypeError, MixedArraysError, ShapeError, StateError
+from nnx.errors import DtypeError, MixedArraysError, ShapeError, StateError, TracingError
 
 
 def test_load_all_or_parameters_or_buffers(backend):
@@ -102,6 +102,23 @@ def generic():
         asarray = staticmethod(Foreign)
 
     return Maker
+
+
+def test_traced_arrays_are_loaded_inside_their_derivative_alone(backend):
+    model, kept = mlp().to(backend), {}
+    x = backend.asarray(np.ones((2, 4), dtype="float32"))
+
+    def loss(params):
+        kept.update(params)
+        out = model.load(params)(x)
+        return nnx.namespace(out).sum(out * out)
+
+    params = model.parameters()
+    assert nnx.grad(loss)(params).keys() == params.keys()
+    model.load(params)
+    with pytest.raises(TracingError, match=r"layers\.\d\.\w+: expected arrays, got a traced one, of a derivative that"):
+        model.load(kept)
+    assert same(host(model.parameters()), host(params))
 
 
 def test_an_array_of_the_same_library_goes_to_the_models_device():
