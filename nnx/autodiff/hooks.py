@@ -129,7 +129,11 @@ erf = Primitive(_erf, lambda xp, needs, x, g: (g * (2 / math.sqrt(math.pi)) * xp
 erf.__doc__ = """``erf(x)``: the error function 2/√π ∫₀ˣ exp(−t²) dt, element by element."""
 
 
-# what help() says of those that ``nnx.ops`` offers: their own names, and no namespace, which they find themselves
-for _name, _hook in (("scatter_add", scatter_add), ("windows", windows), ("fold", fold), ("erf", erf)):
-    _parameters = list(inspect.signature(_hook.forward).parameters.values())[1:]
-    vars(_hook).update(__name__=_name, __signature__=inspect.Signature(_parameters))
+def _described(**hooks: Primitive) -> None:
+    """What help() says of them: their own names, and no namespace, which they find themselves."""
+    for name, hook in hooks.items():
+        parameters = list(inspect.signature(hook.forward).parameters.values())[1:]
+        vars(hook).update(__name__=name, __signature__=inspect.Signature(parameters))
+
+
+_described(scatter_add=scatter_add, windows=windows, fold=fold, erf=erf)
