@@ -118,13 +118,19 @@ def test_two_libraries_do_not_mix(backend: Any) -> None:
 
 
 UNSUPPORTED = [
-    (lambda xp, x: xp.linalg.svd(x)[1], nnx.errors.ShapeError, r"full_matrices=False, or a square matrix"),
-    (lambda xp, x: xp.linalg.qr(x, mode="complete")[1], nnx.errors.ShapeError, "Use mode='reduced'"),
+    *(
+        (lambda xp, x, i=i: xp.linalg.svd(x)[i], nnx.errors.ShapeError, r"full_matrices=False, or a square matrix")
+        for i in range(3)
+    ),
+    *(
+        (lambda xp, x, i=i: xp.linalg.qr(x, mode="complete")[i], nnx.errors.ShapeError, "Use mode='reduced'")
+        for i in range(2)
+    ),
     (lambda xp, x: xp.linalg.matrix_norm(x, ord=3), nnx.errors.ConfigError, "ord to be one of 'fro', 'nuc'"),
 ]
 
 
-@pytest.mark.parametrize("f, error, message", UNSUPPORTED, ids=["svd", "qr", "matrix_norm"])
+@pytest.mark.parametrize("f, error, message", UNSUPPORTED, ids=["u", "s", "vh", "q", "r", "matrix_norm"])
 def test_what_has_no_derivative_says_so(f: Any, error: type[Exception], message: str, backend: Any) -> None:
     x = backend.asarray(np.arange(12.0).reshape(4, 3) ** 2)
     with pytest.raises(error, match=message):

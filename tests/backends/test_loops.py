@@ -231,6 +231,27 @@ def test_what_only_a_loop_needs_is_not_stored():
     assert group.kept == {value.number for value in values_in(program.outputs)}
 
 
+@pytest.mark.parametrize(
+    "costly, calls, stored", [(True, [3, 1], [2, 1]), (False, [2, 2], [1, 1])], ids=["costly", "cheap"]
+)
+def test_what_two_loops_need_is_stored_where_to_compute_it_again_costs_more(costly, calls, stored):
+    def function(x, y):
+        xp = nnx.namespace(x)
+        both = xp.sqrt(xp.sqrt(y)) if costly else y * 2.0
+        return [both + 1.0, x @ x + both]
+
+    _, program = record(function, [np.ones((4, 4))] * 2, backends.get("numpy"))
+    groups = Plan(program).groups()
+    assert [len(group.calls) for group in groups] == calls
+    assert [len(group.kept) for group in groups] == stored
+
+
+def test_a_loop_over_larger_arrays_saves_more():
+    programs = [record(chained, [np.ones((4, n))] * 7, backends.get("numpy"))[1] for n in (60, 600, 6000)]
+    saved = [looped.Chosen(program).saved for program in programs]
+    assert 0 < saved[0] < saved[1] < saved[2]
+
+
 @pytest.fixture
 def at_once(monkeypatch):
     """Loops are compiled at the first opportunity."""

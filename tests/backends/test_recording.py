@@ -6,6 +6,7 @@ from array_api_compat import device
 
 import nnx
 from nnx import backends
+from nnx.backends.recorded import buffers
 from nnx.backends.recorded.program import needed, replay
 from nnx.backends.recorded.recording import RecordingError, compiled, record
 
@@ -111,6 +112,36 @@ def test_borrowed_results_are_in_one_array_and_are_overwritten():
     assert (a[0, 0], b[0, 0], c[0, 0]) == (5, 6, 1)
     run(np.zeros((2, 3)), np.full((2, 3), 7.0))
     assert (a[0, 0], b[0, 0], c[0, 0]) == (7, 0, 1)
+
+
+def test_the_smallest_spare_buffer_is_taken():
+    _, program = record(lambda x: [x + 1.0], [np.ones(4)], backends.get("numpy"))
+    assembly = buffers._Assembly(program, ())
+    assembly.free[np.dtype("float64")] = [np.empty(n) for n in (3, 6, 5, 4 * buffers.WASTE + 1)]
+    assert [assembly._spare(np.dtype("float64"), 4).size for _ in range(3)] == [5, 6, 4]
+
+
+@pytest.mark.parametrize("name", ["sum", "mean", "max", "min", "prod"])
+def test_a_reduction_into_a_buffer_makes_no_array(name):
+    """Called once, and its result is an output of the next call."""
+    _, program = record(
+        lambda x: [getattr(nnx.namespace(x), name)(x, axis=0) + 1.0], [np.ones((3, 4))], backends.get("numpy")
+    )
+    assembly = buffers._Assembly(program, (0,))
+    assembly.run()
+    assert len(assembly.source.lines) == (3 if name == "mean" else 2)
+
+
+def test_recorded_arrays_live_on_a_backend_of_their_own(backend):
+    def function(x, w, labels):
+        be = backends.of(x)
+        assert be.asarray(x) is x
+        assert type(be.asarray(np.ones(3))) is type(x)
+        with pytest.raises(RecordingError, match="moving it to the host needs a value that changes"):
+            be.to_numpy(x)
+        return [x]
+
+    record(function, draws(backend, 0), backend)
 
 
 def test_inputs_are_never_written():

@@ -121,7 +121,7 @@ PICKS = (
     ),
     row(
         "take_along_axis",
-        ("last", lambda xp, x, i: xp.take_along_axis(x, i), (normal(2, 3), integers(3, 2, 4))),
+        ("last", lambda xp, x, i: xp.take_along_axis(x, i), (normal(2, 2, 3), integers(3, 2, 2, 4))),
         ("first", lambda xp, x, i: xp.take_along_axis(x, i, axis=0), (normal(3, 2), integers(3, 5, 2))),
         ("middle", lambda xp, x, i: xp.take_along_axis(x, i, axis=0), (normal(3, 2, 2), integers(3, 2, 2, 2))),
         ("no lanes", lambda xp, x, i: xp.take_along_axis(x, i), (normal(0, 3), integers(3, 0, 2))),
@@ -133,7 +133,7 @@ PICKS = (
         ("broadcast", lambda xp, c, a, b: xp.where(c > 0, a, b), (integers(2, 2, 1), normal(3), normal())),
         ("empty", lambda xp, c, a, b: xp.where(c > 0, a, b), (integers(2, 0, 1), normal(3), normal(1, 1))),
     ),
-    with_options("sort", (distinct(3, 4),), {}, {"axis": 0}, {"descending": True}, {"axis": -2, "descending": True},
+    with_options("sort", (distinct(3, 4),), {"args": (distinct(2, 3, 4),)}, {"axis": 0}, {"descending": True}, {"axis": -2, "descending": True},
                  {"args": (distinct(0, 3),)}, analytic=False, why=ORDER, complex=False, why_real=REAL),
     *(
         row(name, ("repeats", lambda xp, x, name=name: taken(getattr(xp, name)(x)), (fixed([3.0, 1.0, -2.0, 5.0]),)),
