@@ -246,6 +246,19 @@ def test_what_two_loops_need_is_stored_where_to_compute_it_again_costs_more(cost
     assert [len(group.kept) for group in groups] == stored
 
 
+def test_what_a_product_needs_is_stored():
+    _, program = record(lambda x, y: [((x + y) * 2.0) @ y], [np.ones((4, 4))] * 2, backends.get("numpy"))
+    (group,) = Plan(program).groups()
+    assert [call.name for call in group.calls] == ["add", "multiply"]
+    assert group.kept == {group.calls[-1].out.number}
+
+
+def test_a_single_call_is_not_worth_a_loop():
+    _, program = record(lambda x: [x + 1.0], [np.ones((400, 400))], backends.get("numpy"))
+    chosen = looped.Chosen(program)
+    assert (chosen.loops, chosen.saved) == ([], 0.0)
+
+
 def test_a_loop_over_larger_arrays_saves_more():
     programs = [record(chained, [np.ones((4, n))] * 7, backends.get("numpy"))[1] for n in (60, 600, 6000)]
     saved = [looped.Chosen(program).saved for program in programs]
