@@ -15,7 +15,7 @@ from nnx.backends.fast import compiled
 from nnx.backends.recorded import buffers, looped, loops
 from nnx.backends.recorded.elementwise import EXPRESSIONS, spelled
 from nnx.backends.recorded.groups import Plan
-from nnx.backends.recorded.program import values_in
+from nnx.backends.recorded.program import Call, values_in
 from nnx.backends.recorded.recording import record
 
 BINARY = ["add", "subtract", "multiply", "divide", "maximum", "minimum"]
@@ -226,9 +226,20 @@ def test_what_is_the_same_in_all_rows_is_computed_once_for_a_column():
 
 def test_what_only_a_loop_needs_is_not_stored():
     _, program = record(chained, [np.ones((4, 6))] * 7, backends.get("numpy"))
-    (group,) = Plan(program).groups()
+    plan = Plan(program)
+    (group,) = plan.groups()
     assert [call.name for call in group.calls] == ["add", "multiply", "subtract"]
     assert group.kept == {value.number for value in values_in(program.outputs)}
+    loop = Call(looped.LOOP, None, tuple(program.inputs[:2]), {}, program.outputs[0])
+    assert plan.ordered([(group, loop)]).calls == (loop,)
+
+
+def test_a_sum_over_rows_is_a_part_of_a_loop():
+    _, program = record(
+        lambda x, y: [nnx.namespace(x).sum(x * y, axis=0)], [np.ones((4, 6))] * 2, backends.get("numpy")
+    )
+    (group,) = Plan(program).groups()
+    assert [call.name for call in group.calls] == ["multiply", "sum"]
 
 
 @pytest.mark.parametrize(

@@ -133,13 +133,13 @@ def test_a_reduction_into_a_buffer_makes_no_array(name):
 
 
 def test_a_chain_of_calls_is_in_one_buffer_and_meets_arrays_of_its_dtype():
-    function = lambda x: [nnx.namespace(x).exp(x * 2.0) - 1]  # noqa: E731
+    function = lambda x: [nnx.namespace(x).exp(x * 2.0) * (x + 1) - 1]  # noqa: E731
     _, program = record(function, [np.ones((3, 4), dtype="float32")], backends.get("numpy"))
     assembly = buffers._Assembly(program, (0,))
     np.testing.assert_allclose(assembly.run()(np.zeros((3, 4), dtype="float32"))[0], 0.0)
-    assert len({id(buffer.array) for buffer in assembly.root.values()}) == 2  # the lent one for the last
+    assert len({id(buffer.array) for buffer in assembly.root.values()}) == 3  # of each factor, and the lent one
     numbers = [x for x in assembly.source.scope.values() if isinstance(x, np.ndarray) and not x.ndim]
-    assert [(float(x), x.dtype.name) for x in numbers] == [(2.0, "float32"), (1.0, "float32")]
+    assert [(float(x), x.dtype.name) for x in numbers] == [(2.0, "float32"), (1.0, "float32"), (1.0, "float32")]
 
 
 def test_recorded_arrays_live_on_a_backend_of_their_own(backend):
