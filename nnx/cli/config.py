@@ -289,15 +289,22 @@ def written(settings: Settings, head: str) -> str:
         if f.metadata["group"] != group:
             group = f.metadata["group"]
             lines.append("")
-        lines.append(f"{name.replace('_', '-')} = {_toml(value)}")
+        lines.append(f"{name.replace('_', '-')} = {toml(value)}")
     return "\n".join(lines) + "\n"
 
 
-def _toml(value: Any) -> str:
+def toml(value: Any) -> str:
+    """A value as TOML writes it, in one line.
+
+    >>> toml({"low": 0.001, "high": 1, "log": True})
+    '{ low = 0.001, high = 1, log = true }'
+    """
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {toml(item)}" for key, item in value.items()) + " }"
     if isinstance(value, list):
-        return f"[{', '.join(_toml(item) for item in value)}]"
+        return f"[{', '.join(toml(item) for item in value)}]"
     if isinstance(value, str):
         escaped = "".join(
             f"\\u{ord(c):04x}" if c < " " or c == "\x7f" else "\\" + c if c in '"\\' else c for c in value

@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from nnx import models, optim
 from nnx.cli import build
-from nnx.cli.config import DATA, FIELDS, KINDS, OUTPUT, Settings
+from nnx.cli.config import DATA, FIELDS, KINDS, OUTPUT, Settings, toml
 from nnx.data import Dataset
 from nnx.data.stream import in_blocks
 from nnx.data.targets import did_you_mean
@@ -81,6 +81,11 @@ def read(file: str) -> tuple[dict[str, Any] | None, Callable[[str], str]]:
     if len(named) < len(table):
         raise ConfigError("a name is given twice", where=where(next(iter(table))), fix="Write it once.")
     return named, where
+
+
+def written(space: Mapping[str, Any]) -> str:
+    """The table [space], which :func:`read` reads."""
+    return "\n".join(["[space]", *(f"{name.replace('_', '-')} = {toml(row)}" for name, row in space.items())]) + "\n"
 
 
 def kinds(settings: Settings, names: Any) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The directory of a run: made once, never written over, and read again by the other verbs."""
+"""The directory of a run, or of a search: made once, never written over, and read again by the other verbs."""
 
 import os
 import re
@@ -10,21 +10,24 @@ from nnx.errors import ConfigError, DataError
 from nnx.train.callbacks.babysit import CHANGES, RATE
 from nnx.train.files.checkpoint import CHECKPOINTS
 from nnx.train.run import METRICS, MODEL, SNAPSHOTS, STATISTICS
+from nnx.tune.storage import FILE as DATABASE
 
 CONFIG, CURVES = "config.toml", "curves.png"
 SEARCH, BEST = "search.json", "best.toml"
-"""What the directory of a search has."""
-FILES = (CONFIG, METRICS, MODEL, CURVES, STATISTICS, SNAPSHOTS, RATE, CHANGES)
+"""Where the trials of a search are kept, and its best settings."""
+RUNS, SEARCHES = Path("runs"), Path("tunes")
+"""Where directories are made whose place nobody has named."""
+FILES = (CONFIG, METRICS, MODEL, CURVES, STATISTICS, SNAPSHOTS, RATE, CHANGES, SEARCH, DATABASE)
 
 
-def create(name: str, out: str | None, config: str) -> Path:
-    """A new directory with its config.toml: ``out``, or the first ``runs/NAME-NNN`` that is free. Of two at once, each gets its own.
+def create(name: str, out: str | None, config: str, above: Path = RUNS) -> Path:
+    """A new directory with its config.toml: ``out``, or the next ``runs/NAME-NNN`` that is free. Of two at once, each gets its own.
 
-    Errors: ``ConfigError`` when ``out`` already has a run in it or cannot be written.
+    Errors: ``ConfigError`` when ``out`` already has a run or a search in it or cannot be written.
     """
     directory: Path | None = None
     try:
-        directory = _numbered(name) if out is None else _named(Path(out))
+        directory = _numbered(name, above) if out is None else _named(Path(out))
         with open(directory / CONFIG, "x", encoding="utf-8") as file:
             file.write(config)
         return directory
@@ -33,7 +36,9 @@ def create(name: str, out: str | None, config: str) -> Path:
             expected="a directory without a run in it",
             got=str(error.filename),
             where="--out",
-            fix="Choose another directory, or leave --out away for a new one under runs/.",
+            fix=f"Continue its search with nnx tune {out}, or choose another directory."
+            if out is not None and (Path(out) / SEARCH).exists()
+            else f"Choose another directory, or leave --out away for a new one under {above}/.",
         ) from None
     except UnicodeEncodeError:
         raise ConfigError(
@@ -44,7 +49,7 @@ def create(name: str, out: str | None, config: str) -> Path:
             discard(directory)
         raise ConfigError(
             f"the run cannot be written there ({error.strerror or error})",
-            where=str(out or error.filename or "runs"),
+            where=str(out or error.filename or above),
             fix="Choose a place where you may write: --out DIR.",
         ) from None
 
@@ -57,34 +62,34 @@ def _named(directory: Path) -> Path:
     return directory
 
 
-def _numbered(name: str) -> Path:
+def _numbered(name: str, above: Path) -> Path:
     stem = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "run"
-    runs, taken = Path("runs"), [0]
+    taken = [0]
     with suppress(FileNotFoundError):
-        found = (re.fullmatch(re.escape(stem) + r"-(\d+)", entry) for entry in os.listdir(runs))
+        found = (re.fullmatch(re.escape(stem) + r"-(\d+)", entry) for entry in os.listdir(above))
         taken += [int(one[1]) for one in found if one]
     number = max(taken) + 1
     while True:
         try:
-            (runs / f"{stem}-{number:03d}").mkdir(parents=True)
-            return runs / f"{stem}-{number:03d}"
+            (above / f"{stem}-{number:03d}").mkdir(parents=True)
+            return above / f"{stem}-{number:03d}"
         except FileExistsError:
-            if runs.exists() and not runs.is_dir():
+            if above.exists() and not above.is_dir():
                 raise
             number += 1
-        except FileNotFoundError:  # a run that never began has taken runs/ away just now
+        except FileNotFoundError:  # a run that never began has taken the folder away just now
             continue
 
 
 def discard(directory: Path) -> None:
-    """Take back a directory in which no training began."""
+    """Take back a directory in which no training or search began."""
     if (directory / CHECKPOINTS).exists():
         return
-    for name in (CONFIG, METRICS, STATISTICS, SNAPSHOTS, RATE, CHANGES):
+    for name in (CONFIG, METRICS, STATISTICS, SNAPSHOTS, RATE, CHANGES, SEARCH, DATABASE):
         (directory / name).unlink(missing_ok=True)
     with suppress(OSError):  # where it was there before, with other things in it
         directory.rmdir()
-        if directory.parent == Path("runs"):
+        if directory.parent in (RUNS, SEARCHES):
             directory.parent.rmdir()
 
 
@@ -99,7 +104,7 @@ def find(text: str) -> Found:
     """The model that RUN means: a run directory, or a model file."""
     path = Path(text)
     if not path.exists():
-        known = sorted(entry.name for entry in Path("runs").iterdir()) if Path("runs").is_dir() else []
+        known = sorted(entry.name for entry in RUNS.iterdir()) if RUNS.is_dir() else []
         fix = f"The last under runs/ is runs/{known[-1]}." if known else "Train one first: nnx train digits."
         raise ConfigError(
             expected="the directory of a run, or a model file",

@@ -1,4 +1,4 @@
-"""A search from the command line, from its settings to its report. ``tune.py`` has the verb and what one trial is."""
+"""A search from the command line, from its settings to its report. ``tune.py`` has the verb, ``program.py`` what one trial is."""
 
 import json
 from contextlib import suppress
@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nnx.cli import build, config, hyper, runs, trials
-from nnx.cli import tune as verb
 from nnx.cli.config import Settings
 from nnx.cli.display import number, spoken
-from nnx.cli.train import described
+from nnx.cli.program import Program, of_kept
+from nnx.cli.train import CODES, described
 from nnx.data.targets import did_you_mean
 from nnx.errors import ConfigError
 from nnx.plot import PlotUnavailable
@@ -20,6 +20,8 @@ from nnx.tune.extra import quiet
 from nnx.tune.search import Search, look
 from nnx.tune.storage import FILE, check_heartbeat, close, connect, lite_file, names, redacted, url_of
 from nnx.tune.study import Plan, Study
+
+TRIALS = 30
 
 
 class How(NamedTuple):
@@ -41,8 +43,8 @@ def new(settings: Settings, file: str | None, how: How) -> int:
     given, where = hyper.read(file) if file else (None, "space.{}".format)
     if settings.val == 0:
         raise ConfigError("nothing is held out to judge by", where="--val", fix="Hold rows out, for example --val 0.2.")
-    count = verb.TRIALS if how.trials is None else how.trials
-    program = verb.Program(settings)
+    count = TRIALS if how.trials is None else how.trials
+    program = Program(settings)
     parts = build.parts(program.whole, settings)
     space = given or hyper.default(settings, count)
     whole = parts.whole
@@ -56,15 +58,17 @@ def new(settings: Settings, file: str | None, how: How) -> int:
         settings.seed, how.jobs, first={}, program=program.kept(),
     ).check()  # fmt: skip
     check_heartbeat(how.heartbeat)
-    name = whole.name.split(".")[0] or "search"
     taken = [] if how.storage is None else searches(how)
-    directory = verb.directory_for(name, settings.out)
+    head = "A search of nnx. Again: nnx tune --config THIS_FILE"
+    text = f"{config.written(build.located(settings), head)}\n{hyper.written(space)}"
+    directory = runs.create(whole.name.split(".")[0] or "search", settings.out, text, runs.SEARCHES)
     named = how.study or (directory.name if how.storage is None else free(taken, directory.name))
-    verb.keep(directory, settings, space, how.storage and redacted(how.storage), named)
     try:
+        kept = {"storage": how.storage and redacted(how.storage), "study": named}
+        (directory / runs.SEARCH).write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
         study = begin.opened(plan, url_of(how.storage, directory), named, how.heartbeat)
     except BaseException:
-        verb.give_up(directory)
+        runs.discard(directory)
         raise
     shown = trials.Lines(settings.json)
     try:
@@ -103,7 +107,7 @@ def join(directory: Path | None, source: str | None, how: How, worker: bool, as_
     """Continue a search, or with ``worker`` only help with it."""
     url, name = how.storage, how.study
     if directory is not None:
-        kept = json.loads((directory / verb.KEPT).read_text(encoding="utf-8"))
+        kept = json.loads((directory / runs.SEARCH).read_text(encoding="utf-8"))
         url = url or kept["storage"] or url_of(None, directory)
         name = name or kept["study"]
     elif source is not None:
@@ -129,7 +133,7 @@ def join(directory: Path | None, source: str | None, how: How, worker: bool, as_
 
 def help_with(study: Study, directory: Path | None, how: How, worker: bool, as_json: bool) -> int:
     """Work on a search that is there."""
-    program = verb.of_kept(study.plan.program)
+    program = of_kept(study.plan.program)
     if how.trials is not None:
         more(study, how.trials)
     shown = trials.Lines(as_json)
@@ -144,7 +148,7 @@ def help_with(study: Study, directory: Path | None, how: How, worker: bool, as_j
     if worker or place is None:
         lines = ["", f"nothing is left to do for {study.name}" if not found.stopped else "ended; its trial is put back"]
         shown.say({"event": "end", **trials.facts(found, [])}, lines)
-        return verb.code_of(found.stopped)
+        return CODES.get(found.stopped, 0)
     return report(found, program.settings, place, shown, how)
 
 
@@ -229,21 +233,21 @@ def report(found: Search, settings: Settings, directory: Path, shown: trials.Lin
             {"event": "end", **trials.facts(found, [])},
             ["", f"ended before a trial was done. Continue: nnx tune {directory}"],
         )
-        return verb.code_of(found.stopped)
+        return CODES.get(found.stopped, 0)
     best = found.best
     edges = [as_written(text) for text in found.edges(hyper.allowed(settings))]
     head = f"Trial {best.trial} of a search of nnx: {found.monitor} {best.score} in epoch {best.epoch}. Again: nnx train --config THIS_FILE"
     text = config.written(build.located(hyper.applied(settings, best.params)), head)
-    (directory / verb.BEST).write_text(text, encoding="utf-8")
+    (directory / runs.BEST).write_text(text, encoding="utf-8")
     note = draw(found, directory)
     facts = {
         "event": "end",
         **trials.facts(found, edges),
         "directory": str(directory),
-        "config": str(directory / verb.BEST),
+        "config": str(directory / runs.BEST),
     }
     shown.say(facts, ending(found, edges, directory, note))
-    return verb.code_of(found.stopped)
+    return CODES.get(found.stopped, 0)
 
 
 def as_written(text: str) -> str:
@@ -283,15 +287,15 @@ def ending(found: Search, edges: list[str], directory: Path, note: str) -> list[
     if found.stopped:
         lines += [f"ended     before its last trial ({found.stopped}). Continue:", f"          {again}"]
         again = ""
-    lines += [f"next      nnx train --config {directory / verb.BEST}"] + ([f"          {again}"] if again else [])
+    lines += [f"next      nnx train --config {directory / runs.BEST}"] + ([f"          {again}"] if again else [])
     return lines
 
 
 ALL = (
-    verb.KEPT,
+    runs.SEARCH,
     FILE,
     runs.CONFIG,
-    verb.BEST,
+    runs.BEST,
     "trials.csv",
     "curves.csv",
     "importances.csv",

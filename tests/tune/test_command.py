@@ -212,6 +212,23 @@ def test_a_search_that_did_not_begin_leaves_its_place_free(nnx, tmp_path, monkey
         assert nnx(*once)[0] == 130
     assert not (tmp_path / "mine").exists()
     assert nnx(*once)[0] == 0
+    code, _, err = nnx(*once)
+    assert code == 2
+    assert err.endswith("Continue its search with nnx tune mine, or choose another directory.\n"), err
+    code, _, err = nnx(*once[:-1], "mine/config.toml")
+    assert code == 2
+    assert err.startswith("nnx: --out: expected a directory without a run in it, got mine/config.toml."), err
+
+
+def test_a_search_that_a_script_has_kept_there_stays(nnx, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "search.db").write_bytes(b"trials")
+    code, _, err = nnx("tune", "digits", "--trials", 1, *QUICK, "--out", "mine")
+    assert code == 2
+    assert err.startswith("nnx: --out: expected a directory without a run in it, got mine/search.db. Choose another"), (
+        err
+    )
+    assert (tmp_path / "mine" / "search.db").read_bytes() == b"trials"
 
 
 @pytest.mark.parametrize(
@@ -238,9 +255,9 @@ def test_the_default_space_follows_the_order_of_importance():
 
 
 def test_other_data_are_not_searched_with(nnx, tmp_path):
-    (tmp_path / "t.csv").write_text("a,b\n" + "".join(f"{i},{'yn'[i % 2]}\n" for i in range(40)))
-    assert nnx("tune", "t.csv", "--trials", 2, *QUICK)[0] == 0
-    (tmp_path / "t.csv").write_text("a,b\n" + "".join(f"{i + 1},{'yn'[i % 2]}\n" for i in range(40)))
-    code, _, err = nnx("tune", "tunes/t-001", "--trials", 3)
+    (tmp_path / "my t.csv").write_text("a,b\n" + "".join(f"{i},{'yn'[i % 2]}\n" for i in range(40)))
+    assert nnx("tune", "my t.csv", "--trials", 2, *QUICK)[0] == 0
+    (tmp_path / "my t.csv").write_text("a,b\n" + "".join(f"{i + 1},{'yn'[i % 2]}\n" for i in range(40)))
+    code, _, err = nnx("tune", "tunes/my-t-001", "--trials", 3)
     assert code == 2
     assert "expected the data that the search was begun with, got others" in err
