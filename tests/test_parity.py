@@ -99,6 +99,8 @@ def test_a_matrix_product_like_tf32_is_named(plant):
     departing = [row for row in report["strict"].rows if row.departs]
     assert departing[0].path == "layers.1"
     assert departing[0].error > 10 * departing[0].reference_error
+    step = next(row for row in report["strict"].rows if row.kind == "step")
+    assert step.error > 10 * step.reference_error > 0.0
     text = str(report)
     assert "strict against numpy: DEPARTS" in text
     assert "first to depart  matmul, in layers.1 (forward)" in text

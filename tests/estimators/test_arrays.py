@@ -1,6 +1,7 @@
 """Arrays of other libraries: what goes in decides where it is computed, and what comes out."""
 
 import inspect
+from contextlib import nullcontext
 from copy import copy
 from importlib.util import find_spec
 
@@ -62,6 +63,13 @@ def test_answers_stay_where_the_inputs_are(classifier, backend):
     assert classifier.score(x, backend.asarray(NUMBERS)) == np.mean(backend.to_numpy(classifier.predict(x)) == NUMBERS)
 
 
+def test_arrays_of_another_library_are_refused_where_scikit_learn_dispatches(classifier, backend, monkeypatch):
+    monkeypatch.setattr("nnx.estimators.network.get_config", lambda: {"array_api_dispatch": True})
+    assert classifier.predict(backend.asarray(X)).shape == (48,)
+    with pytest.raises(ValueError, match="same namespace") if backend.name != "numpy" else nullcontext():
+        classifier.predict(X)
+
+
 def test_the_answers_are_those_of_numpy(classifier, backend):
     on_host = NNClassifier(**SMALL).fit(X, NUMBERS)
     np.testing.assert_allclose(
@@ -75,6 +83,7 @@ def test_real_targets_and_names(classifier, backend):
     regressor = NNRegressor(**LEAST).fit(x, backend.asarray(X[:, 0]))
     assert nnx.backends.of(regressor.predict(x)).spec == backend.spec
     assert tuple(regressor.predict(x).shape) == (48,)
+    assert tuple(NNRegressor(**LEAST).fit(x, backend.asarray(X[:, 1:])).predict(x).shape) == (48, 2)
     named = copy(classifier)
     named.classes_ = np.asarray(["a", "b", "c", "d"])  # as of labels that were texts
     np.testing.assert_array_equal(named.predict(x), named.classes_[backend.to_numpy(classifier.predict(x))])

@@ -180,6 +180,15 @@ def test_running_statistics_are_the_weighted_mean_of_those_of_the_shards():
     np.testing.assert_allclose(model.layers[0].running_variance, 0.5 + 0.5 * variance, rtol=1e-5)
 
 
+def test_a_longer_batch_finds_room():
+    backend = nnx.backends.get("numpy")
+    step, fresh = (Sharded(network(backend), LOSS, 4, ALONE) for _ in range(2))
+    step.gradient(*batch(backend, 5), 0, 0)
+    np.testing.assert_array_equal(
+        step.gradient(*batch(backend), 0, 1).outputs, fresh.gradient(*batch(backend), 0, 1).outputs
+    )
+
+
 def test_each_shard_draws_for_itself():
     model = nnx.Sequential(nnx.Linear(5, 40), nnx.Dropout(0.5), nnx.Linear(40, 3)).initialize(1)
     x, y = np.ones((16, 5), dtype=np.float32), np.zeros(16, dtype=np.int64)

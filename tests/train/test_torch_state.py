@@ -55,6 +55,13 @@ def test_a_gru_without_bias():
     np.testing.assert_allclose(model(x), theirs(torch.tensor(x))[0].detach().numpy(), atol=1e-12)
 
 
+def test_a_block_that_is_the_whole_model():
+    theirs = tn.TransformerEncoderLayer(8, 2, 12, 0.0, "gelu", batch_first=True, norm_first=True)
+    model = nnx.load_torch(drawn(theirs, "float64").state_dict(), into=nnx.TransformerBlock(8, 2, hidden=12))
+    x = np.random.default_rng(0).normal(size=(2, 5, 8))
+    np.testing.assert_allclose(model(x), theirs(torch.tensor(x)).detach().numpy(), atol=1e-10)
+
+
 def test_a_dense_layer_behind_flattened_images_as_the_document_says():
     theirs = drawn(tn.Sequential(tn.Conv2d(2, 3, 3), tn.Flatten(), tn.Linear(3 * 4 * 2, 5)), "float64")
     ours = nnx.Sequential(nnx.Conv2d(2, 3, 3), nnx.Flatten(), nnx.Linear(3 * 4 * 2, 5))

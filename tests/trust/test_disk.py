@@ -27,7 +27,7 @@ from support.trust import (
 import nnx
 from nnx.errors import ConfigError, DataError
 from nnx.train.files import durable
-from nnx.train.files.checkpoint import newest, read_checkpoint
+from nnx.train.files.checkpoint import listed, newest, read_checkpoint
 from nnx.train.files.lock import LOCK, locked
 
 
@@ -171,6 +171,15 @@ def test_resume_from_the_one_before_ends_with_the_same_bits(tmp_path, capsys):
     resumed = nnx.resume(tmp_path, *data())
     assert sha(resumed.model) == sha(trained(case, "numpy").model)
     assert capsys.readouterr().err.count("DAMAGED CHECKPOINT") == 1
+
+
+def test_a_damaged_one_that_was_taken_away_does_not_count_among_the_last(tmp_path):
+    keeper, _ = keeper_at(tmp_path)
+    for step in (1, 2):
+        assert keeper.save(lambda step=step: a_checkpoint(step))
+    keeper.forget([keeper.saved])
+    assert keeper.save(lambda: a_checkpoint(3))
+    assert [path.name[:13] for path in listed(tmp_path / "checkpoints")] == ["step-00000001", "step-00000003"]
 
 
 @pytest.mark.parametrize("name", ["weights.safetensors", "state.safetensors", "state.json", "MANIFEST.json"])

@@ -135,7 +135,8 @@ def test_lbfgs_names_the_layer_and_the_rows(tmp_path):
 
 def test_without_a_directory_it_is_told_as_well():
     with pytest.raises(
-        DivergedError, match=r"layers.2 \(Linear\).*The weights are those it began with. Lower the learning rate by 10"
+        DivergedError,
+        match=r"layers.2 \(Linear\).*; its input is within [1-9].*, its weights within [1-9].*The weights are those it began with. Lower the learning rate by 10",
     ) as caught:
         nnx.fit(linear(), data(), epochs=3, batch_size=16, optimizer=nnx.optim.SGD(1e6))
     assert caught.value.report["checkpoint"] is None

@@ -69,6 +69,15 @@ def test_the_state_before_the_step_is_saved_and_goes_on_with_the_same_bits(tmp_p
     assert sha(resumed.model) == sha(trained(usual, "numpy").model)
 
 
+def test_without_a_directory_and_without_a_count_it_says_what_it_can(monkeypatch):
+    monkeypatch.setattr("nnx.train.trouble.exhausted.memory_of", lambda *args, **kwargs: 1 / 0)
+    expected = (
+        r"16 rows\).* The model has the weights of the step before\. Use batch_size=4, or a smaller model, or free"
+    )
+    with pytest.raises(OutOfMemoryError, match=expected):
+        trained(Case(Exhausts(0.05)), "numpy")
+
+
 def test_other_errors_are_left_as_they_are():
     class Fails(Exhausts):
         def raised(self):
