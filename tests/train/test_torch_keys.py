@@ -57,6 +57,8 @@ def test_arrays_of_ones_own_modules_are_taken_as_they_are():
     own = nnx.load_torch({"matrix": matrix, "inner.weight": weight, "inner.bias": bias}, into=Own())
     np.testing.assert_array_equal(own.matrix, matrix)
     np.testing.assert_array_equal(own.inner.weight, weight.T)
+    lacking = {"inner.weight": weight, "inner.bias": bias}
+    refused(StateError, "Own: expected an array matrix in the state, got none", lacking, Own().initialize(0))
 
 
 def test_the_dtype_is_that_of_the_state():
