@@ -4,6 +4,8 @@ import json
 import os
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -12,8 +14,10 @@ from support.searches import SPACE, dies, threads, train
 
 import nnx
 from nnx.errors import ConfigError, NnxError
+from nnx.tune.storage import close, connect, url_of
 
 optuna = pytest.importorskip("optuna", reason="needs optuna (extra tune)")
+jobs = import_module("nnx.tune.jobs")  # which needs it
 both = pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
 KEPT = ("trial", "state", "params", "score", "epoch", "loss", "curve")
 
@@ -34,8 +38,6 @@ OPEN = []
 def closed():
     """What was looked at is closed with the test."""
     yield
-    from nnx.tune.storage import close
-
     while OPEN:
         close(OPEN.pop().storage)
 
@@ -90,6 +92,12 @@ def test_the_trial_of_a_killed_worker_is_put_back_and_nothing_is_lost(database, 
     assert numbers(after) == numbers(nnx.tune(train, SPACE, trials=trials, monitor="val_accuracy"))
 
 
+def test_a_worker_is_dead_after_three_of_its_own_heartbeats(tmp_path):
+    store = connect(url_of(None, tmp_path), 7)
+    assert (store.get_heartbeat_interval(), store._backend.grace_period) == (7, 21)
+    close(store)
+
+
 def test_jobs_are_processes_with_one_thread_each(tmp_path):
     before = dict(os.environ)
     found = nnx.tune(threads, SPACE, trials=6, monitor="val_loss", directory=tmp_path, jobs=2)
@@ -97,6 +105,15 @@ def test_jobs_are_processes_with_one_thread_each(tmp_path):
     assert {row.score for row in found.rows} == {1.0}
     assert os.getpid() not in who(found).values()
     assert dict(os.environ) == before, "here nothing has changed"
+
+
+def test_in_a_thread_sigterm_is_left_as_it_is():
+    def within():
+        with jobs._sigterm_as_interrupt() as came:
+            return came
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(within).result() == []
 
 
 def test_a_function_that_cannot_be_sent_is_refused(tmp_path):
