@@ -112,6 +112,14 @@ def test_too_little_space_is_said_before_anything_is_written(tmp_path, monkeypat
     assert "are needed, 0.0 are free" in told[0]
 
 
+def test_where_no_steps_are_named_the_clock_says_when(tmp_path):
+    keeper, _ = keeper_at(tmp_path)
+    keeper.every = None
+    assert not keeper.due(1, epoch_ended=True)
+    keeper.seconds = 0.0
+    assert keeper.due(1, epoch_ended=False)
+
+
 def test_training_goes_on_with_a_disk_that_is_full(tmp_path, monkeypatch, capsys):
     def full(target, files):
         raise OSError(28, "No space left on device")
