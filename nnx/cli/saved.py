@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from nnx import backends
 from nnx.cli import build, config, runs
@@ -12,16 +13,17 @@ from nnx.errors import ConfigError, DataError
 from nnx.layers import Module
 from nnx.losses import LOSSES
 from nnx.train import load, read_notes
+from nnx.train.files.identity import identity
 
 
 @dataclass(frozen=True)
 class Saved:
-    """The model on its backend, the schema of its data, the loss and the number of rows it was trained with, its run."""
+    """The model on its backend, the schema of its data, the loss and the rows that it was trained with, its run."""
 
     model: Module
     schema: Schema
     loss: str | None
-    rows: int | None
+    trained_on: Any
     settings: Settings | None
     directory: Path | None
 
@@ -43,10 +45,9 @@ class Saved:
                 "a model file alone does not tell its data", where="DATA", fix="Name the data after the run."
             )
         parts = build.data(self.settings)
-        if len(parts.train) != self.rows:
+        if identity(parts.train) != self.trained_on:
             raise DataError(
-                expected=f"{self.rows} rows to train on, as there were",
-                got=str(len(parts.train)),
+                "the rows to train on are not those that it was trained on",
                 where=str(self.settings.source),
                 fix="The data have changed since: which rows were held out cannot be told. Name other data.",
             )
@@ -73,7 +74,7 @@ def open_run(run: str, backend: str) -> Saved:
         model.to(there),
         Schema.from_dict(notes["schema"]),
         loss if isinstance(loss, str) and loss in LOSSES else None,
-        notes.get("rows"),
+        notes.get("data"),
         settings_of(found.directory),
         found.directory,
     )

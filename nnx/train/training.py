@@ -265,7 +265,7 @@ class Training:
         """What a model file says of the data it was trained on: how to encode others, and how it was judged."""
         loss = self.course.loss
         return {
-            "schema": self.train.schema.to_dict(), "rows": len(self.train), "loss": loss if isinstance(loss, str) else None
+            "schema": self.train.schema.to_dict(), "data": identity(self.train), "loss": loss if isinstance(loss, str) else None
         }  # fmt: skip
 
 

@@ -127,6 +127,13 @@ def test_evaluate_refuses_data_that_changed(nnx, here):
     assert "The data have changed since" in done.err
 
 
+def test_evaluate_refuses_the_same_rows_in_another_order(nnx, here):
+    (here / "pets.csv").write_text(table(sorted(ROWS, key=lambda row: row[1]), "size", "colour", "species"))
+    done = nnx("evaluate", "runs/pets-001")
+    assert done.code == 2
+    assert "The data have changed since" in done.err
+
+
 def test_evaluate_needs_targets(nnx, here):
     (here / "new.csv").write_text(table([row[:2] for row in ROWS], "size", "colour"))
     done = nnx("evaluate", "runs/pets-001", "new.csv")

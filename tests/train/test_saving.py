@@ -169,7 +169,7 @@ def test_fit_notes_the_schema(tmp_path):
     notes = read_notes(tmp_path / "model.safetensors")
     assert nnx.data.Schema.from_dict(notes["schema"]) == data.schema
     assert notes["loss"] == "cross_entropy"
-    assert notes["rows"] == 100
+    assert notes["data"]["shape"] == [100, 64]
 
 
 LAYOUTS = {
