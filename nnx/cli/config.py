@@ -1,7 +1,9 @@
 """Settings of a training: what can be set, by a flag or by the same name in a TOML file. One table says it all."""
 
 import math
+import os
 import re
+import shlex
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -154,6 +156,17 @@ def flag(name: str) -> str:
     """
     return "--" + name.replace("_", "-")
 
+
+def word(text: Any) -> str:
+    """A path or a name as one word of a command line.
+
+    >>> print(word("runs/动物-001"), word("my runs/digits-001"))
+    runs/动物-001 'my runs/digits-001'
+    """
+    return str(text) if _PLAIN.fullmatch(str(text)) else shlex.quote(str(text))
+
+
+_PLAIN = re.compile(rf"[\w@%+=:,./{re.escape(os.sep)}-]+")
 
 _EXAMPLES = {
     "source": "digits", "target": "price", "drop": "id", "categorical": "zip", "inputs": "x", "test": "0.1", "finish": "lbfgs",

@@ -64,7 +64,7 @@ def lr_find(
     print(found)
     print(f"files        {', '.join(files)}" + (f"\nnote         {note}" if note else ""))
     if found.suggested is not None:
-        print(f"next         nnx train {settings.source} --lr {found.suggested:.2g}, with the same flags")
+        print(f"next         nnx train {config.word(settings.source)} --lr {found.suggested:.2g}, with the same flags")
     return 0
 
 

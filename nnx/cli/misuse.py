@@ -1,11 +1,13 @@
 """What a command line has wrong, said as its writer sees it: by flags, and in one line."""
 
 import re
+from ast import literal_eval
 from collections.abc import Sequence
+from contextlib import suppress
 from difflib import get_close_matches
 from typing import Any
 
-from nnx.cli.config import FIELDS, example, flag
+from nnx.cli.config import FIELDS, example, flag, word
 from nnx.errors import ConfigError, NnxError
 
 OWN = (
@@ -55,8 +57,8 @@ def _known(name: str) -> bool:
 def as_flags(text: str) -> str:
     """Advice for Python, as a flag: the same names with dashes.
 
-    >>> as_flags("Pass header=False, or drop=['id'], batch_size=63 or task='regression'. It takes no target=.")
-    'Pass --no-header, or --drop id, --batch-size 63 or --task regression. It takes no --target.'
+    >>> print(as_flags("Pass header=False, or drop=['my id'], batch_size=63 or target=\\"y.npy\\". It takes no task=."))
+    Pass --no-header, or --drop 'my id', --batch-size 63 or --target y.npy. It takes no --task.
     """
 
     def flagged(found: re.Match[str]) -> str:
@@ -65,9 +67,17 @@ def as_flags(text: str) -> str:
             return found[0]
         if value in ("True", "False"):
             return flag(name) if value == "True" else flag(name).replace("--", "--no-", 1)
-        return f"{flag(name)} {value.strip('[]').strip(chr(39))}".strip()
+        if found[3]:
+            with suppress(SyntaxError, ValueError):  # where a long name was cut within an escape
+                value = word(literal_eval(found[3]))
+        return f"{flag(name)} {value}".strip()
 
-    return re.sub(r"\b([a-z_0-9]+)=(\[?'[^']*'\]?|True\b|False\b|\d[\d.e+-]*(?<!\.)|(?=[ ,.]))", flagged, text)
+    return _GIVEN.sub(flagged, text)
+
+
+_TEXT = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
+_GIVEN = re.compile(rf"\b([a-z_0-9]+)=(\[?({_TEXT})\]?|True\b|False\b|\d[\d.e+-]*(?<!\.)|(?=[ ,.]))")
+"""An argument of Python: its name, its value, and that as a text if it is one."""
 
 
 def misused(error: Any, tokens: Sequence[str], verbs: Sequence[str]) -> ConfigError:

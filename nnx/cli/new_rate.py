@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nnx.cli import runs
+from nnx.cli.config import word
 from nnx.errors import ConfigError
 from nnx.train import Callback, Run
 from nnx.train.callbacks.babysit import CHANGES, RATE
@@ -77,7 +78,7 @@ def _check(run: Run, epochs: int, directory: Path) -> None:
             expected="epochs that are left, for a learning rate",
             got=f"a training that has ended after {len(run.history)}",
             where="--lr",
-            fix=f"Train anew from its settings: nnx train --config {directory / runs.CONFIG} --lr …",
+            fix=f"Train anew from its settings: nnx train --config {word(directory / runs.CONFIG)} --lr …",
         )
     if len(run.history) >= epochs:
         raise ConfigError(

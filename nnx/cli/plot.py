@@ -8,6 +8,7 @@ import numpy as np
 
 from nnx import backends, plot
 from nnx.cli import runs, threads
+from nnx.cli.config import word
 from nnx.cli.display import number
 from nnx.cli.saved import Saved, open_run
 from nnx.cli.summary import history
@@ -90,7 +91,7 @@ def plot_run(
     else:
         kept = open_run(run, backend)
         title = (directory or Path(run)).name
-    taken, what = (None, "") if kept is None or not about.rows else _rows(kept, about, data, f"{run} {picture}")
+    taken, what = (None, "") if kept is None or not about.rows else _rows(kept, about, data, f"{word(run)} {picture}")
     if taken is not None:
         if about.taken is not None:
             options.setdefault("rows", about.taken)
@@ -164,7 +165,9 @@ def _source(run: str, directory: Path | None, name: str) -> Path:
         if name == METRICS or not (directory / METRICS).exists():
             runs.find(run)
         known = (directory / runs.CONFIG).exists()
-        again = f"nnx train --config {directory / runs.CONFIG} --record" if known else "nnx.fit(..., directory=...)"
+        again = (
+            f"nnx train --config {word(directory / runs.CONFIG)} --record" if known else "nnx.fit(..., directory=...)"
+        )
         maker = {SNAPSHOTS: "nnx.train.Snapshots()", STATISTICS: "nnx.train.Statistics(train)"}.get(name)
         python = f" In Python: callbacks=[{maker}]." if maker else ""
         raise DataError(f"the run has no {name}", where=run, fix=f"Train again: {again}.{python}")

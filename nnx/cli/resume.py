@@ -6,7 +6,7 @@ from typing import Any
 
 from nnx import backends
 from nnx.cli import build, deterministic, display, runs, threads
-from nnx.cli.config import Settings, merged
+from nnx.cli.config import Settings, merged, word
 from nnx.cli.new_rate import NewRate
 from nnx.cli.saved import settings_of
 from nnx.cli.train import CODES, curves, described, ending, outcome, rates, stopping
@@ -58,7 +58,7 @@ def resume(run: str, /, *, backend: str | None = None, lr: float | None = None, 
             expected=f"a run with {CHECKPOINTS}",
             got="none: it ended, or was killed before the first",
             where=run,
-            fix=f"Train again with nnx train --config {directory / runs.CONFIG}.",
+            fix=f"Train again with nnx train --config {word(directory / runs.CONFIG)}.",
         )
     deterministic.fixed(settings)
     settings = replace(settings, json=json, backend=backend or settings.backend)

@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from nnx.cli.config import word
 from nnx.errors import ConfigError, DataError
 from nnx.train.callbacks.babysit import CHANGES, RATE
 from nnx.train.files.checkpoint import CHECKPOINTS
@@ -36,7 +37,7 @@ def create(name: str, out: str | None, config: str, above: Path = RUNS) -> Path:
             expected="a directory without a run in it",
             got=str(error.filename),
             where="--out",
-            fix=f"Continue its search with nnx tune {out}, or choose another directory."
+            fix=f"Continue its search with nnx tune {word(out)}, or choose another directory."
             if out is not None and (Path(out) / SEARCH).exists()
             else f"Choose another directory, or leave --out away for a new one under {above}/.",
         ) from None
@@ -104,8 +105,8 @@ def find(text: str) -> Found:
     """The model that RUN means: a run directory, or a model file."""
     path = Path(text)
     if not path.exists():
-        known = sorted(entry.name for entry in RUNS.iterdir()) if RUNS.is_dir() else []
-        fix = f"The last under runs/ is runs/{known[-1]}." if known else "Train one first: nnx train digits."
+        known = sorted(RUNS.glob(f"*/{CONFIG}"), key=lambda one: one.stat().st_mtime)
+        fix = f"The last run is {word(known[-1].parent)}." if known else "Train one first: nnx train digits."
         raise ConfigError(
             expected="the directory of a run, or a model file",
             got=f"{text!r}, which does not exist",
@@ -119,7 +120,7 @@ def find(text: str) -> Found:
             expected=f"a run with its {MODEL}",
             got="a search of settings",
             where=text,
-            fix=f"Train what it found: nnx train --config {path / BEST}.",
+            fix=f"Train what it found: nnx train --config {word(path / BEST)}.",
         )
     if not (path / MODEL).exists():
         began = (path / CONFIG).exists()
@@ -127,9 +128,9 @@ def find(text: str) -> Found:
             expected=f"a run with its {MODEL}",
             got="a run that has not ended yet" if began else "a directory without one",
             where=text,
-            fix=f"Go on with nnx resume {path}."
+            fix=f"Go on with nnx resume {word(path)}."
             if (path / CHECKPOINTS).exists()
-            else f"Train again with nnx train --config {path / CONFIG}."
+            else f"Train again with nnx train --config {word(path / CONFIG)}."
             if began
             else "Give the directory that nnx train named.",
         )

@@ -234,8 +234,8 @@ def described(data: Dataset) -> str:
 def ending(
     settings: Settings, parts: build.Parts, run: Run, kept: Outcome, seconds: float, directory: Path, note: str
 ) -> tuple[dict[str, Any], list[str]]:
-    best = run.best if run.history else None
     """What came of it: for JSON, and as lines."""
+    best = run.best if run.history else None
     facts: dict[str, Any] = {
         "stopped": run.stopped or None, "epochs": len(run.history), "steps": run.step, "kept_epoch": kept.epoch,
         "best_epoch": best and best["epoch"], **{f"val_{name}": value for name, value in kept.val.items()},
@@ -275,10 +275,11 @@ def ending(
 
 
 def _next(directory: Path, held_out: bool, cut: bool) -> list[str]:
+    run = config.word(directory)
     return [
-        *([f"resume {directory}"] if cut and (directory / CHECKPOINTS).is_dir() else []),
-        f"evaluate {directory}" + ("" if held_out else " DATA"),
-        f"predict {directory} NEW_DATA -o predictions.csv",
-        f"plot {directory} surface",
-        f"train --config {directory}/{runs.CONFIG}",
+        *([f"resume {run}"] if cut and (directory / CHECKPOINTS).is_dir() else []),
+        f"evaluate {run}" + ("" if held_out else " DATA"),
+        f"predict {run} NEW_DATA -o predictions.csv",
+        f"plot {run} surface",
+        f"train --config {config.word(directory / runs.CONFIG)}",
     ]

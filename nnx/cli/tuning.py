@@ -222,7 +222,9 @@ def beginning(
         ),
     ]
     if how.storage is not None:
-        lines += [f"help   nnx tune --worker --storage {redacted(how.storage)} --study {study}"]
+        lines += [
+            f"help   nnx tune --worker --storage {config.word(redacted(how.storage))} --study {config.word(study)}"
+        ]
     return facts, [*lines, "", trials.heads(monitor)]
 
 
@@ -231,7 +233,7 @@ def report(found: Search, settings: Settings, directory: Path, shown: trials.Lin
     if not found.of("done") and found.stopped:
         shown.say(
             {"event": "end", **trials.facts(found, [])},
-            ["", f"ended before a trial was done. Continue: nnx tune {directory}"],
+            ["", f"ended before a trial was done. Continue: nnx tune {config.word(directory)}"],
         )
         return CODES.get(found.stopped, 0)
     best = found.best
@@ -283,11 +285,13 @@ def ending(found: Search, edges: list[str], directory: Path, note: str) -> list[
     lines += trials.wrapped("search", [f"{directory}: {', '.join(counts)}", ", ".join(files)])
     lines += trials.wrapped("", [note]) if note else []
     more_trials = 2 * found.trials
-    again = f"nnx tune {directory}" + ("" if found.stopped else f" --trials {more_trials}")
+    again = f"nnx tune {config.word(directory)}" + ("" if found.stopped else f" --trials {more_trials}")
     if found.stopped:
         lines += [f"ended     before its last trial ({found.stopped}). Continue:", f"          {again}"]
         again = ""
-    lines += [f"next      nnx train --config {directory / runs.BEST}"] + ([f"          {again}"] if again else [])
+    lines += [f"next      nnx train --config {config.word(directory / runs.BEST)}"] + (
+        [f"          {again}"] if again else []
+    )
     return lines
 
 

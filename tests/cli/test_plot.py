@@ -150,7 +150,7 @@ def test_a_mistake_is_told_in_a_line(nnx, run, here, words, says):
 
 
 def test_a_run_that_is_not_one(nnx, run, here):
-    assert "which does not exist. The last under runs/ is runs/digits-001" in nnx("plot", "nowhere", "curves").err
+    assert "which does not exist. The last run is runs/digits-001" in nnx("plot", "nowhere", "curves").err
     (here / "empty").mkdir()
     assert "a directory without one" in nnx("plot", "empty", "curves").err
     shutil.copy(run / "model.safetensors", here / "lone.safetensors")

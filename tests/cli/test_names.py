@@ -1,0 +1,45 @@
+"""Paths and columns with blanks, quotes and letters of other writings: what the command says can be typed as it stands."""
+
+import os
+import shlex
+
+QUICK = ("--epochs", 1, "--model", "linear", "--check", "off", "--no-record")
+
+
+def commands(lines):
+    """The words of each command that a report ends with."""
+    after = lines[next(i for i, line in enumerate(lines) if line.startswith("next ")) :]
+    return [shlex.split(line[10:])[1:] for line in after if line[10:].startswith("nnx ")]
+
+
+def test_what_comes_next_can_be_typed(nnx, here):
+    done = nnx("train", "digits", *QUICK, "--out", "my runs/it's one")
+    evaluate, predict, plot, again = commands(done.out.splitlines())
+    assert nnx(*evaluate).code == 0
+    assert predict == ["predict", "my runs/it's one", "NEW_DATA", "-o", "predictions.csv"]
+    assert plot[1] == "my runs/it's one"
+    assert nnx(*again).code == 0
+
+
+def test_advice_can_be_typed(nnx, here):
+    rows = [f"c{i},{i % 5},{'yn'[i % 2]}" for i in range(120)]
+    (here / "a b.csv").write_text("\n".join(["customer's id,size,answer", *rows]))
+    done = nnx("train", "a b.csv", *QUICK)
+    assert done.code == 2
+    advice = shlex.split(done.err.partition("leave it out with ")[2].strip().rstrip("."))
+    assert nnx("train", "a b.csv", *QUICK, *advice).code == 0
+
+
+def test_a_rate_that_was_found_can_be_tried(nnx, here):
+    (here / "a b.csv").write_text("\n".join(["size,answer", *(f"{i},{'yn'[i % 2]}" for i in range(120))]))
+    done = nnx("lr-find", "a b.csv")
+    (line,) = (line for line in done.out.splitlines() if line.startswith("next "))
+    assert shlex.split(line)[3] == "a b.csv"
+
+
+def test_a_run_that_is_not_there_names_the_last_that_is(nnx, here):
+    for name, time in (("b", 1), ("my run", 3), ("z", 2)):
+        (here / "runs" / name).mkdir(parents=True)
+        (here / "runs" / name / "config.toml").touch()
+        os.utime(here / "runs" / name / "config.toml", (time, time))
+    assert "The last run is 'runs/my run'." in nnx("evaluate", "runs/other").err
