@@ -95,12 +95,25 @@ def _called(tokens: list[str]) -> int:
     except cyclopts.CycloptsError as error:
         raise misused(error, tokens, VERBS) from error
     with warnings.catch_warnings():
+        warnings.showwarning = _told(warnings.showwarning)
         warnings.simplefilter(
             "ignore", RuntimeWarning
         )  # overflow and the like: a loss that is no number is told as such
         answer = command(*bound.args, **bound.kwargs)
     sys.stdout.flush()  # here, where a full disk or a closed pipe is still an error to tell
     return answer if isinstance(answer, int) else 0
+
+
+def _told(others: Callable[..., None]) -> Callable[..., None]:
+    """Warnings of nnx as a line; those of other libraries as Python shows them."""
+
+    def show(message: Warning | str, category: type[Warning], *rest: Any, **more: Any) -> None:
+        if category.__module__.startswith("nnx."):
+            print(f"nnx: {one_line(str(message))}", file=sys.stderr)
+        else:
+            others(message, category, *rest, **more)
+
+    return show
 
 
 def _fail(code: int, message: str, own: bool = True) -> int:

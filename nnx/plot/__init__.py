@@ -17,7 +17,7 @@ boundary     decision regions over two features, or two principal components
 contour      a function of two numbers, with paths upon it
 landscape    directions and slices of the loss, as numbers
 table        numbers as CSV
-style        the figure, its axes and colours, and how it is saved
+style        the figure, its axes and colours, and how it is saved; letters has fonts for other writings
 ```
 """
 

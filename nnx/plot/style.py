@@ -3,11 +3,13 @@
 import logging
 import math
 import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from nnx.errors import BackendUnavailable, ConfigError
+from nnx.plot import letters
 
 TRAIN, VAL = "#0072B2", "#D55E00"  # blue and vermilion: told apart by colour-blind readers, and in grey
 COLOURS = (TRAIN, VAL, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -114,18 +116,33 @@ def line(number: int) -> dict[str, Any]:
 def save(figure: Any, path: str | os.PathLike[str]) -> Path:
     """Writes the figure as PNG, SVG or PDF by the name of ``path``; the same figure gives the same bytes.
 
+    Letters that matplotlib's font lacks are drawn with another that is installed; where none has them a warning says so.
+
     Errors: ``ConfigError`` for another suffix, or a place that cannot be written.
     """
     file = checked(path)
     from matplotlib import rc_context
 
     stamps = {".png": {"Software": None}, ".svg": {"Date": None, "Creator": None}, ".pdf": {"CreationDate": None}}
-    with rc_context({"svg.hashsalt": "nnx", "svg.fonttype": "none", "pdf.fonttype": 42}):
+    style = {"svg.hashsalt": "nnx", "svg.fonttype": "none", "pdf.fonttype": 42}
+    with rc_context(style), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)  # each letter twice; it is told below
         figure.draw_without_rendering()  # once for the layout to learn how large the names are
+        changed, missing = letters.complete(figure)
+        if changed:
+            figure.draw_without_rendering()
         try:
             figure.savefig(file, dpi=150, metadata=stamps[file.suffix.lower()])
         except OSError as error:
             raise unwritable(file, error) from None
+    if missing and file.suffix.lower() != ".svg":  # which has them as text
+        shown = f"{missing[:10]} …" if len(missing) > 10 else missing
+        warnings.warn(
+            f"{file} shows boxes for {shown}: no installed font has them. Install one, such as Noto Sans CJK for Chinese, "
+            f"or draw {file.stem}.svg.",
+            letters.LettersMissing,
+            stacklevel=2,
+        )
     return file
 
 

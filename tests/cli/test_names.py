@@ -3,6 +3,8 @@
 import os
 import shlex
 
+import pytest
+
 QUICK = ("--epochs", 1, "--model", "linear", "--check", "off", "--no-record")
 
 
@@ -43,3 +45,15 @@ def test_a_run_that_is_not_there_names_the_last_that_is(nnx, here):
         (here / "runs" / name / "config.toml").touch()
         os.utime(here / "runs" / name / "config.toml", (time, time))
     assert "The last run is 'runs/my run'." in nnx("evaluate", "runs/other").err
+
+
+@pytest.mark.filterwarnings("default::nnx.plot.letters.LettersMissing")
+def test_letters_that_no_font_has_are_told_in_a_line(nnx, here, monkeypatch):
+    font_manager = pytest.importorskip("matplotlib.font_manager", reason="matplotlib is not installed (extra plot)")
+    monkeypatch.setattr(font_manager.fontManager, "ttflist", [])
+    monkeypatch.setattr(font_manager, "findSystemFonts", list)
+    (here / "动物.csv").write_text("\n".join(["size,answer", *(f"{i},{'yn'[i % 2]}" for i in range(50))]), "utf-8")
+    done = nnx("train", "动物.csv", *QUICK)
+    assert done.code == 0
+    assert done.err.count("\n") == 1
+    assert done.err.startswith("nnx: runs/run-001/curves.png shows boxes for 动物: no installed font has them.")
