@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from support.process import run_python
 
 ROOT = Path(__file__).parent.parent
 DOCUMENT = ROOT / "docs" / "curriculum.md"
@@ -141,6 +142,14 @@ def test(text, file):
 test.__test__ = False
 TEXT = DOCUMENT.read_text(encoding="utf-8")
 ROWS = rows(TEXT)
+
+
+def test_its_names_are_there_once_nnx_is_imported(tmp_path):
+    names = {text.partition("(")[0] for _, cells in ROWS for text, _ in links(cells[2]) if text.startswith("nnx.")}
+    code = "import nnx\n" + "".join(
+        f"try: {name}\nexcept AttributeError: print({name!r})\nexcept ImportError: pass\n" for name in sorted(names)
+    )
+    assert run_python(code, tmp_path) == ""
 
 
 @pytest.mark.parametrize("cells", [cells for _, cells in ROWS], ids=[cells[0] for _, cells in ROWS])

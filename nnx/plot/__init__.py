@@ -14,6 +14,7 @@ ratios       how far each parameter moves in a step, for its size
 weights      histograms, and the first layer as images
 confusion    which class was taken for which
 boundary     decision regions over two features, or two principal components
+search       the curves of all trials of nnx.tune, and how much each setting matters
 contour      a function of two numbers, with paths upon it
 landscape    directions and slices of the loss, as numbers
 table        numbers as CSV
@@ -21,6 +22,7 @@ style        the figure, its axes and colours, and how it is saved; letters has 
 ```
 """
 
+from nnx.plot import search
 from nnx.plot.activations import Activations, activations
 from nnx.plot.boundary import Regions, boundary
 from nnx.plot.confusion import Confusion, confusion
@@ -39,5 +41,5 @@ from nnx.plot.weights import Weights, weights
 __all__ = [
     "Activations", "Confusion", "Curves", "Gradients", "Landscape", "Lines", "Numbers", "Plane", "PlotUnavailable", "Range", "Ratios", "Regions",
     "Route", "Weights", "activations", "boundary", "confusion", "contour", "curves", "gradients", "random_directions", "range_test", "ratios",
-    "surface", "trajectory", "weights",
+    "search", "surface", "trajectory", "weights",
 ]  # fmt: skip

@@ -6,11 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nnx.tune.search import Search
+    from nnx.tune.space import Space
     from nnx.tune.trial import Trial
 
 
 class Tune:
     """``nnx.tune(train, space)``: search hyper-parameters. See :meth:`__call__`."""
+
+    @property
+    def Space(self) -> "type[Space]":  # noqa: N802 (a class)
+        """The names and ranges of a search, checked."""
+        from nnx.tune.space import Space
+
+        return Space
 
     def __call__(
         self,
