@@ -10,6 +10,7 @@ from nnx import backends
 from nnx.cli import build, config, deterministic, display, runs, threads
 from nnx.cli.config import Settings
 from nnx.cli.doctor import CHECK, checked
+from nnx.cli.misuse import as_flags
 from nnx.data import Dataset
 from nnx.errors import ConfigError, NnxError
 from nnx.layers import Module
@@ -199,7 +200,7 @@ def _beginning(
         *([f"shared {shared(settings)}"] if settings.distributed else []),
         f"run    {directory}",
         *([f"rate   edit {directory / RATE} to change the learning rate"] if settings.babysit else []),
-        *(f"note   {note}" for note in (*whole.notes, *deterministic.notes(settings), *_manner(settings))),
+        *(f"note   {as_flags(note)}" for note in (*whole.notes, *deterministic.notes(settings), *_manner(settings))),
         *(f"{CHECK}{remark}" for remark in remarks),
     ]
     return facts, lines

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from nnx.data.survey import MOST, Seen
+from nnx.data.survey import DATES, MOST, Seen
 from nnx.data.table import check_names
 from nnx.errors import ConfigError, DataError, DtypeError
 
@@ -188,7 +188,7 @@ def _date(name: str, kind: str, where: str) -> DtypeError:
         expected="a column of numbers, or of texts",
         got=kind,
         where=f"{where}, column {name!r}",
-        fix="Turn it into numbers that mean something here, such as days since a date, month or hour; or leave it out with drop=.",
+        fix=f"{DATES}drop=.",
     )
 
 

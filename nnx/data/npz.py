@@ -51,11 +51,12 @@ def read_npz(
             if x_key is None and inputs is None and len(members) == 1:
                 x_key = next(iter(members))
             if x_key is None:
+                first, second = [*members, "y"][:2]
                 raise ConfigError(
                     expected="an array named x or X",
                     got=listing(members),
                     where=str(path),
-                    fix="Say which: inputs='x_train', target='y_train'.",
+                    fix=f"Say which, for example inputs={first!r}, target={second!r}.",
                 )
             x, y = (
                 read_array(archive, members[x_key], path, stream),

@@ -12,10 +12,12 @@ from nnx.errors import DataError
 
 MISSING = frozenset(("", "nan", "NaN", "NAN", "#N/A", "#NA", "<NA>"))
 MISSING_NUMBER = MISSING | {"NA", "N/A", "n/a", "na", "null", "NULL", "Null", "None", "none", "?", "-", "."}
+DATES = "Turn it into numbers that mean something here, such as days since a date, month or hour; or leave it out with "
 MOST = 1000  # distinct values that are remembered: more are no categories
 _BLOCK = 2048
 _WHOLE = re.compile(r"[+-]?\d{1,400}")  # Python reads no whole number of more than 4300 digits
-_DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+")
+_COMMAS = re.compile(r"[-+]?\d[\d.]*(,\d+)+(\.\d+)?")
+_DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?|\d{1,2}[./]\d{1,2}[./](\d\d){1,2}")
 
 
 @dataclass
@@ -66,7 +68,7 @@ class Seen:
             return True
         if self.text and self.numbers and (len(self.values) > FEW or 5 * len(self.values) > self.count):
             raise self._error(self.text, "a number, as in other rows of this column")
-        if self.text and _DECIMAL_COMMA.fullmatch(self.text[1]):
+        if self.text and _COMMAS.fullmatch(self.text[1]):
             raise self._error(self.text, "a number with a decimal point")
         return False
 
@@ -86,17 +88,32 @@ class Seen:
         return in_order(self.values)
 
     @property
+    def dates(self) -> bool:
+        """Whether every cell is a date, which is neither a number nor a name."""
+        return bool(self.values) and all(_DATE.fullmatch(value) for value in self.values)
+
+    @property
     def empty(self) -> bool:
         """Whether no cell says anything."""
         return self.missing is not None and self.values <= MISSING
 
-    def not_whole(self) -> DataError:
-        """The error of a column of real numbers that should hold classes."""
+    def check_whole(self) -> None:
+        """DataError for a column of real numbers that should hold classes; 1.0 is a whole one."""
+        if real := sorted(value for value in self.values if not float(value).is_integer()):
+            raise DataError(
+                expected="whole numbers or names as classes",
+                got=repr(real[0]),
+                where=f"{self.where}, column {self.name!r}",
+                fix="Pass task='regression', or give the classes names.",
+            )
+
+    def not_category(self) -> DataError:
+        """The error of a column of dates."""
         return DataError(
-            expected="whole numbers or names as classes",
-            got="real numbers",
+            expected="a column of numbers, or of texts",
+            got=f"dates such as {min(self.values)!r}",
             where=f"{self.where}, column {self.name!r}",
-            fix="Pass task='regression', or write the classes without a decimal point.",
+            fix=f"{DATES}drop=[{self.name!r}]. Dates that are names are categorical=[{self.name!r}].",
         )
 
     def not_number(self, what: str, instead: str = "") -> DataError:
@@ -108,6 +125,8 @@ class Seen:
         at = f"{self.where}, {place}, column {self.name!r}"
         if text in MISSING_NUMBER:
             got, fix = f"a missing value ({text!r})" if text else "an empty cell", "Fill it in or remove the row."
+            if (absent := self.count - self.numbers) > 1 and not self.text:
+                got, fix = f"{got}, and {absent} such in all", "Fill them in, remove the rows or drop the column."
         else:
             got = repr(text)
             if _is_infinite(text):
@@ -116,7 +135,8 @@ class Seen:
                 )
             instead = f"categorical=[{self.name!r}]" if instead is None else instead
             names = f", or pass {instead} if the column holds names" if instead else ""
-            fix = "Use decimal points." if _DECIMAL_COMMA.fullmatch(text) else f"Correct the cell{names}."
+            commas = "Use decimal points, and no commas between thousands."
+            fix = commas if _COMMAS.fullmatch(text) else f"Correct the cell{names}."
         return DataError(expected=expected, got=got, where=at, fix=fix)
 
 

@@ -15,8 +15,11 @@ from nnx.data.limits import claim
 from nnx.data.rounding import coarse
 from nnx.data.schema import Column, Encoding, Schema, Task
 from nnx.data.survey import Seen, blocks, is_number, is_whole, survey, unknown_category
-from nnx.data.targets import FEW, did_you_mean, in_order, listing, look_up, one_class
+from nnx.data.targets import FEW, MAYBE, did_you_mean, in_order, listing, look_up, one_class
 from nnx.errors import ConfigError, DataError
+
+SHOWN = 10
+"""Columns of texts that a note names, at most."""
 
 Name = str | int
 """A column by its name, or by its place (0 is the first, −1 the last)."""
@@ -150,18 +153,26 @@ def decide(
         what = (
             f"the target {names[at]!r} is dropped" if at in left_out else f"no column besides the target {names[at]!r}"
         )
-        raise DataError(what, where=str(path), fix="Leave at least one input column and the target.")
+        between = " In a text file commas, semicolons or tabs stand between columns." if len(names) == 1 else ""
+        raise DataError(what, where=str(path), fix=f"Leave at least one input column and the target.{between}")
     chosen, classes, notes = _task(seen[at], task, at in texts)
     if target is None:
         notes = (f"target: the last column, {names[at]!r}", *notes)
-    columns, told = [], [at] if chosen == "regression" else []
+    columns = []
     for i in places:
         is_text = i in texts or not seen[i].numeric
+        if is_text and i not in texts and seen[i].dates:
+            raise seen[i].not_category()
         columns.append(Column(names[i], seen[i].categories() if is_text else None))
-        told += [] if is_text else [i]
         if is_text and i not in texts and seen[i].numbers:
             notes += (f"column {names[i]!r} holds numbers and texts: taken as categories",)
-    notes += coarse((names[i], seen[i].low, seen[i].high) for i in told)
+    named = [f"{column.name!r} ({column.width})" for column in columns if column.categories is not None]
+    if named:
+        more = f", … ({len(named)} columns)" if len(named) > SHOWN else ""
+        notes += (f"one feature for each text of {', '.join(named[:SHOWN])}{more}",)
+    numbers = [i for i, column in zip(places, columns, strict=True) if column.categories is None]
+    numbers += [at] if chosen == "regression" else []
+    notes += coarse((names[i], seen[i].low, seen[i].high) for i in numbers)
     return Plan(tuple(columns), places, at, chosen, classes, notes)
 
 
@@ -175,9 +186,10 @@ def _task(seen: Seen, task: str, is_text: bool) -> tuple[Task, tuple[str, ...] |
     few = len(seen.values) <= FEW and seen.whole
     if task == "auto" and numeric and not few and not is_text:
         kind = f"more than {FEW} distinct" if seen.whole else "real"
-        return "regression", None, (f"task regression: {seen.name!r} holds {kind} numbers",)
+        whole = len(seen.values) <= FEW and all(float(value).is_integer() for value in seen.values)
+        return "regression", None, (f"task regression: {seen.name!r} holds {kind} numbers{MAYBE if whole else ''}",)
     if numeric and not seen.whole:
-        raise seen.not_whole()
+        seen.check_whole()
     classes = in_order({_class_name(cell, numeric) for cell in seen.categories(target=True)})
     if len(classes) < 2:
         raise one_class(classes[0], f"{seen.where}, column {seen.name!r}")
@@ -228,8 +240,10 @@ def follow(schema: Schema, names: tuple[str, ...], seen: list[Seen], header: boo
 
 
 def _class_name(cell: str, numeric: bool) -> str:
-    """One name for one number: "1", "01" and "+1" are the same class."""
-    return str(int(cell)) if numeric else cell
+    """One name for one whole number: "1", "01", "+1" and "1.0" are the same class."""
+    if not numeric or is_whole(cell):
+        return str(int(cell)) if numeric else cell
+    return str(int(float(cell))) if is_number(cell) and float(cell).is_integer() else cell
 
 
 def _encode(
@@ -277,7 +291,7 @@ def _fill_target(part: np.ndarray[Any, Any], plan: Plan, cells: tuple[str, ...],
         return
     assert plan.classes is not None
     numeric = all(name.lstrip("-").isdecimal() for name in plan.classes)
-    names = [_class_name(cell, numeric and is_whole(cell)) for cell in cells]
+    names = [_class_name(cell, numeric) for cell in cells]
     part[:] = look_up(names, plan.classes, lambda i: f"{path}, {block[i].place}, target")
 
 

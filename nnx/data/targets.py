@@ -12,6 +12,7 @@ from nnx.errors import ConfigError, DataError, DtypeError, ShapeError
 
 _COMPARED = 80  # characters of a name: comparing takes the square of their number
 FEW = 20  # distinct whole numbers up to which a target is taken for classes
+MAYBE = "; pass task='classification' if they are classes"
 
 
 @dataclass(frozen=True)
@@ -154,8 +155,6 @@ def _judge(y: np.ndarray[Any, Any], classes: tuple[str, ...] | None, where: str)
         return "classification", "the classes are named"
     if y.dtype.kind == "b":
         return "classification", "y holds truth values"
-    if y.dtype.kind == "f":
-        return "regression", "y holds real numbers"
     if y.ndim > 1 and y.shape[1] > 1:
         if bool(np.all((y == 0) | (y == 1))) and bool(np.all(y.sum(axis=1) == 1)):
             raise ShapeError(
@@ -165,13 +164,16 @@ def _judge(y: np.ndarray[Any, Any], classes: tuple[str, ...] | None, where: str)
                 fix="Turn them into labels: y.argmax(axis=1).",
             )
         return "regression", f"y has {y.shape[1]} columns"
+    if y.dtype.kind == "f":
+        whole = bool(np.all(y == np.round(y))) and np.unique(y).size <= FEW
+        return "regression", "y holds real numbers" + (MAYBE if whole else "")
     distinct = np.unique(y)
     found = f"{distinct.size} distinct whole numbers"
     if distinct.size <= FEW:
         return "classification", found
     if distinct[0] == 0 and distinct[-1] == distinct.size - 1 and y.shape[0] >= 10 * distinct.size:
         return "classification", f"whole numbers that are exactly 0…{distinct.size - 1}"
-    return "regression", f"{found}; pass task='classification' if they are classes"
+    return "regression", found + MAYBE
 
 
 def _reals(y: np.ndarray[Any, Any], where: str, schema: Schema | None) -> np.ndarray[Any, Any]:

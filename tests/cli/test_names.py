@@ -32,6 +32,12 @@ def test_advice_can_be_typed(nnx, here):
     assert nnx("train", "a b.csv", *QUICK, *advice).code == 0
 
 
+def test_notes_name_flags(nnx, here):
+    (here / "a.csv").write_text("\n".join(["size,answer", *(f"{i},{i % 2}.0" for i in range(50))]))
+    done = nnx("train", "a.csv", *QUICK)
+    assert "'answer' holds real numbers; pass --task classification if they are classes\n" in done.out
+
+
 def test_a_rate_that_was_found_can_be_tried(nnx, here):
     (here / "a b.csv").write_text("\n".join(["size,answer", *(f"{i},{'yn'[i % 2]}" for i in range(120))]))
     done = nnx("lr-find", "a b.csv")

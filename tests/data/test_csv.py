@@ -26,14 +26,18 @@ def test_numbers_texts_and_classes(write):
         "bought",
         "people.csv",
     )
-    assert data.notes == ("target: the last column, 'bought'", "task classification: 'bought' holds texts")
+    assert data.notes == (
+        "target: the last column, 'bought'",
+        "task classification: 'bought' holds texts",
+        "one feature for each text of 'colour' (2)",
+    )
 
 
 @pytest.mark.parametrize("target", ["height", 2, -2, "2"])
 def test_the_target_by_name_or_place(write, target):
     data = load(write("people.csv", PEOPLE), target)
     assert (data.target_name, data.task, data.y.shape, data.y.dtype) == ("height", "regression", (3, 1), np.float32)
-    assert data.notes == ("task regression: 'height' holds real numbers",)
+    assert data.notes[0] == "task regression: 'height' holds real numbers"
 
 
 def test_a_column_named_like_a_number_goes_before_the_place(write):
@@ -53,6 +57,25 @@ def test_whole_numbers_are_classes_when_few(write):
 
 def test_one_number_is_one_class_however_it_is_written(write):
     assert load(write("a.csv", "x,y\n1,01\n2,1\n3,+2\n4,2\n")).classes == ("1", "2")
+    path = write("b.csv", "x,y\n1,0.0\n2,1.0\n3,1\n4,0\n")
+    assert load(path).notes[-1].endswith("'y' holds real numbers; pass task='classification' if they are classes")
+    data = load(path, task="classification")
+    assert (data.classes, data.y.tolist()) == (("0", "1"), [0, 1, 1, 0])
+    assert load(write("c.csv", "x,y\n1,1.0\n2,0\n"), schema=data.schema).y.tolist() == [1, 0]
+    with pytest.raises(DataError, match=r"row 2, target: expected a class that the model knows, got '1.5'"):
+        load(write("d.csv", "x,y\n1,1.5\n2,0\n"), schema=data.schema)
+
+
+def test_dates_that_are_names_can_be_asked_for(write):
+    path = write("a.csv", "day,y\n2020-01-03,0.5\n2020-01-04,1.5\n")
+    assert load(path, categorical=["day"]).feature_names == ("day=2020-01-03", "day=2020-01-04")
+
+
+def test_many_columns_of_texts_are_named_briefly(write):
+    names = [f"c{i}" for i in range(12)]
+    text = "\n".join(",".join(row) for row in ([*names, "y"], [*"uvuvuvuvuvuv", "0"], [*"vuvuvuvuvuvu", "1"]))
+    note = load(write("a.csv", text)).notes[-1]
+    assert note.startswith("one feature for each text of 'c0' (2), ") and note.endswith("'c9' (2), … (12 columns)")
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])

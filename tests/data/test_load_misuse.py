@@ -38,6 +38,7 @@ X, Y = np.zeros((3, 2)), np.asarray([0, 1, 0])
         ((X, Y.astype(complex)), {}, DtypeError, "labels, texts or real numbers.*got y of complex128"),
         ((X, [None, 1, 2]), {}, DtypeError, "got y of object"),
         ((X, np.eye(3, dtype=int)), {}, ShapeError, r"got one-hot rows, y of shape \(3, 3\).*argmax"),
+        ((X, np.eye(3)), {}, ShapeError, r"got one-hot rows, y of shape \(3, 3\).*argmax"),
         ((X, Y[:, None]), {}, ShapeError, r"labels of shape \(3,\), got y of shape \(3, 1\).*y\[:, 0\]"),
         ((X, np.zeros((3, 1, 1))), {}, ShapeError, r"targets of shape \(N, k\), got y of shape \(3, 1, 1\)"),
         ((X, np.float64(1)), {}, ShapeError, r"got y of shape \(\)"),

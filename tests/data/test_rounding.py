@@ -42,7 +42,7 @@ def test_a_table_names_its_columns_even_those_that_become_constant(kind, tmp_pat
     path.write_text("time,value,colour,answer\n" + "".join(f"{a},{b},{c},{d}\n" for a, b, c, d in rows))
     source = path if kind == "csv" else pytest.importorskip("pandas", reason="pandas is not installed").read_csv(path)
     (note,) = [note for note in nnx.data.load(source).notes if "float32" in note]
-    assert note.startswith("float32 holds 'answer', 'time' only in steps of 128, and one spans 39")
+    assert note.startswith("float32 holds 'time', 'answer' only in steps of 128, and one spans 39")
 
 
 def test_rows_for_a_model_are_not_told_of_again():
