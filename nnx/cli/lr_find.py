@@ -51,12 +51,12 @@ def lr_find(
             fix="Train with it, or choose another optimizer.",
         )
     model = build.model(settings, parts.whole).initialize(settings.seed)
+    file = Path(out) if out is not None else _next(parts.whole.name.split(".")[0] or "run")
     with threads.suited(backend, model, settings.batch_size):
         found = find(
             model, parts.train, loss=build.loss(settings, parts.whole), optimizer=optimizer,
             batch_size=settings.batch_size, backend=backend, seed=settings.seed,
         )  # fmt: skip
-    file = Path(out) if out is not None else _next(parts.whole.name.split(".")[0] or "run")
     files, note = _drawn(found, file, f"{parts.whole.name}: {settings.model}, {settings.optimizer}")
     if settings.json:
         print(json_format.dumps({**found.to_dict(), "files": files, "note": note or None}))

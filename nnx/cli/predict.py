@@ -96,14 +96,18 @@ def _free(path: Path, force: bool) -> None:
 
 
 def _write(path: Path, text: str, force: bool) -> None:
+    claimed = False
     try:
         if not force:
             open(path, "x").close()  # of two at once, one gets the name
+            claimed = True
         write_whole(path, text.encode())
     except FileExistsError:
         _free(path, force)
         raise
     except OSError as error:
+        if claimed:
+            path.unlink(missing_ok=True)
         raise ConfigError(
             f"the file cannot be written ({error.strerror or error})",
             where=f"-o {path}",

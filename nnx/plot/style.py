@@ -1,5 +1,6 @@
 """What the pictures have in common: the figure, its axes and colours, and how it is saved."""
 
+import io
 import logging
 import math
 import os
@@ -10,6 +11,7 @@ from typing import Any
 
 from nnx.errors import BackendUnavailable, ConfigError
 from nnx.plot import letters
+from nnx.train.files.weights import write_whole
 
 TRAIN, VAL = "#0072B2", "#D55E00"  # blue and vermilion: told apart by colour-blind readers, and in grey
 COLOURS = (TRAIN, VAL, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -132,7 +134,9 @@ def save(figure: Any, path: str | os.PathLike[str]) -> Path:
         if changed:
             figure.draw_without_rendering()
         try:
-            figure.savefig(file, dpi=150, metadata=stamps[file.suffix.lower()])
+            picture, kind = io.BytesIO(), file.suffix.lower()
+            figure.savefig(picture, dpi=150, format=kind[1:], metadata=stamps[kind])
+            write_whole(file, picture.getvalue())
         except OSError as error:
             raise unwritable(file, error) from None
     if missing and file.suffix.lower() != ".svg":  # which has them as text

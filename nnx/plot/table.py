@@ -11,6 +11,7 @@ import numpy as np
 
 from nnx.errors import ConfigError
 from nnx.plot.style import unwritable
+from nnx.train.files.weights import write_whole
 
 Host = np.ndarray[Any, Any]
 
@@ -31,8 +32,7 @@ class Numbers:
         if file.suffix.lower() != ".csv":
             raise ConfigError(expected="a name that ends in .csv", got=repr(str(path)), fix=f"Name it {file.stem}.csv.")
         try:
-            with open(file, "w", encoding="utf-8", newline="") as stream:
-                stream.write(text(self.columns()))
+            write_whole(file, text(self.columns()).encode())
         except OSError as error:
             raise unwritable(file, error) from None
         return file

@@ -45,6 +45,12 @@ def test_a_rate_that_was_found_can_be_tried(nnx, here):
     assert shlex.split(line)[3] == "a b.csv"
 
 
+def test_a_rate_is_not_looked_for_where_it_cannot_be_kept(nnx, here, monkeypatch):
+    monkeypatch.setattr("nnx.cli.lr_find.find", None)
+    (here / "lr-find").write_text("a file")
+    assert nnx("lr-find", "digits").err == "nnx: lr-find: File exists\n"
+
+
 def test_a_run_that_is_not_there_names_the_last_that_is(nnx, here):
     for name, time in (("b", 1), ("my run", 3), ("z", 2)):
         (here / "runs" / name).mkdir(parents=True)

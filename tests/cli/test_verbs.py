@@ -1,6 +1,7 @@
 """The other verbs, on runs of this module."""
 
 import csv
+import errno
 import json
 import shutil
 from pathlib import Path
@@ -94,6 +95,17 @@ def test_a_model_that_ends_in_softmax_gives_probabilities_already(nnx, here):
     assert nnx("predict", "m.safetensors", "digits", "-o", "p.csv").code == 0
     chances = np.asarray([row[2:] for row in rows_of("p.csv")[1:]], dtype=float)
     np.testing.assert_allclose(chances, library.predict(model, data), atol=1e-5)
+
+
+def test_predictions_that_cannot_be_written_leave_no_file(nnx, here, monkeypatch):
+    def full(path, data):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("nnx.cli.predict.write_whole", full)
+    done = nnx("predict", "runs/pets-001", "pets.csv", "-o", "p.csv")
+    assert done.code == 2
+    assert "the file cannot be written (No space left on device)" in done.err
+    assert not (here / "p.csv").exists()
 
 
 def test_evaluate_takes_the_rows_held_out(nnx):

@@ -1,5 +1,6 @@
 """Every picture: a valid file of its kind, the same bytes each time, its axes named, nothing cut off, no window."""
 
+import errno
 import html
 import subprocess
 import sys
@@ -101,7 +102,7 @@ SAYS = {
 
 
 def test_every_picture_of_the_package_is_here():
-    functions = {name for name in plot.__all__ if name[0].islower()} - {"random_directions", "lr_find", "history"}
+    functions = {name for name in plot.__all__ if name[0].islower()} - {"random_directions", "search"}
     assert {name for name in functions if not any(name in drawn for drawn in DRAWN)} <= OTHERS
 
 
@@ -222,6 +223,22 @@ def test_a_place_that_turns_out_unwritable_is_named(tmp_path):
     (tmp_path / "c.png").mkdir()
     with pytest.raises(ConfigError, match=r"cannot write .*c.png: Is a directory"):
         plot.contour(lambda x, y: x + y, tmp_path / "c.png", points=3)
+
+
+def test_on_a_full_disk_the_picture_and_the_numbers_of_before_stay(tmp_path, monkeypatch):
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    file, table = tmp_path / "c.png", tmp_path / "c.csv"
+    plot.contour(lambda x, y: x + y, file, points=3).save(table)
+    before = file.read_bytes(), table.read_bytes()
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(ConfigError, match=r"cannot write .*c.png: No space left"):
+        plot.contour(lambda x, y: x - y, file, points=3)
+    with pytest.raises(ConfigError, match=r"cannot write .*c.csv: No space left"):
+        plot.contour(lambda x, y: x - y, points=3).save(table)
+    assert (file.read_bytes(), table.read_bytes()) == before
+    assert sorted(tmp_path.iterdir()) == [table, file]
 
 
 def test_without_matplotlib_the_numbers_are_there_and_a_picture_names_the_extra(monkeypatch, tmp_path):

@@ -109,7 +109,7 @@ def test_too_little_space_is_said_before_anything_is_written(tmp_path, monkeypat
     assert told == [
         f"NO CHECKPOINT could be written in {tmp_path / 'checkpoints'} ({told[0].split('(')[1].split(')')[0]}): the last is {keeper.saved}"
     ]
-    assert "are needed, 0.0 are free" in told[0]
+    assert " bytes are needed, 100 are free" in told[0]
 
 
 def test_where_no_steps_are_named_the_clock_says_when(tmp_path):

@@ -94,10 +94,17 @@ def test_lines_that_waited_are_there_in_the_end(monkeypatch, tmp_path, capsys):
     assert told.count("statistics.jsonl CANNOT BE WRITTEN") == 1
 
 
+def test_a_disk_without_a_byte_is_told_before_the_first_step(monkeypatch, tmp_path):
+    Disk(monkeypatch, 0)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 0}))
+    with pytest.raises(ConfigError, match=r"the disk is full: for the model [\d,]+ bytes are needed, 0 are free"):
+        trained(CASE, "numpy", directory=tmp_path)
+
+
 def test_no_room_for_the_model_is_said_before_the_first_step(monkeypatch, tmp_path):
     monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": 100}))
     with pytest.raises(
-        ConfigError, match=r"the disk is full: for the model 0\.0 MiB are needed, 0\.0 are free.*Free some space"
+        ConfigError, match=r"the disk is full: for the model [\d,]+ bytes are needed, 100 are free.*Free some space"
     ):
         trained(CASE, "numpy", directory=tmp_path)
 

@@ -74,9 +74,7 @@ def need_space(directory: Path, size: int) -> None:
     """``OSError`` unless twice ``size`` bytes are free there: said before anything is written."""
     free = shutil.disk_usage(directory).free
     if free < 2 * size:
-        raise OSError(
-            errno.ENOSPC, f"{2 * size / 2**20:,.1f} MiB are needed, {free / 2**20:,.1f} are free", str(directory)
-        )
+        raise OSError(errno.ENOSPC, f"{2 * size:,} bytes are needed, {free:,} are free", str(directory))
 
 
 def read_file(path: Path, limit: int) -> bytes:
