@@ -246,6 +246,15 @@ def number(value: float | None) -> str:
     return f"{value:#.4g}".rstrip(".") if 1e-4 <= abs(value) < 1e5 else f"{value:.3g}"
 
 
+def counted(n: int, thing: str) -> str:
+    """So many of a thing.
+
+    >>> counted(1, "row"), counted(1797, "row")
+    ('1 row', '1,797 rows')
+    """
+    return f"{n:,} {thing}{'s' * (n != 1)}"
+
+
 def spoken(name: str) -> str:
     """The name of a value as people say it.
 

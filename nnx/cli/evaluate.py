@@ -27,7 +27,7 @@ def evaluate(
     if json:
         print(as_json({"data": what, "rows": len(rows), "backend": backend, **values, "note": note or None}))
         return 0
-    print(f"data      {what}: {len(rows):,} rows, on {backend}")
+    print(f"data      {what}: {display.counted(len(rows), 'row')}, on {backend}")
     for name, value in values.items():
         print(f"{display.spoken(name):<9} {display.number(value)}")
     if note:

@@ -1,12 +1,11 @@
 """``nnx lr-find``: which learning rate to begin with."""
 
 import json as json_format
-import re
 from pathlib import Path
 from typing import Any
 
 from nnx import backends, plot
-from nnx.cli import build, config, threads
+from nnx.cli import build, config, runs, threads
 from nnx.errors import ConfigError
 from nnx.optim import LBFGS
 from nnx.plot import style
@@ -80,7 +79,7 @@ def _drawn(found: RangeTest, file: Path, title: str) -> tuple[list[str], str]:
 
 def _next(name: str) -> Path:
     """The first free number."""
-    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "run"
+    stem = runs.plain(name)
     FOLDER.mkdir(exist_ok=True)
     number = 1
     while any(FOLDER.glob(f"{stem}-{number:03d}.*")):

@@ -184,7 +184,7 @@ def _rows(saved: Saved, about: Picture, data: str | None, asked: str) -> tuple[D
     part, name = (parts.test, "test") if parts.test else (parts.val, "validation")
     if part is None:
         raise ConfigError("the run held no rows out", where="DATA", fix=f"Name the data: nnx plot {asked} DATA.")
-    return part, f"{name} rows"
+    return part, f"{name} row{'s' * (len(part) != 1)}"
 
 
 def _drawn(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from nnx import ops
+from nnx.cli.display import counted
 from nnx.cli.saved import Saved, open_run
 from nnx.errors import ConfigError, DataError
 from nnx.layers import Sequential, Softmax
@@ -47,7 +48,7 @@ def predict(
         sys.stdout.flush()
         return 0
     _write(path, text, force)
-    print(f"{len(rows):,} predictions in {path}")
+    print(f"{counted(len(rows), 'prediction')} in {path}")
     return 0
 
 

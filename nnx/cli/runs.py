@@ -64,8 +64,7 @@ def _named(directory: Path) -> Path:
 
 
 def _numbered(name: str, above: Path) -> Path:
-    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "run"
-    taken = [0]
+    stem, taken = plain(name), [0]
     with suppress(FileNotFoundError):
         found = (re.fullmatch(re.escape(stem) + r"-(\d+)", entry) for entry in os.listdir(above))
         taken += [int(one[1]) for one in found if one]
@@ -80,6 +79,15 @@ def _numbered(name: str, above: Path) -> Path:
             number += 1
         except FileNotFoundError:  # a run that never began has taken the folder away just now
             continue
+
+
+def plain(name: str) -> str:
+    """A name of data as a part of a path that needs no quotes.
+
+    >>> plain("my houses (2)"), plain("动物"), plain("😀")
+    ('my-houses-2', '动物', 'run')
+    """
+    return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "run"
 
 
 def discard(directory: Path) -> None:

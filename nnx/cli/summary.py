@@ -8,6 +8,7 @@ from typing import Any
 from nnx.cli import display
 from nnx.cli.config import Settings
 from nnx.cli.saved import Saved, open_run
+from nnx.cli.train import features
 from nnx.errors import ConfigError, DataError
 from nnx.optim import parse_lbfgs, parse_optimizer
 from nnx.train import Footprint, footprint
@@ -54,13 +55,12 @@ def _memory(saved: Saved, given: dict[str, Any]) -> Footprint:
 
 def _data(saved: Saved) -> str:
     schema = saved.schema
-    features = " × ".join(map(str, schema.shape))
     source = f"{saved.settings.source}: " if saved.settings is not None else ""
     if schema.task == "regression":
-        return f"{source}{features} features, target {schema.target_name or 'unnamed'}"
+        return f"{source}{features(schema.shape)}, target {schema.target_name or 'unnamed'}"
     names = schema.classes or ()
     shown = ", ".join(names[:10]) + (", …" if len(names) > 10 else "")
-    return f"{source}{features} features, {len(names)} classes: {shown}"
+    return f"{source}{features(schema.shape)}, {len(names)} classes: {shown}"
 
 
 def _course(saved: Saved, records: list[dict[str, Any]]) -> list[str]:

@@ -187,7 +187,7 @@ def _beginning(
     }  # fmt: skip
     said, remarks = checked(settings, parts)
     facts |= {"check": said}
-    split = [f"{rows['train']:,} rows to train"]
+    split = [f"{display.counted(rows['train'], 'row')} to train"]
     split += [f"{rows['val']:,} to validate"] if rows["val"] else ["none to validate"]
     split += [f"{rows['test']:,} to test"] if rows["test"] else []
     manner = (
@@ -224,12 +224,17 @@ def _manner(settings: Settings) -> list[str]:
 
 def described(data: Dataset) -> str:
     """A data set in a few words."""
-    features = " × ".join(str(n) for n in data.x.shape[1:])
-    if data.task == "regression":
-        kind = f"{data.outputs} real target{'s' * (data.outputs != 1)}"
-    else:
-        kind = f"{data.outputs} classes"
-    return f"{data.name}: {len(data):,} rows, {features} features, {kind}"
+    kind = display.counted(data.outputs or 1, "real target") if data.task == "regression" else f"{data.outputs} classes"
+    return f"{data.name}: {display.counted(len(data), 'row')}, {features(data.x.shape[1:])}, {kind}"
+
+
+def features(shape: tuple[int, ...]) -> str:
+    """The shape of a row.
+
+    >>> features((1,)), features((28, 28))
+    ('1 feature', '28 × 28 features')
+    """
+    return display.counted(shape[0], "feature") if len(shape) == 1 else f"{' × '.join(map(str, shape))} features"
 
 
 def ending(
@@ -258,11 +263,11 @@ def ending(
         )
     if parts.val and kept.val:
         used = "which chose the epoch, none trained on" if settings.early_stopping else "none of them trained on"
-        rows = f"{len(parts.val):,} rows, {used} (seed {settings.seed})"
+        rows = f"{display.counted(len(parts.val), 'row')}, {used} (seed {settings.seed})"
         lines.append(f"held out  {metric} {display.number(kept.val[run.metric])} on {rows}")
     if parts.test and kept.test:
         value = display.number(kept.test[run.metric])
-        lines.append(f"test      {metric} {value} on {len(parts.test):,} rows, looked at only now")
+        lines.append(f"test      {metric} {value} on {display.counted(len(parts.test), 'row')}, looked at only now")
     there = [name for name in runs.FILES if (directory / name).exists()]
     files = [", ".join(part) for part in (there[:4], there[4:]) if part]
     lines += [f"run       {directory}", *(f"          {line}" for line in (*files, note) if line)]

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from nnx.cli import build, config, hyper, runs, trials
 from nnx.cli.config import Settings
-from nnx.cli.display import number, spoken
+from nnx.cli.display import counted, number, spoken
 from nnx.cli.program import Program, of_kept
 from nnx.cli.train import CODES, described
 from nnx.data.targets import did_you_mean
@@ -207,7 +207,7 @@ def beginning(
         "trials": count, "sampler": how.sampler, "stages": how.stages, "pruner": how.pruner, "jobs": how.jobs,
         "monitor": monitor, "space": space, "directory": str(directory), "study": study, "seed": settings.seed,
     }  # fmt: skip
-    rows = f"{len(parts.train):,} rows to train, {len(parts.val or ()):,} to validate"
+    rows = f"{counted(len(parts.train), 'row')} to train, {len(parts.val or ()):,} to validate"
     manner = [f"{count} trials", how.sampler]
     manner += [how.stages if how.stages == "coarse-to-fine" else f"{how.stages} stages"] if how.stages != "1" else []
     manner += [how.pruner] if how.pruner != "none" else []

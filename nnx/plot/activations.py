@@ -1,5 +1,6 @@
 """What the layers give: its scale over depth, and the units that no longer take part."""
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -116,8 +117,11 @@ def _ranges(axes: Any, layers: Sequence[Signal], places: Any) -> None:
     axes.plot([one.mean for one in layers], places, "D", color=style.VAL, markersize=4.5, label="mean")
     reach = np.max(np.abs(q), axis=0)
     usual = float(np.median(reach))
-    if 0 < FAR * usual < float(np.max(reach)) < np.inf:  # real targets in their own unit: the others would be points
-        axes.set_xscale("symlog", linthresh=10.0 ** np.floor(np.log10(usual)))
+    far = float(np.max(reach))
+    if 0 < FAR * usual < far < np.inf:  # real targets in their own unit: the others would be points
+        linear = 10.0 ** np.floor(np.log10(usual))
+        axes.set_xscale("symlog", linthresh=linear, linscale=max(1.0, math.log10(far / linear) / 4))
+        axes.xaxis.get_major_locator().set_params(numticks=4)
 
 
 def _over_epochs(axes: Any, records: Sequence[Mapping[str, Any]]) -> None:

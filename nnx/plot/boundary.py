@@ -10,7 +10,6 @@ from nnx.data import Dataset
 from nnx.errors import ConfigError, DataError
 from nnx.layers import Module
 from nnx.plot import style
-from nnx.plot.contour import short
 from nnx.plot.landscape import some
 from nnx.plot.table import Host, Numbers
 from nnx.train import predict
@@ -85,7 +84,8 @@ def boundary(
     )
     if path is not None:
         figure, (axes,) = style.figure(1, 1, width=5.6, height=4.4, title=title)
-        draw_regions(axes, found, data.target_name or "target")
+        name, several = data.target_name or "target", classes is None and outputs.shape[1] > 1
+        draw_regions(axes, found, f"{name}, first of {outputs.shape[1]}" if several else name)
         style.save(figure, path)
     return found
 
@@ -183,24 +183,20 @@ def _draw_classes(axes: Any, found: Regions, classes: tuple[str, ...]) -> None:
 
 
 def _draw_real(axes: Any, found: Regions, target: str) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     both = [found.values.reshape(-1)] + ([] if found.targets is None else [found.targets])
     low, high = (float(f(np.concatenate(both))) for f in (np.min, np.max))
-    bands = axes.contourf(
-        found.x, found.y, found.values, np.linspace(low, high if high > low else low + 1, 13), cmap=style.MAP
-    )
-    axes.figure.colorbar(
-        bands,
-        ax=axes,
-        format=lambda value, _: short(value),
-        label=f"{style.shortened([target], 20)[0]} (background: the model's)",
-    )
+    levels = MaxNLocator(12).tick_values(low, high)
+    bands = axes.contourf(found.x, found.y, found.values, levels, cmap=style.MAP)
+    axes.figure.colorbar(bands, ax=axes, label=f"{style.shortened([target], 20)[0]} (background: the model's)")
     if found.targets is not None:
         axes.scatter(
             *found.points.T,
             c=found.targets,
             cmap=style.MAP,
-            vmin=low,
-            vmax=high,
+            vmin=levels[0],
+            vmax=levels[-1],
             s=18,
             edgecolors="white",
             linewidths=0.6,

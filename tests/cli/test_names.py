@@ -38,6 +38,17 @@ def test_notes_name_flags(nnx, here):
     assert "'answer' holds real numbers; pass --task classification if they are classes\n" in done.out
 
 
+def test_one_is_one(nnx, here):
+    (here / "a.csv").write_text("size,answer\n1,u\n2,v\n")
+    out = nnx("train", "a.csv", *QUICK, "--val", 0.5, "--out", "r").out
+    assert "data   a.csv: 2 rows, 1 feature, 2 classes\nsplit  1 row to train, 1 to validate" in out
+    assert "on 1 row, none" in out
+    assert "1 feature, 2 classes" in nnx("summary", "r").out
+    assert ": 1 row, on numpy" in nnx("evaluate", "r").out
+    (here / "b.csv").write_text("size\n1\n")
+    assert nnx("predict", "r", "b.csv", "-o", "p.csv").out == "1 prediction in p.csv\n"
+
+
 def test_a_rate_that_was_found_can_be_tried(nnx, here):
     (here / "a b.csv").write_text("\n".join(["size,answer", *(f"{i},{'yn'[i % 2]}" for i in range(120))]))
     done = nnx("lr-find", "a b.csv")
@@ -68,4 +79,4 @@ def test_letters_that_no_font_has_are_told_in_a_line(nnx, here, monkeypatch):
     done = nnx("train", "动物.csv", *QUICK)
     assert done.code == 0
     assert done.err.count("\n") == 1
-    assert done.err.startswith("nnx: runs/run-001/curves.png shows boxes for 动物: no installed font has them.")
+    assert done.err.startswith("nnx: runs/动物-001/curves.png shows boxes for 动物: no installed font has them.")

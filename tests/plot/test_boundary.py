@@ -7,6 +7,7 @@ from support.clouds import blobs
 import nnx
 from nnx import plot
 from nnx.errors import ConfigError, DataError
+from nnx.plot import style
 
 
 def linear(weights, bias, backend="numpy"):
@@ -79,3 +80,16 @@ def test_what_cannot_be_drawn_is_refused():
         plot.boundary(linear([[1.0, 2.0]], [0.0, 0.0]), one)
     with pytest.raises(ConfigError, match="2 points or more"):
         plot.boundary(linear(np.eye(4)[:, :3], np.zeros(3)), blobs(), points=1)
+
+
+def test_of_several_real_targets_the_first_is_shown_and_named(tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib", reason="needs matplotlib (extra plot)")
+    figures, save = [], style.save
+    monkeypatch.setattr(style, "save", lambda figure, path: figures.append(figure) or save(figure, path))
+    x = np.random.default_rng(0).normal(size=(20, 2)).astype("float32")
+    for k in (1, 3):
+        data = nnx.data.load((x, x @ np.ones((2, k), dtype="float32") * 1e5))
+        plot.boundary(nnx.Sequential(nnx.Linear(2, k)).initialize(0), data, tmp_path / "b.png", points=5)
+    names = [figure.axes[1].get_ylabel() for figure in figures]
+    assert names == ["target (background: the model's)", "target, first of 3 (background: the model's)"]
+    assert all(float(tick).is_integer() and tick % 1e4 == 0 for tick in figures[0].axes[1].get_yticks())

@@ -1,5 +1,7 @@
 """What flows through a model: planted dead and saturated units are counted, gradients have their closed form."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from support.clouds import bits, blobs, network
@@ -80,11 +82,17 @@ def test_a_layer_in_another_unit_does_not_make_points_of_the_others(tmp_path, mo
     figures, save = [], style.save
     monkeypatch.setattr(style, "save", lambda figure, path: figures.append(figure) or save(figure, path))
     model = nnx.Sequential(nnx.Linear(4, 4), nnx.Tanh(), nnx.Linear(4, 1)).initialize(0)
-    plot.activations(model, blobs(), tmp_path / "a.png")
-    far = {path: value * 1000 if path == "layers.2.weight" else value for path, value in model.parameters().items()}
-    model.load(far)
-    plot.activations(model, blobs(), tmp_path / "a.png")
-    assert [figure.axes[0].get_xscale() for figure in figures] == ["linear", "symlog"]
+    weights = model.parameters()
+    for factor in (1, 1e3, 1e6, 1e12):
+        model.load(weights | {"layers.2.weight": weights["layers.2.weight"] * factor})
+        plot.activations(model, blobs(), tmp_path / "a.png")
+    assert [figure.axes[0].get_xscale() for figure in figures] == ["linear", "symlog", "symlog", "symlog"]
+    for figure in figures:
+        low, high = figure.axes[0].get_xlim()
+        labels = [label for label in figure.axes[0].get_xticklabels() if low <= label.get_position()[0] <= high]
+        boxes = [label.get_window_extent() for label in labels]
+        assert len(boxes) > 2
+        assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
 
 
 def test_a_model_without_layers_has_nothing_to_show():
