@@ -102,6 +102,10 @@ def discard(directory: Path) -> None:
             directory.parent.rmdir()
 
 
+DATA = (".csv", ".tsv", ".gz", ".parquet", ".pq", ".npz", ".npy")
+"""How names of data end, and no model's."""
+
+
 class Found(NamedTuple):
     """A trained model: its file and, unless that stands alone, its run directory."""
 
@@ -120,6 +124,13 @@ def find(text: str) -> Found:
             got=f"{text!r}, which does not exist",
             where="RUN",
             fix=fix,
+        )
+    if path.suffix.lower() in DATA:
+        raise ConfigError(
+            expected="the directory of a run, or a model file",
+            got=f"{text!r}, which is data",
+            where="RUN",
+            fix="RUN comes first, and DATA after it.",
         )
     if not path.is_dir():
         return Found(path, path.parent if path.name == MODEL and (path.parent / CONFIG).exists() else None)

@@ -108,6 +108,12 @@ def test_predictions_that_cannot_be_written_leave_no_file(nnx, here, monkeypatch
     assert not (here / "p.csv").exists()
 
 
+def test_run_and_data_in_each_others_place(nnx):
+    done = nnx("predict", "pets.csv", "runs/pets-001")
+    assert done.code == 2
+    assert "got 'pets.csv', which is data. RUN comes first, and DATA after it.\n" in done.err
+
+
 def test_evaluate_takes_the_rows_held_out(nnx):
     done = nnx("evaluate", "runs/digits-001")
     last = json.loads(Path("runs/digits-001/metrics.jsonl").read_text().splitlines()[-1])
