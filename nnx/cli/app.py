@@ -145,7 +145,7 @@ def _app() -> Any:
 
     app = App(
         name="nnx",
-        help="Train neural networks on any array library. Begin with: nnx train digits\n\nnnx VERB --help has examples.",
+        help="Train neural networks on any array library. Begin with: nnx train digits\n\nnnx COMMAND --help has examples.",
         version=version("nnx-array"),
         help_format="plaintext",
     )

@@ -8,7 +8,7 @@ from nnx.errors import ConfigError
 from nnx.tune.extra import optuna
 
 FLAGS: dict[str, dict[str, Any]] = {
-    "trials": {"help": "How many to try, besides the settings as given."},
+    "trials": {"help": f"How many to try, besides the settings as given; by default {TRIALS}."},
     "sampler": {"help": "random, or tpe, which learns from the trials so far."},
     "stages": {"help": "coarse-to-fine (three stages, each around the best before it), or a number of stages."},
     "pruner": {"help": "none, or asha: after a ninth and a third of the epochs only the best third goes on."},

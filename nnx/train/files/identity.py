@@ -31,11 +31,17 @@ def check_same(data: Dataset | None, known: Any, name: str) -> None:
     """``DataError`` unless these are the data that were identified so; ``None`` stands for no data."""
     now = data and identity(data)
     if now != known:
-        brief = {key: known.get(key) for key in ("shape", "dtype", "task")} if isinstance(known, dict) else "no data"
-        got = {key: now[key] for key in ("shape", "dtype", "task")} if now else "no data"
+        was, got = _brief(known), _brief(now)
         raise DataError(
-            expected=f"{name} as it was: {brief}",
-            got="other values in the same shape" if got == brief else str(got),
+            expected=f"{name} as it was: {was}",
+            got="other values in the same shape" if got == was else got,
             where="resume",
-            fix="Give the data that it was trained on, split with the same seed; for other data call nnx.fit.",
+            fix="Give the data that it was trained on, split with the same seed; on other data begin a new training.",
         )
+
+
+def _brief(data: Any) -> str:
+    """Data that were identified so, in a few words."""
+    if not isinstance(data, dict):
+        return "no data"
+    return f"shape {data.get('shape')} of {data.get('dtype')}, {data.get('task')}"
