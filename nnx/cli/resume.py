@@ -8,7 +8,7 @@ from nnx import backends
 from nnx.cli import build, deterministic, display, runs, threads
 from nnx.cli.config import Settings, merged, word
 from nnx.cli.new_rate import NewRate
-from nnx.cli.saved import settings_of
+from nnx.cli.saved import check_source, settings_of
 from nnx.cli.train import CODES, curves, described, ending, outcome, rates, stopping
 from nnx.errors import ConfigError, DataError, NnxError
 from nnx.layers import Module
@@ -62,6 +62,7 @@ def resume(run: str, /, *, backend: str | None = None, lr: float | None = None, 
         )
     deterministic.fixed(settings)
     settings = replace(settings, json=json, backend=backend or settings.backend)
+    check_source(settings, directory)
     parts = build.data(settings)
     model, loss = build.model(settings, parts.whole), build.loss(settings, parts.whole)
     course, early, copies = build.course(settings, len(parts.train)), stopping(settings), Snapshots()

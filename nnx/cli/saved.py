@@ -44,6 +44,7 @@ class Saved:
             raise ConfigError(
                 "a model file alone does not tell its data", where="DATA", fix="Name the data after the run."
             )
+        check_source(self.settings, self.directory, ", or name other data")
         parts = build.data(self.settings)
         if identity(parts.train) != self.trained_on:
             raise DataError(
@@ -85,6 +86,17 @@ def settings_of(directory: Path | None) -> Settings | None:
     if directory is None or not (directory / runs.CONFIG).exists():
         return None
     return config.merged({}, str(directory / runs.CONFIG))
+
+
+def check_source(settings: Settings, directory: Path | None, otherwise: str = "") -> None:
+    """``DataError`` unless the data of a run are where they were."""
+    source = settings.source or "digits"
+    if directory is not None and source != "digits" and not Path(source).exists():
+        raise DataError(
+            "the data that it was trained on are not there any more",
+            where=source,
+            fix=f"Put them back, write where they are into {directory / runs.CONFIG}, line source{otherwise}.",
+        )
 
 
 def same_source(settings: Settings | None, source: str) -> bool:

@@ -145,6 +145,16 @@ def test_evaluate_refuses_data_that_changed(nnx, here):
     assert "The data have changed since" in done.err
 
 
+def test_evaluate_says_where_data_that_are_gone_are_looked_for(nnx, here):
+    (here / "pets.csv").rename(here / "moved.csv")
+    done = nnx("evaluate", "runs/pets-001")
+    assert done.code == 2
+    assert "pets.csv: the data that it was trained on are not there any more. Put them back, write where" in done.err
+    config = here / "runs" / "pets-001" / "config.toml"
+    config.write_text(config.read_text().replace("pets.csv", "moved.csv"))
+    assert nnx("evaluate", "runs/pets-001").code == 0
+
+
 def test_evaluate_refuses_the_same_rows_in_another_order(nnx, here):
     (here / "pets.csv").write_text(table(sorted(ROWS, key=lambda row: row[1]), "size", "colour", "species"))
     done = nnx("evaluate", "runs/pets-001")
