@@ -8,7 +8,7 @@ import numpy as np
 
 from nnx.doctor import data, during, initialisation, short_training
 from nnx.doctor.report import Report, with_causes
-from nnx.doctor.subject import Subject, check_trainable
+from nnx.doctor.subject import Subject
 from nnx.doctor.verdict import Check
 from nnx.errors import ConfigError
 
@@ -59,8 +59,6 @@ def _examine(subject: Subject, depth: str, only: tuple[str, ...]) -> Report:
                 continue
             with timed(seconds, moment):
                 found[check.id] = check.verdict(check.run(subject, check))
-            if check.id == "D1" and found["D1"].severity != "fail":
-                check_trainable(subject)
             if ends and found[check.id].severity == "fail" and not only:
                 stopped = f"{check.id} failed, and {ends}"
                 break

@@ -15,7 +15,7 @@ from nnx.doctor.verdict import Verdict
 from nnx.doctor.walk import Call, walk
 from nnx.errors import ConfigError, DataError, ShapeError
 from nnx.layers import Dropout, Module
-from nnx.train.checks import prepare
+from nnx.train.checks import check_batches, prepare
 from nnx.train.evaluation import backend_of, dtype_of
 from nnx.train.given import check_output
 from nnx.train.objective import default_loss, minimised, objective
@@ -97,7 +97,10 @@ class Subject:
 
     @cached_property
     def model(self) -> Module:
-        """The copy: drawn and fitted as ``nnx.fit`` would, on the backend asked for."""
+        """The copy: drawn and fitted as ``nnx.fit`` would, on the backend asked for.
+
+        Errors: ``DataError`` where there is nothing to train, ``ConfigError`` where batch norm would see one value.
+        """
         twin = self.original.copy() if self.original.initialized else copy.deepcopy(self.original)
         if not twin.initialized:
             twin.initialize(self.seed)
@@ -105,6 +108,11 @@ class Subject:
         prepare(twin, replace(self.train, y=y), self.seed)  # type: ignore[arg-type]
         if self._place is not None:
             twin.to(self._place)
+        if not twin.parameters():
+            fix = "Give it a layer such as nnx.Linear, or unfreeze it."
+            raise DataError("the model has no trainable parameters", where="doctor", fix=fix)
+        if self.batch_size == 1:
+            check_batches(twin, self.train, 1)  # type: ignore[arg-type]
         return twin
 
     def fresh(self, *, dropout: bool = True) -> Module:
@@ -281,13 +289,3 @@ class Subject:
             return 0.0
         rates = np.asarray([float(rate(int(step))) for step in np.linspace(0, self.steps - 1, 200)])
         return float(np.mean(rates < 0.01 * rates.max()))
-
-
-def check_trainable(subject: Subject) -> None:
-    """``DataError`` where there is nothing to examine."""
-    if not subject.model.parameters():
-        raise DataError(
-            "the model has no trainable parameters",
-            where="doctor",
-            fix="Give it a layer such as nnx.Linear, or unfreeze it.",
-        )

@@ -8,6 +8,7 @@ from nnx.errors import ConfigError, DataError, DtypeError, ShapeError
 
 X, Y = np.zeros((8, 3), dtype=np.float32), np.arange(8) % 2
 MODEL = nnx.Linear(3, 2)
+NORMED = nnx.Sequential(nnx.Linear(3, 2), nnx.BatchNorm(2))
 
 
 @pytest.mark.parametrize(
@@ -26,6 +27,8 @@ MODEL = nnx.Linear(3, 2)
         ((MODEL, (X, Y)), {"only": "D1"}, ConfigError, 'Write only=\\("D3", "I1"\\)'),
         ((MODEL, (X, Y)), {"optimizer": "adam"}, ConfigError, "expected an optimizer, got 'adam'"),
         ((MODEL, (X, Y)), {"batch_size": 0}, ConfigError, "expected batch_size a whole number ≥ 1"),
+        ((NORMED, (X, Y)), {"batch_size": 1}, ConfigError, r"\(BatchNorm\): 8 rows in batches of 1 .* Use batch_size=32"),
+        ((NORMED, (X, Y)), {"batch_size": 1, "only": ("I7",)}, ConfigError, "leave a batch of one"),
         ((MODEL, (X, Y)), {"penalty": 0.1}, ConfigError, "expected penalty as a function"),
         ((MODEL, (X, Y)), {"loss": "crossentropy"}, ConfigError, "expected a loss: "),
         ((nnx.Linear(4, 2), (X, Y)), {}, ShapeError, r"expected x of shape"),
