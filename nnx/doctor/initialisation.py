@@ -11,7 +11,7 @@ from nnx.doctor.structure import softmax_and_ranges
 from nnx.doctor.subject import Subject
 from nnx.doctor.verdict import Check, Finding, Severity, graded
 from nnx.doctor.walk import before_activations
-from nnx.layers import ConvTranspose1d, ConvTranspose2d, Dropout
+from nnx.layers import ConvTranspose1d, ConvTranspose2d, Dropout, Embedding, LearnedPositions
 from nnx.typing import Array
 
 
@@ -68,9 +68,8 @@ def regulariser(subject: Subject, check: Check) -> Finding:
     )
     text = f"penalty {number(value)} beside a loss of {number(loss)} ({percent(part)})"
     factor = 10.0 ** math.ceil(math.log10(value / loss)) if value > loss > 0 and math.isfinite(value) else 10.0
-    return check.say(
-        severity, text, "not negative, at most half", "regulariser", {"factor": f"{factor:,.0f}"}, share=part
-    )
+    fill = {"factor": f"{factor:,.0f}"}
+    return check.say(severity, text, "not negative, at most half", "regulariser", fill, share=part, factor=factor)
 
 
 def last_bias(subject: Subject, check: Check) -> Finding:
@@ -120,14 +119,20 @@ def symmetry(subject: Subject, check: Check) -> Finding:
 def initial_variance(subject: Subject, check: Check) -> Finding:
     """I5: the variance of each weight is near that of He, Glorot or LeCun."""
     xp = subject.backend.xp
-    weights = {path: w for path, w in subject.model.parameters().items() if w.ndim >= 2 and math.prod(w.shape) >= 16}
+    modules = dict(subject.original.modules())
+    tables = {path for path, module in modules.items() if isinstance(module, (Embedding, LearnedPositions))}
+    weights = {
+        path: w
+        for path, w in subject.model.parameters().items()
+        if w.ndim >= 2 and math.prod(w.shape) >= 16 and path.rpartition(".")[0] not in tables
+    }  # rows of a table are looked up or added, not multiplied: no rule is for them
     if not weights:
         return check.skip("there are no weights with two axes and 16 entries")
     variances = pull({path: xp.mean(w * w) for path, w in weights.items()})
     ratios = {}
     apart = {
         f"{path}.weight" if path else "weight": math.prod(module.stride)
-        for path, module in subject.original.modules()
+        for path, module in modules.items()
         if isinstance(module, (ConvTranspose1d, ConvTranspose2d))
     }
     for path, w in weights.items():

@@ -98,6 +98,15 @@ def test_derivatives_are_not_blamed_for_a_loss_that_is_0_but_for_rounding():
     assert found.severity in ("pass", "skipped"), found.measured
 
 
+def test_the_rows_of_a_table_are_drawn_by_no_rule():
+    model = nnx.models.build("transformer:32,2", (8, 8, 1), 10).initialize(0)
+    assert nnx.doctor(model, (draw("images", 40, 8, 8, 1), np.arange(40) % 10), only=("I5",))["I5"].severity == "pass"
+
+
+def test_single_rows_are_steps_where_nothing_is_normalised_by_them():
+    assert verdict("T10", net(4, 3), groups(), batch_size=1, optimizer=Adam(1e-3)).severity == "pass"
+
+
 def test_a_line_need_not_go_through_16_points():
     assert verdict("T1", nnx.Sequential(LINEAR(10, 1)).initialize(0), line(), optimizer=SGD(0.05)).severity == "pass"
 
