@@ -66,9 +66,10 @@ def train(source: str | None = None, /, *, config_file: str | None = None, **fla
     name = parts.whole.name.split(".")[0] or "run"
     head = f"A run of nnx {version('nnx-array')}. Again: nnx train --config THIS_FILE"
     with group.together():
+        found = checked(settings, parts)
         directory = runs.create(name, settings.out, config.written(build.located(settings), head))
     shown = display.choose(settings.json)
-    shown.begin(*_beginning(settings, parts, model, directory))
+    shown.begin(*_beginning(settings, parts, model, directory, *found))
     try:
         with threads.suited(backend, model, settings.batch_size):
             run = fit(
@@ -175,7 +176,7 @@ def curves(run: Run, directory: Path, name: str) -> str:
 
 
 def _beginning(
-    settings: Settings, parts: build.Parts, model: Module, directory: Path
+    settings: Settings, parts: build.Parts, model: Module, directory: Path, said: list[Any], remarks: list[str]
 ) -> tuple[dict[str, Any], list[str]]:
     whole = parts.whole
     weights = sum(array.size for array in model.parameters().values())
@@ -184,9 +185,8 @@ def _beginning(
         "data": whole.name, "task": whole.task, "rows": rows, "classes": whole.classes, "seed": settings.seed,
         "model": settings.model, "parameters": weights, "backend": settings.backend, "epochs": settings.epochs,
         "directory": str(directory), "notes": list(whole.notes), "settings": asdict(settings),
+        "check": said,
     }  # fmt: skip
-    said, remarks = checked(settings, parts)
-    facts |= {"check": said}
     split = [f"{display.counted(rows['train'], 'row')} to train"]
     split += [f"{rows['val']:,} to validate"] if rows["val"] else ["none to validate"]
     split += [f"{rows['test']:,} to test"] if rows["test"] else []
