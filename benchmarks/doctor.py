@@ -53,20 +53,20 @@ warn  I10 expected: settings are usual ones
       seen  learning rate 1 with Adam (≤ 0.01)
       bound usual settings
       where optimizer
-      do    Start from a learning rate of 1e-3.
+      do    Start from --lr 1e-3.
       └ which explains
         warn  T8  expected: the learning rate against a range test
               seen  1, suggested 0.00335; the loss goes from 2.76 to 2.28 at 1
               bound 3.35e-05–0.0335
               where optimizer
-              do    Use the suggested rate 0.00335.
+              do    Take --lr 0.00335.
       └ which explains
         FAIL  T4  expected: ReLU units are alive
               seen  92 % of the units are dead
               bound at most 40 %
               where layers.7 (ReLU)
-              do    Lower the rate, use He init or `LeakyReLU` at layers.7
-                    (ReLU).
+              do    Take a lower rate, such as --lr 0.1, or --activation
+                    leaky_relu.
 
 pass    D1 D2 D9 D3 D4 D5 D6 D7 D8 D10 I4 I9 I11 I1 I3 I5 I6 I8 I7 T1 T2 T3 T6
         T7 T10 T12 T11
@@ -75,7 +75,7 @@ skipped D11 the targets are not real numbers; D12 no augmentation was given; I2
         there is no regulariser; T5 there is no tanh or sigmoid
 ```
 
-This page is written by `benchmarks/doctor.py`; the numbers are in `benchmarks/results/doctor.json`.""".splitlines()
+On the command line remedies are flags; in Python they name the API. This page is written by `benchmarks/doctor.py`; the numbers are in `benchmarks/results/doctor.json`.""".splitlines()
 
 SOURCES = """Sources: **K** Karpathy, A Recipe for Training Neural Networks; **C1** to **C3** the CS231n notes on neural networks, parts 1 to 3; **G** Google's tuning
 playbook; **SM** the rules of SageMaker Debugger; **TDC** TheDeepChecker (arXiv:2204.00694); **DD** DeepDiagnosis; **AT** AUTOTRAINER; **UM** UMLAUT; **PL** the

@@ -8,11 +8,12 @@ from typing import Any
 from nnx import backends
 from nnx.cli import build, config, runs, threads
 from nnx.cli.config import Settings
+from nnx.cli.remedies import in_flags
 from nnx.cli.saved import settings_of
 from nnx.doctor.door import doctor as examine
 from nnx.doctor.during import CHECKS, Whole
 from nnx.doctor.report import WIDTH, Report, with_causes
-from nnx.errors import DataError
+from nnx.errors import DataError, NnxError
 from nnx.optim import LBFGS
 from nnx.train.record import Record
 from nnx.train.run import METRICS
@@ -39,12 +40,18 @@ def doctor(source: str | None = None, /, *, config_file: str | None = None, chec
     """
     directory = Path(source) if source is not None and (Path(source) / runs.CONFIG).is_file() else None
     settings = _settings(source, directory, config_file, flags)
-    report = look(settings, build.data(settings), check)
+    try:
+        parts = build.data(settings)
+    except NnxError as error:
+        if error.expected and directory is None and source not in (None, "digits") and not Path(source).is_file():
+            error.expected = f"the directory of a run, or {error.expected}"
+        raise
+    report = look(settings, parts, check)
     if directory is not None:
         found = [row.verdict(row.run(Whole(history(directory), settings.epochs), row)) for row in CHECKS]
-        report = Report(
-            with_causes([*report.verdicts, *found]), f"{directory}: {report.subject}", report.stopped, report.seconds
-        )
+        verdicts = with_causes([*report.verdicts, *found])
+        report = Report(verdicts, f"{directory}: {report.subject}", report.stopped, report.seconds)
+        report = in_flags(report, settings)
     print(json_format.dumps(report.to_dict()) if settings.json else report)
     return FAILED if report.failed else 0
 
@@ -56,11 +63,12 @@ def look(settings: Settings, parts: build.Parts, check: str) -> Report:
     optimizer = build.optimizer(settings, len(parts.train))
     stepwise = None if isinstance(optimizer, LBFGS) else optimizer  # which is for whole sets: Adam stands in for it
     with threads.suited(backend, model, settings.batch_size):
-        return examine(
+        report = examine(
             model, parts.train, parts.val, test=parts.test,
             loss=build.loss(settings, parts.whole), optimizer=stepwise,
             epochs=settings.epochs, batch_size=settings.batch_size, backend=backend, seed=settings.seed, check=check,
         )  # fmt: skip
+    return in_flags(report, settings)
 
 
 def checked(settings: Settings, parts: build.Parts) -> tuple[list[dict[str, Any]], list[str]]:
@@ -70,7 +78,11 @@ def checked(settings: Settings, parts: build.Parts) -> tuple[list[dict[str, Any]
     report = look(settings, parts, settings.check)
     said = [verdict.to_dict() for verdict in report.bad]
     lines = [f"{v.severity} {v.id} at {v.where}: {v.measured}. {v.remedy}" for v in report.roots]
-    lines = [part for line in lines for part in wrap(line, WIDTH - len(CHECK), subsequent_indent="  ")]
+    lines = [
+        part
+        for line in lines
+        for part in wrap(line, WIDTH - len(CHECK), subsequent_indent="  ", break_on_hyphens=False)
+    ]
     return said, [*lines, "nnx doctor with the same flags tells more"] if lines else []
 
 

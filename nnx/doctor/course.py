@@ -41,19 +41,24 @@ def doubling(values: Host, times: int = 3) -> int | None:
     return None
 
 
-def step_size(value: float, where: str) -> tuple[str, str]:
-    """What T3 says of the median size of a step, and what to do.
+def usual(norms: Host) -> float:
+    """What to clip gradients at: the 90th percentile of their norms, as far as they are finite."""
+    finite = norms[np.isfinite(norms)]
+    return float(np.quantile(finite, 0.9)) if finite.size else 1.0
+
+
+def step_size(value: float, where: str) -> tuple[str, str, float]:
+    """What T3 says of the median size of a step, what to do, and by what to multiply the learning rate.
 
     >>> step_size(0.05, "w")
-    ('a step moves it by 0.05 of its size (median)', 'Multiply the learning rate by about 0.02')
+    ('a step moves it by 0.05 of its size (median)', 'Multiply the learning rate by about 0.02', 0.02)
     """
     text = f"a step moves it by {number(value)} of its size (median)"
     if value == 0:
-        return text, f"No gradient moves {where}: look at T6 and T10, not at the learning rate"
-    if not np.isfinite(value):
-        return "a step is no finite number", "Multiply the learning rate by about 0.1"
-    factor = 1e-3 / value
-    return text, f"Multiply the learning rate by about {factor:.1g}"
+        return text, f"No gradient moves {where}: look at T6 and T10, not at the learning rate", 1.0
+    factor = 1e-3 / value if np.isfinite(value) else 0.1
+    text = text if np.isfinite(value) else "a step is no finite number"
+    return text, f"Multiply the learning rate by about {factor:.1g}", float(f"{factor:.1g}")
 
 
 def of_run(get: Get) -> tuple[Check, ...]:
@@ -87,8 +92,9 @@ def of_run(get: Get) -> tuple[Check, ...]:
             severity = "pass"
         elif not largest <= t["high_fail"] or smallest < t["low_fail"]:
             severity = "fail"
-        text, advice = step_size(value, where)
-        return check.say(severity, text, "1e-4–0.1", where, {"advice": advice}, smallest=smallest, largest=largest)
+        text, advice, factor = step_size(value, where)
+        figures = {"smallest": smallest, "largest": largest, "factor": factor}
+        return check.say(severity, text, "1e-4–0.1", where, {"advice": advice}, **figures)
 
     def vanishing(subject: Subject, check: Check) -> Finding:
         """T6: gradients that die on the way to the first layer."""
@@ -119,8 +125,7 @@ def of_run(get: Get) -> tuple[Check, ...]:
         """T7: gradients that grow without end, over the layers or over the steps."""
         course, t = get(subject), check.limits
         norms = course.norms
-        top = f"{number(float(np.quantile(norms[np.isfinite(norms)], 0.9)))}" if np.isfinite(norms).any() else "1"
-        fill = {"clip": top}
+        clip = usual(norms)
         if not np.isfinite(norms).all():
             step = int(np.argmin(np.isfinite(norms)))
             column = int(np.argmin(np.isfinite(course.gradient[step])))
@@ -129,7 +134,7 @@ def of_run(get: Get) -> tuple[Check, ...]:
                 f"gradient {number(float(course.gradient[step, column]))} at step {step}",
                 "finite",
                 course.paths[column],
-                fill,
+                clip=clip,
             )
         columns = course.weights
         first, last = (
@@ -144,15 +149,14 @@ def of_run(get: Get) -> tuple[Check, ...]:
                 text,
                 bound,
                 course.paths[int(np.argmax(course.gradient.max(axis=0)))],
-                fill,
                 norm=largest,
+                clip=clip,
             )
         if ratio > t["ratio"]:
-            return check.say("warn", text, "first/last ≤ 70", course.paths[columns[0]], fill, ratio=ratio)
+            return check.say("warn", text, "first/last ≤ 70", course.paths[columns[0]], ratio=ratio, clip=clip)
         if step_of is not None:
-            return check.say(
-                "warn", f"{text}; doubles every 5 steps to step {step_of}", "no doubling", "gradients", fill
-            )
+            text = f"{text}; doubles every 5 steps to step {step_of}"
+            return check.say("warn", text, "no doubling", "gradients", clip=clip)
         return check.ok(text, f"{bound}, first/last ≤ 70", "gradients", norm=largest, ratio=ratio)
 
     def clipped(subject: Subject, check: Check) -> Finding:
@@ -169,14 +173,13 @@ def of_run(get: Get) -> tuple[Check, ...]:
         norms = course.norms if kind is optim.clip_by_global_norm else course.gradient.max(axis=1)
         part = float(np.mean(norms > limit))
         severity: Severity = "pass" if part <= check.limits["share"] else "warn"
-        fill = {"clip": number(float(np.quantile(norms[np.isfinite(norms)], 0.9))) if np.isfinite(norms).any() else "1"}
         return check.say(
             severity,
             f"{percent(part)} of the steps are clipped to {number(limit)}",
             "at most half",
             "optimizer",
-            fill,
             share=part,
+            clip=usual(norms),
         )
 
     def untrained(subject: Subject, check: Check) -> Finding:
@@ -213,7 +216,7 @@ def of_run(get: Get) -> tuple[Check, ...]:
             return check.ok(text, "falls by 5 % or more", "loss", start=start, end=end, turns=turns)
         way = f"it turns in {percent(turns)} of the windows" if turns > t["turns"] else "it stalls"
         advice = {
-            "advice": "Try other rates (nnx lr-find), a larger network; do the inputs tell anything of the target?"
+            "advice": "Try other rates (`nnx.lr_find`), a larger network; do the inputs tell anything of the target?"
         }
         text = f"{text}: {way}"
         return check.say("warn", text, "falls by 5 % or more", "loss", advice, start=start, end=end, turns=turns)
@@ -238,8 +241,8 @@ def of_run(get: Get) -> tuple[Check, ...]:
     return (
         Check("T3", "short training", "steps suit the weights' size", {"early": 3.0, "low": 1e-4, "high": 0.1, "low_fail": 1e-8, "high_fail": 10.0, "learnt": 0.1}, "{advice}.", "C3 TDC SM", update_ratio),
         Check("T6", "short training", "gradients do not vanish", {"mean": 1e-6, "ratio": 1e-3, "norm": 1e-4, "mean_fail": 1e-7}, "He init, norm layers or skip connections: little reaches {where}.", "TDC AT SM", vanishing),
-        Check("T7", "short training", "gradients do not explode", {"ratio": 70.0, "norm": 1e6}, "Clip at the 90th percentile of the norms, {clip}, and warm up.", "AT TDC", exploding),
-        Check("T9", "short training", "clipping is rare", {"share": 0.5}, "Raise the clip to the 90th percentile, {clip}.", "G", clipped),
+        Check("T7", "short training", "gradients do not explode", {"ratio": 70.0, "norm": 1e6}, "`nnx.optim.clip_by_global_norm({clip})` clips at the 90th percentile of the norms; warm up, too.", "AT TDC", exploding),
+        Check("T9", "short training", "clipping is rare", {"share": 0.5}, "Raise the clip to the 90th percentile of the norms, {clip}.", "G", clipped),
         Check("T10", "short training", "every parameter is trained", {"rtol": 1e-5}, "{advice}.", "SM TDC", untrained),
         Check("T12", "short training", "the loss falls", {"fall": 0.05, "turns": 0.5, "rise": 2.0, "part": 0.25}, "{advice}", "TDC G", falls),
         Check("T13", "short training", "the regulariser stays the smaller force", {"ratio": 10.0}, "Lower λ.", "TDC", regulariser_grows),

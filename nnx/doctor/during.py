@@ -133,7 +133,7 @@ def border(search: Search, check: Check) -> Finding:
     )
 
 
-R1 = Check("R1", "run", "it does not overfit", {"patience": 5.0, "rise": 1.15, "part": 0.1}, "Stop at epoch {epoch} (EarlyStopping), or regularise: dropout, L2, more data.", "G UM", overfitting)  # fmt: skip
+R1 = Check("R1", "run", "it does not overfit", {"patience": 5.0, "rise": 1.15, "part": 0.1}, "Stop at epoch {epoch} (`nnx.train.EarlyStopping`), or regularise: dropout, L2, more data.", "G UM", overfitting)  # fmt: skip
 R2 = Check("R2", "run", "validation is not better than training", {"points": 0.05}, "Look at D6 and D7: rows or answers may have leaked.", "UM", better_on_validation)  # fmt: skip
 R3 = Check("R3", "run", "the run is long enough", {"last": 0.25, "first": 0.1, "falls": 0.25, "part": 0.05}, "Train {way}.", "G", length)  # fmt: skip
 R4 = Check("R4", "search", "the best trial is inside the space", {"edge": 0.05, "trials": 10.0}, "Widen the space there.{few}", "G C3", border)  # fmt: skip

@@ -183,37 +183,43 @@ def signal(subject: Subject, check: Check) -> Finding:
 
 def settings(subject: Subject, check: Check) -> Finding:
     """I10: settings that seldom go well."""
-    t, found = check.limits, []
+    t, found = check.limits, dict[str, tuple[float, str, str, str]]()
+
+    def note(name: str, value: float, text: str, usual: str, where: str = "optimizer") -> None:
+        found[name] = value, text, usual, where
+
     dropped = {p: m.p for p, m in subject.original.modules() if isinstance(m, Dropout) and m.p > t["dropout"]}
     if dropped:
         path = max(dropped, key=lambda name: dropped[name])
         layers = f" in {len(dropped)} layers" * (len(dropped) > 1)
-        found.append((f"dropout {number(dropped[path])}{layers} (≤ 0.5)", path, "dropout 0.2"))
+        note("dropout", dropped[path], f"dropout {number(dropped[path])}{layers} (≤ 0.5)", "dropout 0.2", path)
     core, adam, rate = subject.core, subject.core.name.startswith("adam"), subject.rate
     if adam and rate > t["adam_rate"]:
-        found.append((f"learning rate {number(rate)} with Adam (≤ 0.01)", "optimizer", "a learning rate of 1e-3"))
+        note("adam_rate", rate, f"learning rate {number(rate)} with Adam (≤ 0.01)", "a learning rate of 1e-3")
     if rate < t["rate"]:
-        found.append((f"learning rate {number(rate)} (≥ 1e-7)", "optimizer", "Adam 1e-3"))
+        note("rate", rate, f"learning rate {number(rate)} (≥ 1e-7)", "Adam 1e-3")
     plain = core.name.startswith("sgd") and not any(
         isinstance(link, (optim.clip_by_global_norm, optim.clip_by_norm)) for link in subject.links
     )
     if plain and not subject.labels_known and rate * subject.loss_unit > t["sgd_step"]:
         known = f"the mean target has a loss of {number(subject.loss_unit)}"
         text = f"learning rate {number(rate)} with SGD where {known}: unless clipped, its steps grow with that"
-        found.append((text, "optimizer", "`nnx.Unstandardize` as the last layer, Adam 1e-3 or clipped gradients"))
+        usual = "`nnx.Unstandardize` as the last layer, Adam 1e-3 or clipped gradients"
+        note("sgd_step", rate * subject.loss_unit, text, usual)
     late = subject.late_share
     if late > t["late"]:
         text = f"learning rate below 1 % of its peak in {percent(late)} of the steps (≤ 50 %)"
-        found.append((text, "optimizer", "a schedule as long as the training"))
+        note("late", late, text, "a schedule as long as the training")
     for name, sign, limit, usual in (("eps", -1, t["eps"], "1e-8"), ("momentum", 1, t["momentum"], "0.9"), ("weight_decay", 1, t["decay"], "0.01")):  # fmt: skip
-        value = getattr(core, name, None)
+        value, said = getattr(core, name, None), name.replace("_", " ")
         if isinstance(value, (int, float)) and sign * value > sign * limit and (adam or name != "eps"):
-            said, bound = name.replace("_", " "), f"{'≤' if sign > 0 else '≥'} {number(limit)}"
-            found.append((f"{said} {number(value)} ({bound})", "optimizer", f"{said} {usual}"))
+            bound = f"{'≤' if sign > 0 else '≥'} {number(limit)}"
+            note(name, float(value), f"{said} {number(value)} ({bound})", f"{said} {usual}")
     if not found:
         return check.ok(f"{core.name}, learning rate {number(rate)}", "usual settings", "optimizer")
-    advice = {"advice": ", ".join(dict.fromkeys(advice for *_, advice in found))}
-    return check.say("warn", "; ".join(text for text, *_ in found), "usual settings", found[0][1], advice)
+    values, texts, usual_ones, places = zip(*found.values())
+    advice = {"advice": ", ".join(dict.fromkeys(usual_ones))}
+    return check.say("warn", "; ".join(texts), "usual settings", places[0], advice, **dict(zip(found, values)))
 
 
 def mean_over_batch(subject: Subject, check: Check) -> Finding:

@@ -49,7 +49,7 @@ def range_test(subject: Subject, check: Check) -> Finding:
             text,
             "a rate that lowers it",
             "optimizer",
-            {"suggested": "once the loss falls at some rate (I7)"},
+            {"advice": "Look at the data, the loss and the derivatives (I7): no rate will do"},
             rises=float(rises),
         )
     ratio = subject.rate / suggested
@@ -63,9 +63,9 @@ def range_test(subject: Subject, check: Check) -> Finding:
     )
     text = f"{number(subject.rate)}, suggested {number(suggested)}; {course}"
     bound = f"{number(suggested * check.limits['low'])}–{number(suggested * check.limits['high'])}"
-    return check.say(
-        severity, text, bound, "optimizer", {"suggested": number(suggested)}, ratio=ratio, rises=float(rises)
-    )
+    advice = {"advice": f"Use the suggested rate {number(suggested)}"}
+    figures = {"ratio": ratio, "rises": float(rises), "suggested": suggested}
+    return check.say(severity, text, bound, "optimizer", advice, **figures)
 
 
 def _at_rate_one(optimizer: Optimizer) -> Optimizer | None:

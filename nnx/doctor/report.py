@@ -152,7 +152,7 @@ class Report:
         ):
             if text:
                 head = f"{indent}      {name:<6}"
-                yield from textwrap.wrap(head + text, WIDTH, subsequent_indent=" " * len(head), break_long_words=True)
+                yield from textwrap.wrap(head + text, WIDTH, subsequent_indent=" " * len(head), break_on_hyphens=False)
         for follower in self.bad:
             if self._cause(follower) == verdict.id:
                 yield f"{indent}      └ which explains"

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from nnx.doctor.measure import number
+
 Severity = Literal["pass", "warn", "fail", "skipped"]
 Moment = Literal["data", "start", "short training", "run", "search"]
 
@@ -57,8 +59,11 @@ class Check:
         fill: Mapping[str, Any] | None = None,
         **values: float,
     ) -> Finding:
-        """A finding with this check's remedy, its places filled in; a pass has none."""
-        remedy = "" if severity in ("pass", "skipped") else self.remedy.format(**{"where": where, **(fill or {})})
+        """A finding with this check's remedy, its places filled in from ``fill`` and ``values``; a pass has none."""
+        if severity in ("pass", "skipped"):
+            return Finding(severity, measured, bound, where, "", values)
+        figures = {name: number(value) for name, value in values.items()}
+        remedy = self.remedy.format(**{"where": where, **figures, **(fill or {})})
         return Finding(severity, measured, bound, where, remedy, values)
 
     def verdict(self, finding: Finding, caused_by: str = "") -> "Verdict":

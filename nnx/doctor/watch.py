@@ -128,7 +128,7 @@ class Watch(Callback):
         at = int(np.argmax(far))
         value, where = float(ratios[at]), self._paths[at]
         severity: Severity = "pass" if len(table) < 3 or t["low"] <= value <= t["early"] * t["high"] else "warn"
-        text, advice = step_size(value, where)
+        text, advice, _ = step_size(value, where)
         return _T3.say(severity if known.all() else "fail", text, "1e-4–0.1", where, {"advice": advice}, ratio=value)
 
     def _units(self, run: Run) -> None:

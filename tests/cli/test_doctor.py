@@ -55,6 +55,7 @@ def test_a_run_is_judged_by_its_history_too(nnx, here):
     done = nnx("doctor", "runs/digits-001", "--check", "quick")
     assert "R1" in done.out
     assert "epoch 3" in done.out
+    assert "do    Stop there with --early-stopping 5" in done.out
     path.write_text("no JSON\n")
     assert "the history cannot be read" in nnx("doctor", "runs/digits-001", "--check", "quick").err
 
@@ -77,6 +78,9 @@ def test_train_looks_first_and_goes_on(nnx, here):
     [
         (("doctor",), "there is no data"),
         (("doctor", "nowhere.csv"), "nowhere.csv"),
+        (("doctor", "runs/typo"), "expected the directory of a run, or 'digits'"),
+        (("doctor", "."), "expected the directory of a run, or a folder with"),
+        (("doctor", "digits", "--drop", "a"), "nnx: --drop: digits takes no --drop"),
         (("doctor", "digits", "--check", "slow"), "expected check quick or full, got 'slow'"),
         (("train", "digits", "--check", "slow"), "expected quick, full or off, got 'slow'"),
     ],
@@ -85,6 +89,12 @@ def test_mistakes(nnx, flags, sentence):
     done = nnx(*flags)
     assert done.code == 2
     assert sentence in done.err
+
+
+def test_batches_of_one_row_leave_no_run_behind(nnx):
+    done = nnx("train", "digits", "--batch-size", "1", "--epochs", "1")
+    assert (done.code, Path("runs").exists()) == (2, False)
+    assert "Use --batch-size 32." in done.err
 
 
 def test_what_training_says_fits_eighty_columns(nnx, prices):

@@ -72,6 +72,12 @@ def test_the_page_fits_eighty_columns(program):
     assert str(report).splitlines()[0].startswith("doctor: Sequential on")
 
 
+def test_a_flag_is_not_broken_at_its_hyphen():
+    for padding in range(40):
+        told = replace(bad("D3"), remedy=f"{'x' * padding} and another sentence before it: take --clip-norm 0.5.")
+        assert "--clip-norm" in str(Report((told,), "a model")).split()
+
+
 def test_what_passed_and_what_was_left_out_is_said_in_the_end():
     x, y = np.random.default_rng(0).normal(size=(9, 3)).astype("float32"), np.arange(9) % 2
     report = nnx.doctor(nnx.Sequential(nnx.Linear(3, 2)).initialize(0), (x, y), only=("D9", "D4", "D7", "D10"))
