@@ -90,6 +90,8 @@ NOTES = """## What to know of these figures
 The faults and the limits were made together: that all are caught says that the checks do what they are for, not how many
 faults of other people's programs they would find. Some limits are not those of the sources, because healthy programs broke them:
 
+- D1: numbers such as -999 or -1 that stand for missing ones. In 37 sound tables (scikit-learn's and its generators') none was
+  suspected, and 5 of 13,700 drawn columns of 137 kinds (counts, prices, clipped, with many zeros, heavy tails): all cut at 9999 or more.
 - T6 and T7: gradients of real targets are judged in units of the loss of the mean target, for targets come in any unit.
 - I1: of 3,600 sound starts on 13 data sets with 1–64 features and 2–10 classes the first loss was up to 3.1 nats, or 19 times the
   mean target's loss, above that of knowing nothing, and down to 0.31 of it: with few features or classes that is luck.

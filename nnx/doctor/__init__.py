@@ -7,7 +7,7 @@ A check is a row in the table of its moment: id, title, limits, remedy, source, 
 verdict.py            Check, Finding, Verdict
 rows.py subject.py    what is examined: data as they are, a copy of the model
 walk.py measure.py    one call seen layer by layer; figures brought to the host together
-data.py               D: splits.py (D5 D6 D10), leakage.py (D7)
+data.py               D: missing.py (D1), splits.py (D5 D6 D10), leakage.py (D7)
 initialisation.py     I: structure.py (I9), derivatives.py (I7 I8)
 short_training.py     T: trial.py (training a copy), course.py (what its steps say), rates.py (T8)
 during.py watch.py    R: whole runs, while they run

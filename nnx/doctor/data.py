@@ -1,4 +1,5 @@
-"""D: the data, before anything is computed with them. D5, D6 and D10 are in ``splits.py``; D7 is in ``leakage.py``."""
+"""D: the data, before anything is computed with them. D5, D6 and D10 are in ``splits.py``; D7 is in ``leakage.py``, D1
+is in ``missing.py``."""
 
 from typing import Any
 
@@ -6,6 +7,7 @@ import numpy as np
 
 from nnx.doctor.leakage import one_feature_tells
 from nnx.doctor.measure import number, percent, pull, similarity, units_first
+from nnx.doctor.missing import all_there
 from nnx.doctor.splits import fitted_on_training_rows, rows_in_two_parts, split_is_sane
 from nnx.doctor.subject import Subject
 from nnx.doctor.verdict import Check, Finding, Severity, graded
@@ -13,22 +15,6 @@ from nnx.doctor.walk import first_trained, hidden, walk
 from nnx.errors import NnxError
 from nnx.layers import MinMaxScale, Standardize
 from nnx.typing import Array
-
-
-def finite(subject: Subject, check: Check) -> Finding:
-    """D1: no NaN or infinity in inputs or targets."""
-    for rows in (subject.train, subject.val, subject.test):
-        for name, values in (("x", rows.flat), ("y", rows.y)) if rows is not None else ():
-            if values.dtype.kind != "f" or np.isfinite(values).all():
-                continue
-            bad = np.argwhere(~np.isfinite(values))
-            row, column = int(bad[0][0]), int(bad[0][1]) if values.ndim > 1 else 0
-            place = f"row {row}" + (f", {rows.column(column)}" if name == "x" else "")  # type: ignore[union-attr]
-            where = f"{rows.name}.{name}, {place}"  # type: ignore[union-attr]
-            value = str(values[tuple(bad[0])])
-            text = f"{len(bad)} of {values.size} values are not finite" + ", here the first" * (len(bad) > 1)
-            return check.say("fail", text, "none", where, {"value": value}, count=len(bad))
-    return check.ok("all finite", "all finite")
 
 
 def dtypes_and_labels(subject: Subject, check: Check) -> Finding:
@@ -228,7 +214,7 @@ def augmentation(subject: Subject, check: Check) -> Finding:
 
 
 FIRST = (
-    Check("D1", "data", "inputs and targets are finite", {}, "{where} is {value}: drop the row or fill it with the training median.", "TDC UM", finite),
+    Check("D1", "data", "every value is there, and finite", {"far": 5.0, "often": 3.0}, "{advice}.", "TDC UM, own", all_there),
     Check("D2", "data", "dtypes, and labels 0…C−1", {}, "Label {label} at {where}, but the last layer has {outputs} outputs: relabel or widen it.", "UM", dtypes_and_labels),
     Check("D9", "data", "target, output and loss fit", {}, "{advice}.", "pytorch#16045", target_output_loss),
 )  # fmt: skip
