@@ -51,7 +51,7 @@ REMEDIES = (
     Remedy("I3", lambda v, s: not s.standardize and v.caused_by == "D11", "Take --standardize."),
     Remedy("D5", _always, "Give the columns as they were measured: --standardize fits on the training rows only."),
     Remedy("D4", _table, "{column} never changes or repeats another: --drop {name}."),
-    Remedy("D1", _table, "If {value} means missing, drop these rows, fill it with the column's median, or --drop {name}."),
+    Remedy("D1", lambda v, s: "value" in v.values and _table(v, s), "If {value} means missing, drop these rows, fill it with the column's median, or --drop {name}."),
     Remedy("D7", _table, "It may give the answer away: is it known at prediction time? If not, --drop {name}."),
     Remedy("D10", _always, "Hold out more rows with --val, or others with --seed."),
     Remedy("I2 T13", _always, "Take {penalties}."),

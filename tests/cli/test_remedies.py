@@ -13,7 +13,7 @@ from nnx.cli.remedies import INSIDE, REMEDIES, USUAL, _words, remedy
 from nnx.doctor.verdict import Verdict
 from nnx.optim import SGD, Adam, chain, clip_by_global_norm, penalize
 
-FIGURES = ("adam", "best", "clip", "cut", "factor", "suggested", *USUAL)
+FIGURES = ("adam", "best", "clip", "cut", "factor", "suggested", "value", *USUAL)
 
 
 def test_every_flag_of_a_remedy_exists():
@@ -116,6 +116,13 @@ def test_a_column_of_a_table_is_left_out_by_its_name(id, where, source, advice):
 def test_a_remedy_suits_the_settings(id, values, settings, advice):
     verdict = Verdict(id, "run", "", "warn", "", "", "", "as it was", values=values)
     assert remedy(verdict, Settings(**settings)).startswith(advice)
+
+
+def test_what_stands_for_a_missing_value_is_named_with_its_column():
+    verdict = Verdict("D1", "data", "", "warn", "", "", "train.x, column 0 (age)", "as it was", values={"value": -1.0})
+    advice = "If -1 means missing, drop these rows, fill it with the column's median, or --drop age."
+    assert remedy(verdict, Settings(source="people.csv")) == advice
+    assert remedy(replace(verdict, values={}), Settings(source="people.csv")) == "as it was"
 
 
 def test_a_consequence_is_treated_at_its_cause():
