@@ -218,6 +218,7 @@ def test_what_is_frozen_is_mentioned_where_it_does_not_learn():
         layer.freeze()
     found = verdict("T1", model, groups(), optimizer=SGD(1e-6))
     assert "4 of 6 parameters are frozen" in found.measured
+    assert found.values["adam"] == ("Adam 1e-3 learns them" in found.remedy)
     assert "model.unfreeze()" in found.remedy
 
 
