@@ -11,6 +11,9 @@ from nnx.doctor.subject import Subject
 from nnx.doctor.verdict import Check, Finding, Severity
 from nnx.layers import Standardize
 
+ALIKE, RELATED = 4.0, 1.5
+"""How many others like it a row must have for a group of columns to be counted together; what groups may have in common."""
+
 
 def fitted_on_training_rows(subject: Subject, check: Check) -> Finding:
     """D5: the mean that was taken away is the training rows', not that of all rows.
@@ -65,7 +68,7 @@ def rows_in_two_parts(subject: Subject, check: Check) -> Finding:
     name = max(found, key=lambda part: len(found[part]))
     size = len(next(rows for rows in parts if rows.name == name))
     part = len(found[name]) / size
-    usual = max(1 - len(unique) / len(known), _by_chance(subject.train)) if part else 0.0
+    usual = max(1 - len(unique) / len(known), RELATED * _by_chance(subject.train)) if part else 0.0
     expected = usual * size
     text = f"{len(found[name])} of {size} rows of {name} are in train ({percent(part)})"
     many = len(found[name]) > expected + 3 * expected**0.5
@@ -77,18 +80,34 @@ def rows_in_two_parts(subject: Subject, check: Check) -> Finding:
 
 
 def _by_chance(rows: Rows) -> float:
-    """The share of new rows that would equal one of these if columns and target were drawn each by itself.
+    """The share of new rows that would equal one of these by chance.
 
-    Two rows agree in a column with the chance Σ p² over its values, and in all of them with the product.
+    Two rows agree in a group of columns with the chance Σ p² over what they hold, and in all groups with the product. A
+    group is as many columns as leave each row four others like it, the coarsest columns first, so that those of one-hot
+    codes, which go together, are not taken for independent; what only tells again what another column tells is left out.
     """
-    both = 1.0
     index = np.linspace(0, len(rows) - 1, min(len(rows), 4096)).astype(np.int64)
+    columns = {}
     for column in (*rows.flat[index].T, *rows.y[index].reshape(len(index), -1).T):
-        counts = np.unique(column, return_counts=True)[1].astype(np.float64)
-        both *= float(np.sum(counts * (counts - 1))) / max(len(index) * (len(index) - 1), 1)
+        ids = np.unique(column, return_inverse=True)[1].reshape(-1)
+        columns[min(ids.tobytes(), (ids.max() - ids).tobytes())] = ids
+    both, group = 1.0, np.zeros(len(index), dtype=np.int64)
+    for ids in sorted(columns.values(), key=lambda ids: int(ids.max())):
+        finer = np.unique(group * len(index) + ids, return_inverse=True)[1].reshape(-1)
+        if _others_alike(finer) < ALIKE:
+            both *= _others_alike(group) / max(len(index) - 1, 1)
+            finer = ids
+        group = finer
         if both * len(rows) < 1e-6:
             return 0.0
+    both *= _others_alike(group) / max(len(index) - 1, 1)
     return 1 - (1 - both) ** len(rows) if both < 1 else 1.0
+
+
+def _others_alike(group: np.ndarray[Any, Any]) -> float:
+    """How many others are in the group of a row, on average."""
+    counts = np.bincount(group).astype(np.float64)
+    return float(np.sum(counts * (counts - 1)) / len(group))
 
 
 def split_is_sane(subject: Subject, check: Check) -> Finding:

@@ -144,6 +144,23 @@ def test_rows_that_are_equal_by_chance_are_not_in_both_parts():
     assert copied.remedy.startswith("1 row is in both")
 
 
+def people(rows, seed):
+    """Age, its months, and four categories in one-hot code: people are often alike."""
+    draws = np.random.default_rng([rows, seed])
+    age = np.clip(np.round(draws.normal(40, 12, (rows, 1))), 18, 90)
+    codes = [np.eye(k)[draws.integers(0, k, rows)] for k in (2, 3, 4, 5)]
+    return np.concatenate([age, 12 * age, 90 - age, *codes], axis=1).astype("float32"), draws.integers(0, 2, rows)
+
+
+def test_people_who_are_alike_are_no_rows_in_two_parts():
+    for seed in range(2):
+        x, y = people(2000, seed)
+        train, val = (x[:1600], y[:1600]), (x[1600:], y[1600:])
+        assert verdict("D6", LINEAR(17, 2), train, val).severity == "pass"
+        shared = np.concatenate([val[0], x[:1600:4]]), np.concatenate([val[1], y[:1600:4]])
+        assert verdict("D6", LINEAR(17, 2), train, shared).severity == "fail"
+
+
 def test_a_mean_of_all_rows_that_is_that_of_the_training_rows_but_for_luck_does_no_harm():
     x, y = groups(400)
     x = (x - x.mean(axis=0)) / x.std(axis=0)
