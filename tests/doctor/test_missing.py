@@ -82,6 +82,7 @@ def test_where_and_how_often():
     assert (found.severity, found.where) == ("warn", "train.x, column 0")
     assert found.measured == "-1 stands in 60 rows, out of place; 2 columns have such a number"
     assert found.remedy == "If -1 means missing, drop these rows or fill it with the training median."
+    assert found.values == {"value": -1.0, "count": 60}
     y[3:6] = 9999
     found = nnx.doctor(nnx.Linear(2, 1), (x[:, 1:] * 0.5, y), only=("D1",))["D1"]
     assert (found.where, found.measured) == ("train.y", "9999 stands in 3 rows, out of place")
