@@ -9,7 +9,6 @@ from nnx import backends
 from nnx.cli import build, config, runs, threads
 from nnx.cli.config import Settings
 from nnx.cli.remedies import in_flags
-from nnx.cli.saved import settings_of
 from nnx.doctor.door import doctor as examine
 from nnx.doctor.during import CHECKS, Whole
 from nnx.doctor.report import WIDTH, Report, with_causes
@@ -89,12 +88,7 @@ def checked(settings: Settings, parts: build.Parts) -> tuple[list[dict[str, Any]
 def _settings(source: str | None, directory: Path | None, config_file: str | None, flags: dict[str, Any]) -> Settings:
     if directory is None:
         return config.merged(flags if source is None else {"source": source, **flags}, config_file)
-    kept = settings_of(directory)
-    return (
-        config.merged(flags, config_file or str(directory / runs.CONFIG))
-        if kept is not None
-        else config.merged(flags, None)
-    )
+    return config.merged(flags, config_file or str(directory / runs.CONFIG))
 
 
 def history(directory: Path) -> list[Record]:

@@ -80,6 +80,7 @@ def test_train_looks_first_and_goes_on(nnx, here):
         (("doctor", "nowhere.csv"), "nowhere.csv"),
         (("doctor", "runs/typo"), "expected the directory of a run, or 'digits'"),
         (("doctor", "."), "expected the directory of a run, or a folder with"),
+        (("doctor", "digits", "--batch-size", "1"), "Use --batch-size 32."),
         (("doctor", "digits", "--drop", "a"), "nnx: --drop: digits takes no --drop"),
         (("doctor", "digits", "--check", "slow"), "expected check quick or full, got 'slow'"),
         (("train", "digits", "--check", "slow"), "expected quick, full or off, got 'slow'"),
