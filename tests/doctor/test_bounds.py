@@ -270,3 +270,64 @@ def test_a_penalty_that_is_negative_or_no_number_fails():
             return next(iter(params.values())).sum() * 0 + value
 
         assert verdict("I2", SIGN, LABELS, penalty=penalty).severity == "fail"
+
+
+@pytest.mark.parametrize(
+    ("fitted", "apart", "severity"),
+    [
+        (0.0, 0.5, "pass"), (0.19, 0.5, "pass"), (0.21, 0.5, "warn"), (0.79, 0.5, "warn"), (0.81, 0.5, "fail"), (1.0, 0.5, "fail"),
+        (1.0, 0.12, "fail"), (1.0, 0.08, "warn"), (1.19, 0.5, "fail"), (1.21, 0.5, "warn"), (-0.5, 0.5, "warn"),
+    ],
+)  # fmt: skip
+def test_whose_mean_was_taken_away(fitted, apart, severity):
+    """``fitted``: how far from the mean of train to that of all rows, which is ``apart`` standard deviations away."""
+    model = nnx.Sequential(nnx.Standardize(1), nnx.Linear(1, 2)).initialize(0)
+    model.layers[0].fit(SIGN[:, None].astype("float32"))
+    model.load(model.state() | {"layers.0.mean": np.asarray([fitted * apart], dtype="float32")})
+    others = (SIGN + 2 * apart)[:, None].astype("float32"), LABELS
+    found = verdict("D5", SIGN, LABELS, model=model, val=others)
+    assert (found.severity, found.where) == (severity, "layers.0.mean")
+    assert found.values["train"] == pytest.approx(abs(fitted) * apart, rel=1e-4, abs=1e-7)
+    assert found.values["all"] == pytest.approx(abs(1 - fitted) * apart, rel=1e-4, abs=1e-7)
+
+
+def test_whose_mean_was_taken_away_is_not_always_to_be_told():
+    val = (SIGN[:, None] + 1).astype("float32"), LABELS
+    unfitted = nnx.Sequential(nnx.Standardize(1), nnx.Linear(1, 2))
+    assert verdict("D5", SIGN, LABELS, model=unfitted, val=val).measured == "it will be fitted on train"
+    assert verdict("D5", SIGN, LABELS, val=(SIGN[:, None].astype("float32"), LABELS)).severity == "skipped"
+    assert verdict("D5", SIGN, LABELS).measured == "there are no other rows to compare with"
+    assert verdict("D5", SIGN + 0.5, LABELS, val=val).measured == "the inputs come as they are"
+    assert verdict("D5", SIGN, LABELS, val=val).severity == "pass"
+    assert verdict("D5", SIGN + 0.3, LABELS, val=val).measured == "the inputs come as they are"
+    shifted = verdict("D5", SIGN - 0.4, LABELS, test=(val[0] - 0.6, LABELS))
+    assert (shifted.severity, shifted.where) == ("fail", "train.x")
+
+
+def test_a_layer_alone_is_named_by_its_kind():
+    assert verdict("D3", SIGN, LABELS, model=linear([[1.0, 1.0]])).where == "input of Linear"
+
+
+@pytest.mark.parametrize(("bias", "severity"), [(0.0, "warn"), (1e-3, "pass"), (-1e-3, "pass")])
+def test_the_last_bias_of_unbalanced_classes(bias, severity):
+    y = np.repeat([0, 1], [60, 4])
+    report = nnx.doctor(linear([[1.0, 0.0]], bias), (SIGN[:, None].astype("float32"), y), only=("D8", "I3"))
+    assert (report["I3"].severity, report["I3"].where) == (severity, "bias")
+    if severity == "warn":
+        assert (report["I3"].remedy, report["I3"].bound) == ("Start the last bias at log prior.", "not 0, as D8 warns")
+    assert verdict("I3", SIGN, LABELS).severity == "pass"
+
+
+@pytest.mark.parametrize(
+    ("first", "severity"),
+    [(0.9, "pass"), (25.9, "pass"), (26.1, "warn"), (100.9, "warn"), (101.1, "fail"), (0.26, "pass"), (0.24, "warn"), (-0.1, "warn"), (np.nan, "fail")],
+)  # fmt: skip
+def test_the_first_loss_of_real_targets(first, severity):
+    """The loss is that of the mean target, 1, for outputs that are constant and ``first`` for the model's."""
+
+    def loss(out, y):
+        xp = nnx.namespace(out)
+        return xp.where(xp.max(out) > xp.min(out), xp.sum(out) * 0 + first, xp.sum(out) * 0 + 1.0)
+
+    y = np.zeros((ROWS, 1), dtype="float32")
+    assert verdict("I1", SIGN, y, model=linear([[1.0]]), loss=loss).severity == severity
