@@ -7,6 +7,7 @@ from nnx.cli import config, deterministic, runs
 from nnx.errors import ConfigError
 from nnx.tune.extra import optuna
 
+TRIALS = 30
 FLAGS: dict[str, dict[str, Any]] = {
     "trials": {"help": f"How many to try, besides the settings as given; by default {TRIALS}."},
     "sampler": {"help": "random, or tpe, which learns from the trials so far."},
@@ -81,4 +82,4 @@ def tune(
     given = flags if source is None else {"source": source, **flags}
     settings = config.merged(given, config_file)
     deterministic.fixed(settings)
-    return tuning.new(settings, config_file, how)
+    return tuning.new(settings, config_file, how, TRIALS if trials is None else trials)

@@ -21,8 +21,6 @@ from nnx.tune.search import Search, look
 from nnx.tune.storage import FILE, check_heartbeat, close, connect, lite_file, names, redacted, url_of
 from nnx.tune.study import Plan, Study
 
-TRIALS = 30
-
 
 class How(NamedTuple):
     """The flags of the search itself."""
@@ -38,12 +36,11 @@ class How(NamedTuple):
     heartbeat: int
 
 
-def new(settings: Settings, file: str | None, how: How) -> int:
+def new(settings: Settings, file: str | None, how: How, count: int) -> int:
     """Begin a search."""
     given, where = hyper.read(file) if file else (None, "space.{}".format)
     if settings.val == 0:
         raise ConfigError("nothing is held out to judge by", where="--val", fix="Hold rows out, for example --val 0.2.")
-    count = TRIALS if how.trials is None else how.trials
     program = Program(settings)
     parts = build.parts(program.whole, settings)
     space = given or hyper.default(settings, count)
