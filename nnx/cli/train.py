@@ -4,6 +4,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 from nnx import backends
@@ -12,6 +13,7 @@ from nnx.cli.config import Settings
 from nnx.cli.doctor import CHECK, checked
 from nnx.cli.misuse import as_flags
 from nnx.data import Dataset
+from nnx.doctor.report import WIDTH
 from nnx.errors import ConfigError, NnxError
 from nnx.layers import Module
 from nnx.train import Babysit, Callback, EarlyStopping, Plateau, Run, Snapshots, Statistics, evaluate, fit
@@ -193,6 +195,7 @@ def _beginning(
     manner = (
         f"stratified, seed {settings.seed}" if whole.task == "classification" else f"shuffled, seed {settings.seed}"
     )
+    notes = (*whole.notes, *deterministic.notes(settings), *_manner(settings))
     lines = [
         f"data   {described(whole)}",
         f"split  {', '.join(split)}" + (f" ({manner})" if len(split) > 1 and (rows["val"] or rows["test"]) else ""),
@@ -200,7 +203,11 @@ def _beginning(
         *([f"shared {shared(settings)}"] if settings.distributed else []),
         f"run    {directory}",
         *([f"rate   edit {directory / RATE} to change the learning rate"] if settings.babysit else []),
-        *(f"note   {as_flags(note)}" for note in (*whole.notes, *deterministic.notes(settings), *_manner(settings))),
+        *(
+            line
+            for note in notes
+            for line in wrap(f"note   {as_flags(note)}", WIDTH, subsequent_indent=" " * 7, break_on_hyphens=False)
+        ),
         *(f"{CHECK}{remark}" for remark in remarks),
     ]
     return facts, lines

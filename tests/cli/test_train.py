@@ -67,6 +67,15 @@ def test_a_table_with_a_real_target_learns_in_its_own_unit(nnx, tables):
     assert "held out  R² 0.4" in done.out or "held out  R² 0.3" in done.out
 
 
+def test_notes_are_broken_at_80_columns(nnx, here):
+    rows = "".join(f"{1_700_000_000 + i},{i % 7},{i % 2}\n" for i in range(40))
+    (here / "log.csv").write_text("time of the measurement,value,label\n" + rows)
+    lines = nnx("train", "log.csv", "--epochs", 1, "--check", "off").out.splitlines()
+    first = next(i for i, line in enumerate(lines) if line.startswith("note   float32 holds"))
+    assert lines[first + 1].endswith(" subtract a constant")
+    assert all(len(line) <= 80 for line in lines[: first + 2])
+
+
 def test_npz_and_idx_files(nnx, here):
     whole = library.data.load("digits")
     np.savez(here / "d.npz", x=whole.x, y=whole.y)
