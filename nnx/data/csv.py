@@ -57,7 +57,7 @@ def rows(path: Path, delimiter: str | None = None) -> Iterator[Row]:
                 )
         if len(row.cells) != width:
             raise DataError(
-                expected=f"{width} cells as in the first row",
+                expected=f"{width} cell{'s' * (width != 1)} as in the first row",
                 got=str(len(row.cells)),
                 where=f"{path}, {row.place}",
                 fix=f'Add or remove cells; put a cell that contains {delimiter!r} in "quotes".',
@@ -91,9 +91,13 @@ def _parse(lines: Iterator[str], delimiter: str, path: Path) -> Iterator[Row]:
                 yield Row(number, line, stripped)
             number, line = number + 1, reader.line_num + 1
     except csv.Error as error:
+        where = f"{path}, {Row(number, line, []).place}"
+        if str(error).startswith("new-line character"):
+            fix = "Save the file with the line ends of Unix or Windows."
+            raise DataError("a carriage return without a line feed", where=where, fix=fix) from error
         raise DataError(
             f"{error}",
-            where=f"{path}, {Row(number, line, []).place}",
+            where=where,
             fix='Look for a quote that is not closed; inside a quoted cell a quote is written twice: "".',
         ) from error
 

@@ -54,7 +54,8 @@ def read_csv(
     numbers for classes. ``header=False`` names columns column_0, column_1, …; ``header=True`` takes even numbers for names.
     With a ``schema`` columns are found by name in any order, others are left out, and the target may be absent.
 
-    Errors: DataError with row and column for missing or wrong cells (rows count as in a spreadsheet: the header is row 1).
+    Errors: DataError with row and column for missing or wrong cells (rows count as in a spreadsheet: the header is row 1),
+    and for a column of dates that ``categorical`` does not name.
     """
     first, every = first_rows(path, delimiter)
     if header is None and schema is not None and schema.encoding is not None:

@@ -45,7 +45,7 @@ MALFORMED = [
     ("t.csv", "a,b,y\n1,2,q\n3,4,q\n", DataError, "column 'y': expected at least two classes, got only 'q'. There is"),
     ("t.csv", 'a,b,y\n1,"2,0\n3,4,1\n', DataError, "row 2: unexpected end of data. Look for a quote"),
     ("t.csv", 'a,b,y\n1,"2"2,0\n', DataError, "row 2: .*expected after.*Look for a quote"),
-    ("t.csv", "a,b,y\r1,2,0\r3,4,1\r", DataError, "row 1: new-line character seen"),
+    ("t.csv", "a,b,y\r1,2,0\r3,4,1\r", DataError, "row 1: a carriage return without a line feed. Save the file with"),
     ("t.csv", f'a,b,y\n1,{"x" * 200_000},0\n', DataError, "row 2: field larger than field limit"),
     ("t.csv", ",".join(f"c{i}" for i in range(100_001)) + "\n", DataError, "row 1: expected at most 100000 columns.*NPZ"),
     ("t.csv", b"a,b\xff,y\n1,2,0\n", DataError, "line 1: expected UTF-8, got byte 0xff. Save the file as text"),
