@@ -59,7 +59,16 @@ def parts(whole: Dataset, settings: Settings) -> Parts:
     wanted = {name: share for name, share in shares.items() if share > 0}
     if len(wanted) == 1:
         return Parts(whole, whole, None, None)
-    found = dict(zip(wanted, split(whole, tuple(wanted.values()), seed=settings.seed)))
+    try:
+        found = dict(zip(wanted, split(whole, tuple(wanted.values()), seed=settings.seed)))
+    except ConfigError:  # the shares sum to 1
+        said = ", ".join(f"{share:g} to {name}" for name, share in wanted.items())
+        raise ConfigError(
+            expected="a row or more in each part",
+            got=f"{len(whole)} in all, {said}",
+            where="--val",
+            fix="Hold out another share, such as --val 0.2, or give more rows.",
+        ) from None
     return Parts(whole, found["train"], found.get("val"), found.get("test"))
 
 

@@ -153,6 +153,8 @@ COMMANDS = [
             "a number ≥ 0", "-1.0", "Write for example --l2 1e-4."),
     Command("train digits --clip-norm 0", "--clip-norm",
             "a number > 0", "0.0", "Write for example --clip-norm 1.0."),
+    Command("train digits --val 0.0001", "--val",
+            "a row or more in each part", "1797 in all, 0.9999 to train, 0.0001 to val", "Hold out another share, such as --val"),
     Command("train digits --early-stopping 3 --val 0", "--early-stopping",
             "nothing is held out to judge by", "nothing is held out to judge", "Hold rows out, for example --val"),
     Command("train digits --backend nunpy", "--backend",
