@@ -14,14 +14,12 @@ def complete(figure: Any) -> tuple[bool, str]:
     from matplotlib.text import Text
 
     own = [findfont(FontProperties(family=[family])) for family in FontProperties().get_family()]
-    texts: list[tuple[Any, set[str]]] = []
-    for text in figure.findobj(Text):
-        wanted = {letter for letter in text.get_text() if letter.isprintable() and ord(letter) > 127}
-        if lacking := wanted.difference(*(_in_font(font, wanted) for font in own)):
-            texts.append((text, lacking))
-    missing = set().union(*(lacking for _, lacking in texts))
+    texts = figure.findobj(Text)
+    used = {letter for text in texts for letter in text.get_text() if letter.isprintable() and not letter.isascii()}
+    missing = used.difference(*(_in_font(font, used) for font in own))
+    incomplete = [text for text in texts if not missing.isdisjoint(text.get_text())]
     families = _families(missing)
-    for text, _ in texts if families else ():
+    for text in incomplete if families else ():
         text.set_fontfamily([*text.get_fontfamily(), *families])
     return bool(families), "".join(sorted(missing))
 
@@ -36,9 +34,8 @@ def _families(missing: set[str]) -> list[str]:
     chosen: list[str] = []
     if not missing:
         return chosen
-    for path in {*findSystemFonts()} - {
-        entry.fname for entry in fontManager.ttflist
-    }:  # installed since its cache was made
+    known = {entry.fname for entry in fontManager.ttflist}
+    for path in {*findSystemFonts()} - known:  # installed since its cache was made
         if _in_font(path, missing):
             fontManager.addfont(path)
     held = [(entry, _in_font(entry.fname, missing)) for entry in fontManager.ttflist if "Last Resort" not in entry.name]
