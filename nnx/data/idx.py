@@ -37,6 +37,13 @@ def read_idx(path: Path, *, task: str = "auto", schema: Schema | None = None, st
         tests = [test for test in sorted(folder.glob("t10k-images*")) if NAME.search(test.name)]
         notes = tuple(f"the training part; the test part is {test}" for test in tests[:1])
     x = idx_array(path, stream)
+    if len(x.shape) == 1:
+        raise DataError(
+            expected="images",
+            got=f"an array of shape {x.shape}, as labels have",
+            where=str(path),
+            fix="Name the images file: labels are found beside it.",
+        )
     labels = _labels_beside(path)
     if labels is None and schema is None:
         raise DataError(

@@ -85,6 +85,7 @@ MALFORMED = [
     (TRAIN, header(0x0E, 2**31 - 1, 2**31 - 1, 2**31 - 1), DataError, r"declares \d+ bytes, the file has 16"),
     (TRAIN, lambda idx: idx(IMAGES)[:-1], DataError, "the file ends after 59 of 60 bytes"),
     (TRAIN, lambda idx: idx(IMAGES) + b"x", DataError, "more bytes than the 60 declared"),
+    (TRAIN, lambda idx: idx(LABELS), DataError, r"expected images, got an array of shape \(\d+,\), as labels have. Name the images file"),
     (TRAIN, lambda idx: idx(IMAGES), DataError, "no labels file beside the images.*'labels' for 'images'"),
     (TRAIN + ".gz", header(8, 2**31 - 1), DataError, r"declares 2147483647 bytes, the file has \d+"),
     (TRAIN + ".gz", lambda idx: idx(np.zeros(80 << 20, "u1")), DataError, "grows at most 500 times.*declare 80 MiB"),
