@@ -1,5 +1,7 @@
 """Convolution, its adjoints, and pooling: every override against the portable default and the definition."""
 
+import threading
+import tracemalloc
 from functools import cache
 
 import numpy as np
@@ -93,6 +95,7 @@ def test_blocks_of_any_size_give_the_same(monkeypatch, block, installed):
     monkeypatch.setattr(kernel_rows, "gatherer", lambda *given: by_rows.add(name) or gatherer(*given))
     be = backends.get("numpy")
     for name in CASES:
+        monkeypatch.setattr(blocked, "_own", threading.local())  # no room that another case has left
         x, w, b, how = arrays(name)
         y = be.convolve(be.xp, x, w, b, *how)
         np.testing.assert_allclose(y, by_definition(x, w, b, *how), rtol=0, atol=1e-12)
@@ -104,6 +107,26 @@ def test_blocks_of_any_size_give_the_same(monkeypatch, block, installed):
                 ours(be.xp, *options, *how), default(be.xp, *options, *how), rtol=0, atol=1e-10, err_msg=name
             )
     assert by_rows == (set() if installed else {"plain", "more padding than kernel", "rows apart", "empty batch"})
+
+
+def test_the_windows_of_a_batch_are_never_all_there(monkeypatch):
+    from nnx.backends.convolution import blocked
+
+    monkeypatch.setattr(blocked, "_own", threading.local())
+    be, how = backends.get("numpy"), ((2, 2), ((0, 0), (0, 0)), (1, 1), 1)
+    x, w = np.ones((64, 21, 21, 8)), np.ones((5, 5, 8, 8))
+    y = be.convolve(be.xp, x, w, None, *how)
+    windows = y[..., 0].nbytes * 25 * 8
+    for call in (
+        lambda: be.convolve(be.xp, x, w, None, *how),
+        lambda: be.convolve_to_weight(be.xp, x, y, (5, 5), *how),
+        lambda: be.convolve_to_input(be.xp, y, w, (21, 21), *how),
+    ):
+        tracemalloc.start()
+        made = call().nbytes
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak - 2 * made < windows / 2
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
