@@ -61,6 +61,16 @@ def test_every_layer_takes_the_same_operations_in_the_same_order_everywhere():
         assert found.operations > 30
 
 
+@pytest.mark.parametrize(
+    "first", [nnx.Linear(5, 3), nnx.Sequential(nnx.Embedding(9, 3), nnx.GlobalAvgPool())], ids=["taken", "looked up"]
+)
+def test_whole_numbers_are_taken_as_in_a_training_or_looked_up(first):
+    x = np.random.default_rng(0).integers(0, 9, size=(40, 5))
+    model = nnx.Sequential(first, nnx.Linear(3, 3)).initialize(seed=0)
+    whole = nnx.data.Dataset(x, np.arange(40) % 3, classes=("a", "b", "c"))
+    assert nnx.parity(model, whole, backends=["numpy", "strict"], steps=1).agrees
+
+
 @pytest.fixture
 def plant(monkeypatch):
     """``plant(object, name, wrong)``; what was remembered of the namespaces is forgotten before and after."""

@@ -13,9 +13,10 @@ import numpy as np
 from nnx import backends, ops, random, tree
 from nnx.data import Dataset, Schema
 from nnx.errors import BackendUnavailable, ConfigError, NnxError, ShapeError, StateError
-from nnx.layers import Embedding, Module, Sequential, Softmax
+from nnx.layers import Module, Sequential, Softmax
 from nnx.layers.preparation import Preparation
 from nnx.layers.training import inference
+from nnx.train.evaluation import dtype_of, looks_up
 from nnx.train.files.saving import load, read_notes
 from nnx.train.files.weights import write_whole
 from nnx.train.run import MODEL, Run
@@ -139,13 +140,7 @@ def _input_shape(given: Any, schema: Schema | None) -> tuple[int, ...]:
 
 def _input_dtype(model: Module) -> str:
     """Whole numbers for a model that begins by looking them up; else the dtype of its arrays."""
-    first = model
-    while isinstance(first, Sequential) and len(first):
-        first = first.layers[0]
-    if isinstance(first, Embedding):
-        return "int64"
-    names = (backends.dtype_name(array.dtype) for array in model.state().values())
-    return next((name for name in names if name.startswith("float")), "float32")
+    return "int64" if looks_up(model) else dtype_of(model) or "float32"
 
 
 def _fitted(model: Module) -> None:

@@ -12,7 +12,7 @@ from nnx.data import Dataset
 from nnx.layers import Module, observing, training
 from nnx.layers.places import Places
 from nnx.parity.watch import Follower, Reference, watched
-from nnx.train.evaluation import targets
+from nnx.train.evaluation import looks_up, targets
 from nnx.train.objective import minimised
 from nnx.typing import Array
 
@@ -38,9 +38,9 @@ class Contestant:
         self.slots = optimizer.init(self.model.parameters())
 
     def batch(self, rows: Any) -> tuple[Array, Array]:
-        """Rows of the data on the device; whole numbers stay what they are."""
-        x = np.asarray(self.data.x[rows])
-        x = self.backend.asarray(x, dtype=self.dtype if x.dtype.kind in "fb" else None)
+        """Rows of the data on the device; whole numbers that are looked up stay what they are."""
+        dtype = None if looks_up(self.model) else self.dtype
+        x = self.backend.asarray(self.data.x[rows, ...], dtype=dtype)
         return x, targets(self.data, rows, self.backend, self.dtype)
 
     def outcome(self, rows: Any) -> Outcome:

@@ -9,7 +9,7 @@ from nnx import backends, losses, metrics, ops
 from nnx.data import Dataset
 from nnx.data.stream import Streamed
 from nnx.errors import ConfigError, DataError, ShapeError
-from nnx.layers import Module
+from nnx.layers import Embedding, Module, Sequential
 from nnx.train.given import check_data, check_model, check_output
 from nnx.train.objective import objective
 from nnx.typing import Array
@@ -30,6 +30,13 @@ def dtype_of(model: Module) -> str | None:
         if name.startswith("float"):
             return name
     return None
+
+
+def looks_up(model: Module) -> bool:
+    """Whether a model begins with an embedding, whose inputs are whole numbers and stay so."""
+    while isinstance(model, Sequential) and len(model):
+        model = model.layers[0]
+    return isinstance(model, Embedding)
 
 
 def targets(data: Dataset, rows: Any, backend: backends.Backend, dtype: str | None) -> Array:
