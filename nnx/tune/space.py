@@ -64,13 +64,12 @@ class Space:
                 where="space",
                 fix='Write for example {"lr": {"low": 1e-4, "high": 0.1, "log": True}}.',
             )
-        self.table = {name: dict(row) if isinstance(row, Mapping) else row for name, row in table.items()}
         kinds = kinds or {}
-        for name in self.table:
+        for name in table:
             if not isinstance(name, str):
                 raise ConfigError(expected="a name", got=repr(name), where=where(name), fix="Write it in quotes.")
         self.entries: dict[str, Range | Widths] = {
-            name: _entry(name, row, kinds.get(name), where(name)) for name, row in self.table.items()
+            name: _entry(name, row, kinds.get(name), where(name)) for name, row in table.items()
         }
 
     @property

@@ -12,7 +12,7 @@ from nnx.errors import ConfigError, NnxError
 from nnx.train import Run
 from nnx.tune.extra import optuna, quiet
 from nnx.tune.sampler import sampler
-from nnx.tune.storage import HEARTBEAT, redacted
+from nnx.tune.storage import redacted
 from nnx.tune.study import FIRST, Study
 from nnx.tune.trial import Trial, result_of
 
@@ -120,7 +120,7 @@ def heartbeats(study: Study, trial_id: int) -> Iterator[None]:
         yield
         return
     ended = threading.Event()
-    every = study.storage.get_heartbeat_interval() or HEARTBEAT
+    every = study.storage.get_heartbeat_interval()
 
     def beat() -> None:
         while not ended.wait(every):

@@ -106,6 +106,9 @@ def test_a_module_or_a_function_as_the_model():
     by_module = NNClassifier(given, **settings).fit(DIGITS.x, DIGITS.y)
     np.testing.assert_array_equal(by_module.predict_proba(DIGITS.x), by_function.predict_proba(DIGITS.x))
     assert not given.initialized
+    begun = given.copy().initialize(3)
+    still = NNClassifier(begun, optimizer=nnx.optim.SGD(1e-12), epochs=1).fit(DIGITS.x, DIGITS.y).model_
+    np.testing.assert_allclose(still.layers[1].weight, begun.layers[1].weight, rtol=1e-6)
 
 
 def test_images():

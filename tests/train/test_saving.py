@@ -113,7 +113,7 @@ def test_what_is_frozen_is_frozen_again(tmp_path):
 
 @pytest.mark.parametrize(
     "frozen",
-    ["[]", "3", '{"layers.9": ["bias"]}', '{"layers.0": []}', '{"layers.0": "bias"}', '{"layers.0": ["bais"]}', '{"layers.0": [3]}',
+    ["[]", "3", '{"layers.9": ["bias"]}', '{"layers.0": []}', '{"layers.0": "bias"}', '{"layers.0": ["bais"]}', '{"layers.0": ["bias", 3]}',
      '{"layers.0": [["bias"]]}', '{"layers.1": ["running_mean"]}', "{", '{"": ["bias"]}'],
 )  # fmt: skip
 def test_a_file_that_freezes_what_is_not_there_is_refused(frozen, tmp_path):

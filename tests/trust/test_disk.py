@@ -128,7 +128,8 @@ def test_training_goes_on_with_a_disk_that_is_full(tmp_path, monkeypatch, capsys
     monkeypatch.setattr(durable, "write_directory", full)
     run = trained(case, "numpy", directory=tmp_path, checkpoint_every="epoch")
     assert sha(run.model) == sha(trained(case, "numpy").model)
-    assert capsys.readouterr().err.count("NO CHECKPOINT could be written") == 5
+    said = f"NO CHECKPOINT could be written in {tmp_path / 'checkpoints'} (No space left on device): there is none yet"
+    assert capsys.readouterr().err.count(said) == 5
 
 
 # damage ---------------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import pytest
 from support.searches import SPACE, diverges, train
 
 import nnx
-from nnx.errors import ConfigError, StateError
+from nnx.errors import ConfigError, NnxError, StateError
 
 pytest.importorskip("optuna", reason="needs optuna (extra tune)")
 LR = {"lr": {"low": 1e-3, "high": 1.0, "log": True}}
@@ -56,6 +56,22 @@ def test_a_score_is_that_of_the_weights_that_are_kept(stopping, kept):
 
     best = tune(peaks, trials=1).best
     assert (best.epoch, best.score, best.loss) == (kept, scores[kept], abs(kept - 2.0))
+
+
+def test_who_joins_waits_until_a_search_is_laid_out(monkeypatch):
+    import optuna
+
+    studies, store = import_module("nnx.tune.study"), optuna.storages.InMemoryStorage()
+    plan = studies.Plan(LR, {}, "val_loss", 2)
+    with pytest.raises(ConfigError, match="expected a search: there is none, got 's'"):
+        studies.join(None, store, "s")
+    begun = optuna.create_study(storage=store, study_name="s")
+    begun.set_user_attr("plan", studies.asdict(plan))
+    monkeypatch.setattr(studies.time, "sleep", lambda seconds: begun.set_user_attr("ready", True))
+    assert studies.join(None, store, "s").plan == plan
+    begun.set_user_attr("plan", studies.asdict(plan) | {"of_a_later_version": 1})
+    with pytest.raises(NnxError, match="begun by a newer nnx"):
+        studies.join(None, store, "s")
 
 
 def test_tpe_is_the_same_bits_again_and_learns():

@@ -136,7 +136,7 @@ def _manifest(checkpoint: Checkpoint, files: Mapping[str, bytes]) -> bytes:
 def _rendered(about: dict[str, Any]) -> bytes:
     """A manifest as its one possible text: with the hash of that text without the hash."""
     digest = hashlib.sha256(json.dumps(about, allow_nan=False).encode()).hexdigest()
-    return json.dumps({**about, "sha256": digest}, indent=1, allow_nan=False).encode() + b"\n"
+    return json.dumps({**about, "sha256": digest}, indent=1).encode() + b"\n"
 
 
 def _verified(path: Path, about: dict[str, Any]) -> bytes:
