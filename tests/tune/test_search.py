@@ -74,6 +74,16 @@ def test_who_joins_waits_until_a_search_is_laid_out(monkeypatch):
         studies.join(None, store, "s")
 
 
+def test_a_training_that_was_ended_is_no_trial_that_was_done():
+    def ended(trial):
+        run = train(trial)
+        run.stopped = "interrupted"
+        return run
+
+    found = tune(ended, trials=2)
+    assert (found.stopped, [row.state for row in found.rows]) == ("interrupted", ["waiting", "waiting"])
+
+
 def test_tpe_is_the_same_bits_again_and_learns():
     def valley(trial):
         return (trial["x"] - 0.3) ** 2

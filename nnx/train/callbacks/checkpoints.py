@@ -101,7 +101,7 @@ class Checkpoints(Callback):
         """The last ones stay, and the first of the best."""
         judged = [(score, number) for number, score in enumerate(self._scores.values()) if score is not None]
         best = min(judged)[1] if judged else -1
-        for number, path in enumerate(list(self._scores)):
+        for number, path in enumerate(self._scores):
             if number < len(self._scores) - self.keep and number != best:
                 _remove(path)
         self._scores = {path: score for path, score in self._scores.items() if path.exists()}
