@@ -167,6 +167,7 @@ def test_a_parameter_that_does_not_move():
     assert cut.measured == "1 of 2 parameters do not change in 3 steps: the gradient is 0"
     assert cut.remedy.startswith("b is not in the loss")
     assert judged("T10", update=each(0, 1e-3), weight=each(0, 1)).severity == "fail"
+    assert judged("T10", update=each(0, 0)).where == "a"
 
 
 @pytest.mark.parametrize(

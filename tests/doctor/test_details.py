@@ -120,6 +120,13 @@ def test_a_training_of_the_doctors_own_has_dropout_unless_it_is_left_out():
     assert model.layers[1].p == 0.5
 
 
+def test_the_settings_that_are_not_given_are_those_of_fit():
+    assert verdict("I10", [nnx.Linear(3, 2)]).measured == "adam, learning rate 0.001"
+    subject = Subject(nnx.Linear(3, 2), (X, LABELS), epochs=3, batch_size=30)
+    assert (subject.steps, subject.batch_size, subject.loss_name) == (9, 30, "cross_entropy")
+    assert Subject(nnx.Linear(3, 2), (X, LABELS), batch_size=99).batch_size == 64
+
+
 def test_a_gradient_that_is_cut_is_told_as_such():
     class Cut(nnx.Module):
         def forward(self, x):

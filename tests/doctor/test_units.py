@@ -84,5 +84,11 @@ def test_inputs_matter(ours, won, rows, severity):
     found = judged("T2", trained=(None, losses), zeroed=np.ones(200), val=range(rows))
     assert found.severity == severity
     if severity != "skipped":
+        assert "100 values" in found.measured
         assert found.values["zeroed"] == 1
         assert found.values["loss"] == pytest.approx(ours, nan_ok=True)
+
+
+def test_inputs_that_win_often_but_little_do_not_matter():
+    ours, zeroed = np.resize([0.0, 1.0, 2.0, 3.0], 200), np.resize([0.5, 1.5, 2.5, 0.0], 200)
+    assert judged("T2", trained=(None, ours), zeroed=zeroed, val=range(20)).severity == "fail"
