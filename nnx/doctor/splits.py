@@ -11,6 +11,7 @@ from nnx.doctor.subject import Subject
 from nnx.doctor.verdict import Check, Finding, Severity
 from nnx.layers import Standardize
 
+MOST = 4096, 256
 ALIKE, RELATED = 4.0, 1.5
 """How many others like it a row must have for a group of columns to be counted together; what groups may have in common."""
 
@@ -85,10 +86,11 @@ def _by_chance(rows: Rows) -> float:
     Two rows agree in a group of columns with the chance Σ p² over what they hold, and in all groups with the product. A
     group is as many columns as leave each row four others like it, the coarsest columns first, so that those of one-hot
     codes, which go together, are not taken for independent; what only tells again what another column tells is left out.
+    Of very many rows and columns some are looked at: with fewer columns the share is the larger one.
     """
-    index = np.linspace(0, len(rows) - 1, min(len(rows), 4096)).astype(np.int64)
+    index, some = (np.linspace(0, n - 1, min(n, most)).astype(np.int64) for n, most in zip(rows.flat.shape, MOST))
     columns = {}
-    for column in (*rows.flat[index].T, *rows.y[index].reshape(len(index), -1).T):
+    for column in (*rows.flat[np.ix_(index, some)].T, *rows.y[index].reshape(len(index), -1).T):
         ids = np.unique(column, return_inverse=True)[1].reshape(-1)
         columns[min(ids.tobytes(), (ids.max() - ids).tobytes())] = ids
     both, group = 1.0, np.zeros(len(index), dtype=np.int64)

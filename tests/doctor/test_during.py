@@ -49,6 +49,8 @@ def test_the_gap_of_overfitting_is_told():
 )
 def test_validation_is_not_better(val, score, severity):
     assert judged(R2, [1, 1], score=score, val_accuracy=val).severity == severity
+    records = [{"loss": 1.0, "val_accuracy": accuracy} for accuracy in (0.1, 0.9, val)]
+    assert R2.run(Whole(records, 3, score), R2).severity == severity
 
 
 def test_what_ran_not_at_all_is_not_judged():

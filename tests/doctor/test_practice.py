@@ -144,6 +144,12 @@ def test_rows_that_are_equal_by_chance_are_not_in_both_parts():
     assert copied.remedy.startswith("1 row is in both")
 
 
+def test_rows_of_many_columns_are_compared_by_some():
+    x, y = draw("wide", 100, 999), np.arange(100) % 2
+    told = verdict("D6", LINEAR(999, 2), (x[:80], y[:80]), (x[70:], y[70:]))
+    assert (told.severity, told.measured) == ("fail", "10 of 30 rows of val are in train (33 %)")
+
+
 def people(rows, seed):
     """Age, its months, and four categories in one-hot code: people are often alike."""
     draws = np.random.default_rng([rows, seed])
