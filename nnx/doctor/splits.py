@@ -12,6 +12,7 @@ from nnx.doctor.verdict import Check, Finding, Severity
 from nnx.layers import Standardize
 
 MOST = 4096, 256
+"""Rows and columns that are looked at to say what is alike by chance."""
 ALIKE, RELATED = 4.0, 1.5
 """How many others like it a row must have for a group of columns to be counted together; what groups may have in common."""
 
