@@ -36,7 +36,7 @@ def doubling(values: Host, times: int = 3) -> int | None:
     row = 0
     for index in range(1, len(means)):
         row = row + 1 if means[index] >= 2 * means[index - 1] > 0 else 0
-        if row >= times and means[index] >= means[: index + 1].max():
+        if row >= times and means[index] >= means[:index].max():
             return 5 * index
     return None
 

@@ -134,6 +134,7 @@ def test_gradients_that_are_large_grow_or_come_from_one_end():
 
 def test_what_doubles_three_times_in_a_row_and_stays_is_told():
     assert doubling(np.repeat([1.0, 2, 4, 8], 5)) == 15
+    assert doubling(np.repeat([1.0, 2, 4, 8, 17], 5)) == 15
     assert doubling(np.repeat([1.0, 2, 4, 7.9], 5)) is None
     assert doubling(np.repeat([9.0, 1, 2, 4, 8], 5)) is None
     assert doubling(np.repeat([1.0, 2, 4, 3, 6, 12], 5)) is None
