@@ -264,12 +264,12 @@ def test_the_share_of_a_regulariser(l2, share, severity):
 
 
 def test_a_penalty_that_is_negative_or_no_number_fails():
-    for value in (-1.0, np.nan):
+    for value, severity in ((-1.0, "fail"), (np.nan, "fail"), (np.inf, "warn")):
 
         def penalty(params, value=value):
             return next(iter(params.values())).sum() * 0 + value
 
-        assert verdict("I2", SIGN, LABELS, penalty=penalty).severity == "fail"
+        assert verdict("I2", SIGN, LABELS, penalty=penalty).severity == severity
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import nnx
+from nnx.doctor.measure import pull
 from nnx.doctor.report import Report
 from nnx.doctor.subject import Subject
 from nnx.doctor.verdict import Verdict
@@ -68,6 +69,25 @@ def test_targets_outside_of_what_the_last_activation_reaches(last, low, high):
         assert verdict("I9", layers, x=X[np.arange(100) % 64], y=many).severity == severity
 
 
+@pytest.mark.parametrize("last", [nnx.Softmax, nnx.Sigmoid])
+def test_a_loss_of_ones_own_may_take_what_is_between_0_and_1(last):
+    def likelihood(out, y):
+        xp = nnx.namespace(out)
+        return -xp.mean(xp.log(xp.take_along_axis(out, y[:, None], axis=1)))
+
+    assert verdict("I9", [nnx.Linear(3, 3), last()], y=np.arange(64) % 3, loss=likelihood).severity == "pass"
+
+
+@pytest.mark.parametrize(("y", "severity"), [([0.25, 0.75], "pass"), ([-0.25, 1.25], "fail"), ([0.5, 1.0], "fail")])
+def test_shares_are_targets_of_cross_entropy(y, severity):
+    y = np.broadcast_to(np.asarray(y, dtype="float32"), (64, 2))
+    assert verdict("D9", [nnx.Linear(3, 2)], y=y, loss="cross_entropy").severity == severity
+
+
+def test_figures_keep_the_digits_of_the_device():
+    assert pull({"a": np.asarray(1 + 1e-12), "b": np.asarray(2.0, dtype="float32")}) == {"a": 1 + 1e-12, "b": 2.0}
+
+
 def test_losses_are_known_as_functions_too():
     assert verdict("D9", [nnx.Linear(3, 2)], loss=nnx.losses.mse).measured == 'classes with loss="mse"'
     assert verdict("D9", [nnx.Linear(3, 2)], loss=lambda out, y: nnx.losses.cross_entropy(out, y)).severity == "pass"
@@ -82,6 +102,7 @@ def test_the_first_label_out_of_range_is_named():
     assert verdict("D2", [nnx.Linear(3, 2)], val=(X, y)).where == "val.y, row 5"
     y[5] = 0
     assert verdict("D2", [nnx.Linear(3, 2)], y=y).where == "train.y, row 9"
+    assert verdict("D2", [nnx.Linear(3, 1)]).severity == "pass", "one output is no score of a class"
 
 
 def test_a_class_that_is_declared_but_has_no_rows():

@@ -83,6 +83,9 @@ def test_where_and_how_often():
     assert found.measured == "-1 stands in 60 rows, out of place; 2 columns have such a number"
     assert found.remedy == "If -1 means missing, drop these rows or fill it with the training median."
     assert found.values == {"value": -1.0, "count": 60}
+    x[7:9, 1] = 1
+    found = nnx.doctor(nnx.Linear(3, 1), (x, y), only=("D1",))["D1"]
+    assert (found.where, found.measured) == ("train.x, column 0", "-1 stands in 60 rows, out of place")
     y[3:6] = 9999
     found = nnx.doctor(nnx.Linear(2, 1), (x[:, 1:] * 0.5, y), only=("D1",))["D1"]
     assert (found.where, found.measured) == ("train.y", "9999 stands in 3 rows, out of place")
