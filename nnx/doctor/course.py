@@ -71,12 +71,11 @@ def of_run(get: Get) -> tuple[Check, ...]:
         so does one whose schedule has come to its end or is still warming up.
         """
         course, t = get(subject), check.limits
-        with np.errstate(all="ignore"):
-            ratios = {
-                course.paths[c]: course.update[:, c] / course.weight[:, c]
-                for c in course.weights
-                if course.weight[0, c] > 0
-            }
+        ratios = {
+            course.paths[c]: course.update[:, c] / course.weight[:, c]
+            for c in course.weights
+            if course.weight[0, c] > 0
+        }
         if not ratios:
             return check.skip("there is no weight with two axes that is not 0")
         early = {path: float(np.median(r[:20])) for path, r in ratios.items()}
@@ -226,8 +225,7 @@ def of_run(get: Get) -> tuple[Check, ...]:
         course = get(subject)
         if not course.penalty.any():
             return check.skip("there is no regulariser")
-        with np.errstate(all="ignore"):
-            ratio = course.penalty / course.norms
+        ratio = course.penalty / course.norms
         step, middle = doubling(ratio), float(np.median(ratio))
         bad = step is not None or middle > check.limits["ratio"]
         return check.say(

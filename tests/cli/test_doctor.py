@@ -30,6 +30,7 @@ def test_a_failure_ends_with_code_3(nnx, prices):
     assert done.code == 3
     assert "FAIL  D7" in done.out
     assert "(asked)" in done.out
+    assert "directory of a run" not in nnx("doctor", prices, "--target", "costs").err
 
 
 def test_as_json(nnx, prices):

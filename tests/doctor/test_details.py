@@ -75,7 +75,10 @@ def test_a_loss_of_ones_own_may_take_what_is_between_0_and_1(last):
         xp = nnx.namespace(out)
         return -xp.mean(xp.log(xp.take_along_axis(out, y[:, None], axis=1)))
 
-    assert verdict("I9", [nnx.Linear(3, 3), last()], y=np.arange(64) % 3, loss=likelihood).severity == "pass"
+    layers, y = [nnx.Linear(3, 3), last()], np.arange(64) % 3
+    assert verdict("I9", layers, y=y, loss=likelihood).severity == "pass"
+    if last is nnx.Softmax:
+        assert verdict("I1", layers, y=y, loss=likelihood).values["known"] == pytest.approx(np.log(3))
 
 
 @pytest.mark.parametrize(("y", "severity"), [([0.25, 0.75], "pass"), ([-0.25, 1.25], "fail"), ([0.5, 1.0], "fail")])
