@@ -12,10 +12,8 @@ from nnx.cli.remedies import in_flags
 from nnx.doctor.door import doctor as examine
 from nnx.doctor.during import CHECKS, Whole
 from nnx.doctor.report import WIDTH, Report, with_causes
-from nnx.errors import DataError, NnxError
+from nnx.errors import NnxError
 from nnx.optim import LBFGS
-from nnx.train.record import Record
-from nnx.train.run import METRICS
 
 FAILED = 3
 CHECK = "check  "
@@ -47,7 +45,7 @@ def doctor(source: str | None = None, /, *, config_file: str | None = None, chec
         raise
     report = look(settings, parts, check)
     if directory is not None:
-        found = [row.verdict(row.run(Whole(history(directory), settings.epochs), row)) for row in CHECKS]
+        found = [row.verdict(row.run(Whole(runs.history(directory), settings.epochs), row)) for row in CHECKS]
         verdicts = with_causes([*report.verdicts, *found])
         report = Report(verdicts, f"{directory}: {report.subject}", report.stopped, report.seconds)
         report = in_flags(report, settings)
@@ -89,16 +87,3 @@ def _settings(source: str | None, directory: Path | None, config_file: str | Non
     if directory is None:
         return config.merged(flags if source is None else {"source": source, **flags}, config_file)
     return config.merged(flags, config_file or str(directory / runs.CONFIG))
-
-
-def history(directory: Path) -> list[Record]:
-    """The records of a run so far, from its metrics.jsonl."""
-    path = directory / METRICS
-    try:
-        return [json_format.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except FileNotFoundError:
-        return []
-    except (ValueError, OSError) as error:
-        raise DataError(
-            "the history cannot be read", got=str(error), where=str(path), fix="Train again, or name the data."
-        ) from None

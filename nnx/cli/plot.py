@@ -11,7 +11,6 @@ from nnx.cli import runs, threads
 from nnx.cli.config import word
 from nnx.cli.display import number
 from nnx.cli.saved import Saved, open_run
-from nnx.cli.summary import history
 from nnx.data import Dataset
 from nnx.data.targets import did_you_mean
 from nnx.errors import ConfigError, DataError, NnxError, ShapeError
@@ -211,7 +210,7 @@ def _drawn(
 
 
 def _curves(source: Path, file: Path, title: str) -> tuple[Numbers, list[str]]:
-    records = history(source)
+    records = runs.history(source.parent)
     found = plot.curves(records, file, title=title)
     return found, [f"epochs    {len(records)}"]
 

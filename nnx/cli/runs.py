@@ -9,7 +9,9 @@ from typing import NamedTuple
 from nnx.cli.config import word
 from nnx.errors import ConfigError, DataError
 from nnx.train.callbacks.babysit import CHANGES, RATE
+from nnx.train.files import log
 from nnx.train.files.checkpoint import CHECKPOINTS
+from nnx.train.record import Record
 from nnx.train.run import METRICS, MODEL, SNAPSHOTS, STATISTICS
 from nnx.tune.storage import FILE as DATABASE
 
@@ -154,3 +156,9 @@ def find(text: str) -> Found:
             else "Give the directory that nnx train named.",
         )
     return Found(path / MODEL, path)
+
+
+def history(directory: Path) -> list[Record]:
+    """The records of a run, an epoch each; none before its first has ended."""
+    path = directory / METRICS
+    return log.read(path, epoch=int) if path.exists() else []

@@ -1,19 +1,16 @@
 """``nnx summary``: what a run is, layer by layer, how it went, and what memory training it takes."""
 
-import json
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-from nnx.cli import display
+from nnx.cli import display, runs
 from nnx.cli.config import Settings
 from nnx.cli.saved import Saved, open_run
 from nnx.cli.train import features
-from nnx.errors import ConfigError, DataError
+from nnx.errors import ConfigError
 from nnx.optim import parse_lbfgs, parse_optimizer
 from nnx.train import Footprint, footprint
 from nnx.train.objective import default_loss
-from nnx.train.run import METRICS
 
 
 def summary(run: str, /, *, backend: str = "numpy", batch_size: int | None = None, optimizer: str | None = None) -> int:
@@ -39,7 +36,7 @@ def summary(run: str, /, *, backend: str = "numpy", batch_size: int | None = Non
     saved = open_run(run, backend)
     lines = [f"run       {run}", f"data      {_data(saved)}"]
     if saved.directory is not None:
-        lines += _course(saved, history(saved.directory / METRICS))
+        lines += _course(saved, runs.history(saved.directory))
     lines += ["", str(saved.model.summary((1, *saved.schema.shape))), "", str(_memory(saved, given))]
     print("\n".join(lines))
     return 0
@@ -82,24 +79,3 @@ def _course(saved: Saved, records: list[dict[str, Any]]) -> list[str]:
 
 
 SHOWN = ("loss", "val_loss", "val_accuracy", "val_r2")
-
-
-def history(path: Path) -> list[dict[str, Any]]:
-    """The records of a metrics.jsonl; a last line cut short by a crash is left out. No file is no records."""
-    if not path.exists():
-        return []
-    records: list[dict[str, Any]] = []
-    lines = path.read_text(encoding="utf-8").splitlines()
-    for number, line in enumerate(lines, start=1):
-        try:
-            record = json.loads(line)
-            if not isinstance(record, dict) or "epoch" not in record:
-                raise ValueError("no record of an epoch")
-        except (ValueError, RecursionError) as error:
-            if number == len(lines):
-                break
-            raise DataError(
-                f"a damaged line ({error})", where=f"{path}, line {number}", fix="Restore the file."
-            ) from None
-        records.append(record)
-    return records

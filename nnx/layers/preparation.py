@@ -153,17 +153,8 @@ class Preparation(Module):
         raise TypeError(f"{type(self).__name__} must define prepare(x)")
 
 
-class Standardize(Preparation):
-    """x' = (x − μ)/σ per feature, with μ and the biased σ of the training inputs; where σ = 0 it divides by 1.
-
-    Of images (N, H, W, C), C = features: per channel, over all places. ``nnx.fit`` fits it on the training inputs.
-    Errors: ``StateError`` before it is fitted, ``DataError`` for training inputs that are not finite.
-
-    >>> import numpy as np
-    >>> layer = Standardize(1).fit(np.asarray([[1.0], [3.0]]))
-    >>> layer(np.asarray([[5.0]], dtype="float32"))
-    array([[3.]], dtype=float32)
-    """
+class MeanAndScale(Preparation):
+    """μ and the biased σ of each feature, σ = 1 where all its numbers are equal: for standardising, and for undoing it."""
 
     def __init__(self, features: int) -> None:
         super().__init__(features)
@@ -174,6 +165,19 @@ class Standardize(Preparation):
         """μ and σ."""
         mean, scale, largest, _ = parts.moments()
         return {"mean": mean, "scale": np.where(scale > 1e-12 * largest, scale, 1.0)}
+
+
+class Standardize(MeanAndScale):
+    """x' = (x − μ)/σ per feature, with μ and the biased σ of the training inputs; where σ = 0 it divides by 1.
+
+    Of images (N, H, W, C), C = features: per channel, over all places. ``nnx.fit`` fits it on the training inputs.
+    Errors: ``StateError`` before it is fitted, ``DataError`` for training inputs that are not finite.
+
+    >>> import numpy as np
+    >>> layer = Standardize(1).fit(np.asarray([[1.0], [3.0]]))
+    >>> layer(np.asarray([[5.0]], dtype="float32"))
+    array([[3.]], dtype=float32)
+    """
 
     def prepare(self, x: Array) -> Array:
         """(x − μ)/σ."""

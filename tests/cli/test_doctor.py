@@ -57,8 +57,10 @@ def test_a_run_is_judged_by_its_history_too(nnx, here):
     assert "R1" in done.out
     assert "epoch 3" in done.out
     assert "do    Stop there with --early-stopping 5" in done.out
+    path.write_text("\n".join(map(json.dumps, records)) + '\n{"epoch": 11, "lo')
+    assert "epoch 3" in nnx("doctor", "runs/digits-001", "--check", "quick").out
     path.write_text("no JSON\n")
-    assert "the history cannot be read" in nnx("doctor", "runs/digits-001", "--check", "quick").err
+    assert "metrics.jsonl, line 1: a damaged line" in nnx("doctor", "runs/digits-001", "--check", "quick").err
 
 
 def test_train_looks_first_and_goes_on(nnx, here):

@@ -106,7 +106,7 @@ def test_the_file_has_the_records_and_a_line_cut_short_is_left_out(tmp_path):
     path.write_text(text[:-40])
     assert read_statistics(path) == statistics.records[:2]
     path.write_text("{}\n" + text)
-    with pytest.raises(DataError, match=r"line 1: a damaged line \(no statistics of an epoch\)"):
+    with pytest.raises(DataError, match=r"line 1: a damaged line \(no epoch\)"):
         read_statistics(path)
 
 

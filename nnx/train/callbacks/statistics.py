@@ -10,11 +10,11 @@ import numpy as np
 
 from nnx import backends
 from nnx.data import Dataset
-from nnx.errors import ConfigError, DataError
+from nnx.errors import ConfigError
 from nnx.train.callbacks.base import Callback
 from nnx.train.callbacks.signals import signals, together
 from nnx.train.evaluation import backend_of, dtype_of
-from nnx.train.files.log import Log
+from nnx.train.files.log import Log, read
 from nnx.train.files.weights import write_whole
 from nnx.train.record import Record
 from nnx.train.run import STATISTICS, Run
@@ -132,19 +132,4 @@ def read_statistics(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
 
     Errors: ``DataError`` for a damaged file.
     """
-    source = Path(path)
-    lines = source.read_text(encoding="utf-8").splitlines()
-    records: list[dict[str, Any]] = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            record = json.loads(line)
-            if not isinstance(record, dict) or not isinstance(record.get("parameters"), dict) or "epoch" not in record:
-                raise ValueError("no statistics of an epoch")
-        except (ValueError, RecursionError) as error:
-            if number == len(lines):
-                break
-            raise DataError(
-                f"a damaged line ({error})", where=f"{source}, line {number}", fix="Restore the file."
-            ) from None
-        records.append(record)
-    return records
+    return read(Path(path), epoch=int, parameters=dict)

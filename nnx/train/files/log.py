@@ -1,10 +1,14 @@
 """Lines in a file of a run, each whole or not there at all, whatever the disk does; and what is said on standard error."""
 
+import json
 import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
+
+from nnx.errors import DataError
 
 
 def say(line: str) -> None:
@@ -61,3 +65,27 @@ class Log:
         finally:
             os.close(descriptor)
         self.waiting = []
+
+
+def read(path: Path, **needs: type) -> list[dict[str, Any]]:
+    """The JSON objects of a log, a line each, with the keys and kinds that each needs; a last line cut short by a crash is left out.
+
+    Errors: ``DataError`` for a file that cannot be read or has another line that is damaged.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"it cannot be read ({error.strerror})", where=str(path), fix="Check the path.") from None
+    records: list[dict[str, Any]] = []
+    for number, line in enumerate(data.splitlines(keepends=True), start=1):
+        try:
+            record = json.loads(line)
+            if lacks := [key for key, kind in needs.items() if not isinstance(dict(record).get(key), kind)]:
+                raise ValueError(f"no {lacks[0]}")
+        except (ValueError, TypeError, RecursionError) as error:
+            if not line.endswith(b"\n"):
+                break
+            place = f"{path}, line {number}"
+            raise DataError(f"a damaged line ({error})", where=place, fix="Restore the file.") from None
+        records.append(record)
+    return records
