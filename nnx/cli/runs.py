@@ -161,4 +161,4 @@ def find(text: str) -> Found:
 def history(directory: Path) -> list[Record]:
     """The records of a run, an epoch each; none before its first has ended."""
     path = directory / METRICS
-    return log.read(path, epoch=int) if path.exists() else []
+    return [*log.read(path, epoch=int)] if path.exists() else []

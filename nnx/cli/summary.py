@@ -11,6 +11,7 @@ from nnx.errors import ConfigError
 from nnx.optim import parse_lbfgs, parse_optimizer
 from nnx.train import Footprint, footprint
 from nnx.train.objective import default_loss
+from nnx.train.record import Record
 
 
 def summary(run: str, /, *, backend: str = "numpy", batch_size: int | None = None, optimizer: str | None = None) -> int:
@@ -60,7 +61,7 @@ def _data(saved: Saved) -> str:
     return f"{source}{features(schema.shape)}, {len(names)} classes: {shown}"
 
 
-def _course(saved: Saved, records: list[dict[str, Any]]) -> list[str]:
+def _course(saved: Saved, records: list[Record]) -> list[str]:
     lines = []
     if saved.settings is not None:
         s = saved.settings
