@@ -38,7 +38,7 @@ CONTESTANTS = {"whole batch": 1, "8 shards, 1 process": 1, "8 shards, 2 processe
 def steps(work: str, shards: int, seconds: float) -> dict[str, Any]:
     """Milliseconds of each step, and of the exchange alone."""
     import nnx
-    from nnx.train.sharing.group import join
+    from nnx.train.sharing.joining import join
     from nnx.train.sharing.sharded import Sharded
     from nnx.train.sharing.shards import summed
     from nnx.train.stepper import stepper
@@ -120,7 +120,7 @@ def main() -> int:
     if options.steps:
         work, shards, seconds = options.steps
         answer = steps(work, int(shards), float(seconds))
-        from nnx.train.sharing.group import join
+        from nnx.train.sharing.joining import join
 
         if join().first:
             print(json.dumps(answer), flush=True)

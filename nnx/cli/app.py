@@ -27,7 +27,8 @@ from nnx.errors import (
     ShapeError,
     StateError,
 )
-from nnx.train.sharing.group import Elsewhere, group_of
+from nnx.train.sharing.group import Elsewhere
+from nnx.train.sharing.joining import group_of
 
 USAGE = (ConfigError, DataError, ShapeError, DtypeError, StateError, BackendUnavailable)
 

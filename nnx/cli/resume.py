@@ -16,7 +16,7 @@ from nnx.train import Callback, Run, Snapshots, Statistics
 from nnx.train import resume as go_on
 from nnx.train.callbacks.checkpoints import say
 from nnx.train.files.checkpoint import CHECKPOINTS
-from nnx.train.sharing.group import join
+from nnx.train.sharing.joining import join
 
 
 def resume(run: str, /, *, backend: str | None = None, lr: float | None = None, json: bool = False) -> int:

@@ -20,7 +20,8 @@ from nnx.train import Babysit, Callback, EarlyStopping, Plateau, Run, Snapshots,
 from nnx.train.callbacks.babysit import RATE
 from nnx.train.files.checkpoint import CHECKPOINTS
 from nnx.train.run import MODEL
-from nnx.train.sharing.group import ALONE, Group, join, launched
+from nnx.train.sharing.group import ALONE, Group
+from nnx.train.sharing.joining import join, launched
 
 CODES = {"interrupted": 130, "terminated": 143}
 

@@ -19,7 +19,8 @@ from nnx.train.files.lock import locked
 from nnx.train.given import check_model
 from nnx.train.objective import default_loss
 from nnx.train.run import Run
-from nnx.train.sharing.group import ALONE, Group, join
+from nnx.train.sharing.group import ALONE, Group
+from nnx.train.sharing.joining import join
 from nnx.train.sharing.shards import check_shards
 from nnx.train.training import Training
 from nnx.typing import Array

@@ -24,7 +24,8 @@ from nnx.train.files.saving import build
 from nnx.train.fit import watchers
 from nnx.train.kept import take_up
 from nnx.train.run import Run
-from nnx.train.sharing.group import ALONE, join, launched
+from nnx.train.sharing.group import ALONE
+from nnx.train.sharing.joining import join, launched
 from nnx.train.sharing.shards import check_sharing
 from nnx.train.training import Training
 from nnx.typing import Array

@@ -23,7 +23,7 @@ from nnx import optim
 from nnx.errors import NnxError
 from nnx.train import Callback, EarlyStopping
 from nnx.train.sharing import mpi
-from nnx.train.sharing.group import launched
+from nnx.train.sharing.joining import launched
 from support import trust
 
 SHARDS = 8

@@ -11,7 +11,7 @@ import pytest
 
 import nnx
 from nnx.errors import BackendUnavailable, ConfigError, StateError
-from nnx.train.sharing import group as groups
+from nnx.train.sharing import joining
 from nnx.train.sharing.group import ALONE, Group
 from nnx.train.sharing.sharded import Sharded
 from nnx.train.sharing.shards import LONG, Tree, cut, own, summed
@@ -279,13 +279,13 @@ def test_a_buffer_that_has_no_mean_is_refused():
 def test_without_mpi_many_processes_are_refused(monkeypatch):
     monkeypatch.setenv("PMI_RANK", "1")
     monkeypatch.setenv("PMI_SIZE", "2")
-    assert groups.launched() == (1, 2)
+    assert joining.launched() == (1, 2)
     monkeypatch.setitem(__import__("sys").modules, "mpi4py", None)
-    groups.join.cache_clear()
+    joining.join.cache_clear()
     with pytest.raises(BackendUnavailable, match=r"MPI for the 2 processes.* pip install 'nnx-array\[mpi\]'"):
-        groups.join()
-    groups.join.cache_clear()
+        joining.join()
+    joining.join.cache_clear()
 
 
 def test_one_process_needs_no_mpi():
-    assert groups.join() is ALONE
+    assert joining.join() is ALONE

@@ -1,22 +1,14 @@
-"""The processes that train one model together: who they are, and what they tell each other. One process needs no MPI."""
+"""The processes that train one model together: what they tell each other. One process needs no MPI."""
 
 import json
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from typing import Any
 
 import numpy as np
 
 from nnx.errors import ConfigError, NnxError
 from nnx.typing import Array
-
-LAUNCHERS = (
-    ("PMI_RANK", "PMI_SIZE"), ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"), ("PMIX_RANK", "SLURM_NTASKS"),
-    ("MV2_COMM_WORLD_RANK", "MV2_COMM_WORLD_SIZE"),
-)  # fmt: skip
-"""Where MPICH, Open MPI, Slurm with PMIx, and MVAPICH tell a process its number and how many there are."""
 
 
 class Elsewhere(NnxError):  # noqa: N818  the error is the other's
@@ -95,35 +87,3 @@ class Group:
 
 ALONE = Group()
 """One process, which has all shards."""
-
-
-def launched() -> tuple[int, int] | None:
-    """(number of this process, how many there are) as ``mpiexec`` and its like tell it; None for a process that is alone."""
-    for rank, size in LAUNCHERS:
-        if os.environ.get(rank, "").isdigit() and os.environ.get(size, "").isdigit() and int(os.environ[size]) > 1:
-            return int(os.environ[rank]), int(os.environ[size])
-    return None
-
-
-@cache
-def join() -> Group:
-    """The processes that ``mpiexec`` has started, or this one alone, for which MPI is not needed.
-
-    >>> join().size
-    1
-
-    Errors: ``BackendUnavailable`` where there are several and MPI is missing, or is another than the one that started them.
-    """
-    if (place := launched()) is None:
-        return ALONE
-    from nnx.train.sharing.mpi import processes
-
-    return processes(place)
-
-
-def group_of(arguments: Sequence[str]) -> Group:
-    """The processes that a command line is about: those joined, those it wants to join, else this one alone."""
-    try:
-        return join() if "--distributed" in arguments or join.cache_info().currsize else ALONE
-    except NnxError:
-        return ALONE
