@@ -294,7 +294,7 @@ def conformance(session: nox.Session) -> None:
     """The official suite of the standard: `nox -s conformance -- CHECKOUT`, else a clone of the pinned commit."""
     given = session.posargs[:1] or [os.environ.get("NNX_ARRAY_API_TESTS")]
     checkout = Path(given[0]).resolve() if given[0] else clone(session)
-    install(session, *SUITE_NEEDS, "array-api-strict>=2.4")
+    install(session, *SUITE_NEEDS, "array-api-strict>=2.6")
     python(session, "tests/conformance/run.py", checkout, *session.posargs[1:])
 
 
