@@ -50,6 +50,10 @@ class ShapeError(NnxError, ValueError):
     """An array has a shape that the operation cannot take."""
 
 
+class OutOfRangeError(ShapeError, IndexError):
+    """An index or an axis is one that the array does not have."""
+
+
 class DtypeError(NnxError, TypeError):
     """An array has a data type that the operation cannot take."""
 

@@ -14,6 +14,7 @@ from nnx.errors import (
     DtypeError,
     MixedArraysError,
     NnxError,
+    OutOfRangeError,
     ShapeError,
     TracingError,
     UnknownAttributeError,
@@ -107,7 +108,8 @@ def refuse(function: str, values: Sequence[Any], error: Exception) -> NoReturn:
             got=dtypes or "no array",
             fix="Cast with xp.astype, and make arrays of lists.",
         ) from error
-    raise ShapeError(
+    lacking = isinstance(error, IndexError) or re.search("out of (bounds|range)", said)
+    raise (OutOfRangeError if lacking else ShapeError)(
         f"{name} cannot take these shapes ({said})",
         expected="arrays that fit together",
         got=shapes,

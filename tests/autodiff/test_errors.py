@@ -38,6 +38,20 @@ def test_reading_a_traced_value(f: Any, message: str, backend: Any) -> None:
         nnx.grad(lambda x: f(x) if message != r"bool\(x\)" else bool(x[1]) or x[0])(x)
 
 
+ABSENT = {"index": lambda xp, x: x[7], "axis": lambda xp, x: xp.expand_dims(x, axis=3)}
+
+
+@pytest.mark.parametrize("what", ABSENT)
+def test_what_is_not_there_is_an_index_error(what: str, backend: Any) -> None:
+    """As the standard has it, and a ShapeError all the same."""
+    (x,) = arrays(backend, [1.0, 2.0])
+    if (backend.name, what) == ("jax", "index"):
+        pytest.skip("JAX takes the last element for one that is not there")
+    with pytest.raises(IndexError, match="cannot take these shapes") as found:
+        nnx.grad(lambda x: nnx.namespace(x).sum(ABSENT[what](nnx.namespace(x), x)))(x)
+    assert isinstance(found.value, nnx.errors.ShapeError)
+
+
 def test_assigning_a_traced_value(backend: Any) -> None:
     (x,) = arrays(backend, [1.0, 2.0])
 
