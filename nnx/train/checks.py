@@ -258,13 +258,12 @@ def check_outputs(model: Module, train: Dataset) -> None:
 
 def check_batches(model: Module, train: Dataset, batch_size: int) -> None:
     """No batch is too short: batch norm has no variance of one row; better said now than at the end of the first epoch."""
-    if len(train) % batch_size != 1 and batch_size != 1:
+    if len(train) > 1 and batch_size > 1:
         return
     x = backend_of(model).asarray(train.x[:1], dtype=dtype_of(model))
     try:
         with training(write_back=False):
             model(x)
     except ShapeError as error:
-        rows = f"{len(train)} rows in batches of {batch_size} leave a batch of one"
-        fix = f"Use batch_size={batch_size + 1}." if batch_size > 1 else "Use batch_size=32."
-        raise ConfigError(rows, expected=error.expected, got="one", where=error.where, fix=fix) from None
+        fix = "Use batch_size=32." if len(train) > 1 else "Give it more rows."
+        raise ConfigError(expected=error.expected, got="a batch of one row", where=error.where, fix=fix) from None

@@ -314,8 +314,8 @@ REFUSED = [
     ({"loss": "crossentropy"}, ConfigError, "expected a loss: binary_cross_entropy"),
     ({"train": np.zeros((3, 4))}, ConfigError, r"nnx.data.load\(\(x, y\)\)"),
     ({"val": (np.zeros((3, 4)), np.zeros(3))}, ConfigError, "expected val as a Dataset, got tuple"),
-    ({"batch_size": 89}, ConfigError, r"90 rows in batches of 89 leave a batch of one.*Use batch_size=90"),
-    ({"batch_size": 1}, ConfigError, "Use batch_size=32"),
+    ({"batch_size": 1}, ConfigError, "got a batch of one row. Use batch_size=32"),
+    ({"train": blobs().take([0])}, ConfigError, "got a batch of one row. Give it more rows"),
     (
         {"model": nnx.Sequential(nnx.Linear(4, 2))},
         ShapeError,
@@ -353,7 +353,11 @@ def test_validation_data_of_another_kind_are_refused():
 
 
 def test_a_batch_of_one_is_fine_without_batch_norm():
-    assert nnx.fit(nnx.Sequential(nnx.Linear(4, 3)), blobs(n=33), epochs=1, batch_size=32).step == 2
+    assert nnx.fit(nnx.Sequential(nnx.Linear(4, 3)), blobs(n=3), epochs=1, batch_size=1).step == 3
+
+
+def test_a_row_left_over_joins_the_batch_before_it():
+    assert nnx.fit(network(), blobs(n=33), epochs=1, batch_size=32).step == 1
 
 
 def test_there_is_no_best_before_the_first_epoch():
