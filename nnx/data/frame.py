@@ -50,7 +50,7 @@ class Cells:
             return found
         assert self.codes is not None
         absent = np.flatnonzero(self.codes < 0)
-        found.missing = (f"row {absent[0]}", "") if absent.size else None
+        found.missing, found.absent = (f"row {absent[0]}", "") if absent.size else None, len(absent)
         found.values = set(self.texts[: MOST + 1]) | ({""} if absent.size else set())
         there = np.flatnonzero(self.codes >= 0)
         found.text = (f"row {there[0]}", self.texts[self.codes[there[0]]]) if there.size else None

@@ -2,18 +2,22 @@
 
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
 from nnx.data.csv import Row
-from nnx.data.targets import FEW, did_you_mean, in_order
+from nnx.data.targets import FEW, did_you_mean, in_order, listing
 from nnx.errors import DataError
 
 MISSING = frozenset(("", "nan", "NaN", "NAN", "#N/A", "#NA", "<NA>"))
-MISSING_NUMBER = MISSING | {"NA", "N/A", "n/a", "na", "null", "NULL", "Null", "None", "none", "?", "-", "."}
-DATES = "Turn it into numbers that mean something here, such as days since a date, month or hour; or leave it out with "
+UNSAID = frozenset(("NA", "N/A", "n/a", "na", "null", "NULL", "Null", "?"))
+"""What may mean a missing value, among texts too."""
+MISSING_NUMBER = MISSING | UNSAID | {"None", "none", "-", "."}
+MEANING = "Turn it into numbers that mean something here, such as days since a date, month or hour; or "
+DATES = f"{MEANING}leave it out with "
 MOST = 1000  # distinct values that are remembered: more are no categories
+_FEW_ROWS = 10  # up to which texts may all differ and still be categories
 _BLOCK = 2048
 _WHOLE = re.compile(r"[+-]?\d{1,400}")  # Python reads no whole number of more than 4300 digits
 _COMMAS = re.compile(r"[-+]?\d[\d.]*(,\d+)+(\.\d+)?")
@@ -35,6 +39,8 @@ class Seen:
     missing: tuple[str, str] | None = None  # the first missing cell: place and text
     missing_number: tuple[str, str] | None = None
     text: tuple[str, str] | None = None  # the first cell that is no number
+    absent: int = 0  # missing cells
+    target: bool = False
 
     def add(self, cells: tuple[str, ...], rows: list[Row]) -> None:
         """Look at a block of cells."""
@@ -53,37 +59,54 @@ class Seen:
         rest = distinct - numbers
         missing = {cell for cell in rest if cell in MISSING or _is_infinite(cell)}
         missing_number = (rest & MISSING_NUMBER) - missing
+        self.absent += sum(cell in missing for cell in cells) if missing else 0
         self.missing = self.missing or _first(missing, cells, rows)
         self.missing_number = self.missing_number or _first(missing_number, cells, rows)
         self.text = self.text or _first(rest - missing - missing_number, cells, rows)
 
-    @property
-    def numeric(self) -> bool:
-        """Whether every cell is a number; DataError if the column is neither that nor texts."""
-        if self.missing:
-            raise self._error(self.missing, "a value" if self.text else "a number")
-        if self.missing_number and not self.text:
-            raise self._error(self.missing_number, "a number")
+    def numeric(self, names: bool = False) -> bool:
+        """Whether every cell is a number; DataError if the column is neither that nor texts, unless it was said to hold names."""
         if self.numbers == self.count:
             return True
-        if self.text and self.numbers and (len(self.values) > FEW or 5 * len(self.values) > self.count):
+        if self.text and self.numbers and not names and (len(self.values) > FEW or 5 * len(self.values) > self.count):
             raise self._error(self.text, "a number, as in other rows of this column")
-        if self.text and _COMMAS.fullmatch(self.text[1]):
+        if self.text and not names and _COMMAS.fullmatch(self.text[1]):
             raise self._error(self.text, "a number with a decimal point")
         return False
 
-    def categories(self, target: bool = False) -> tuple[str, ...]:
-        """The distinct texts in order; DataError if they are too many to be categories (or, for a target, classes)."""
-        if self.missing:
-            raise self._error(self.missing, "a value")
+    def lacks(self, names: bool = False) -> bool:
+        """Whether a value is missing; among ``names`` NA is one of them."""
+        return self.missing is not None or bool(self.missing_number and not self.text and not names)
+
+    def missing_value(self, names: bool, others: Sequence[str]) -> DataError:
+        """The error of a column that lacks a value; ``others`` lack some, too."""
+        cell = self.missing or self.missing_number or ("", "")
+        error = self._error(cell, "a value" if self.text or names else "a number")
+        if others:
+            error.fix += f" Values are missing in {listing(others, 5)}, too."
+        return error
+
+    @property
+    def names_rows(self) -> bool:
+        """Whether the texts are too many to be categories: more than remembered, or nearly one for each row."""
         distinct = len(self.values)
-        if distinct > MOST or (distinct > 50 and 2 * distinct > self.count):
-            drop = f"It seems to name the rows: leave it out with drop=[{self.name!r}]."
+        if distinct > MOST:
+            return True
+        if distinct > 50:
+            return 2 * distinct > self.count
+        return self.text is not None and distinct == self.count > _FEW_ROWS
+
+    def categories(self) -> tuple[str, ...]:
+        """The distinct texts in order; DataError if they are too many to be categories (or, for a target, classes)."""
+        if self.names_rows:
+            distinct = len(self.values)
+            leave = "take another column with target=" if self.target else f"leave it out with drop=[{self.name!r}]"
+            numbers = self.target and self.numbers == self.count
             raise DataError(
-                expected="few classes" if target else "a column of numbers, or of few texts",
+                expected="few classes" if self.target else "a column of numbers, or of few texts",
                 got=f"{'more than ' * (distinct > MOST)}{min(distinct, MOST)} different values in {self.count} rows",
                 where=f"{self.where}, column {self.name!r}",
-                fix="Take another target, or task='regression' if it is a number." if target else drop,
+                fix="Pass task='regression'." if numbers else f"It seems to name the rows: {leave}.",
             )
         return in_order(self.values)
 
@@ -109,15 +132,18 @@ class Seen:
 
     def not_category(self) -> DataError:
         """The error of a column of dates."""
+        leave, names = f"drop=[{self.name!r}]", f"categorical=[{self.name!r}]"
+        if self.target:
+            leave, names = "take another column with target=", "task='classification'"
         return DataError(
             expected="a column of numbers, or of texts",
             got=f"dates such as {min(self.values)!r}",
             where=f"{self.where}, column {self.name!r}",
-            fix=f"{DATES}drop=[{self.name!r}]. Dates that are names are categorical=[{self.name!r}].",
+            fix=f"{DATES if not self.target else MEANING}{leave}. Dates that are names are {names}.",
         )
 
     def not_number(self, what: str, instead: str = "") -> DataError:
-        """The error of a column that must be numbers and is not; ``instead``: what to pass if it is to hold names."""
+        """The error of a column that must be numbers and is not; ``instead``: what else could be done."""
         return self._error(self.text or self.missing_number or self.missing or ("row 1", ""), what, instead)
 
     def _error(self, cell: tuple[str, str], expected: str, instead: str | None = None) -> DataError:
@@ -125,18 +151,21 @@ class Seen:
         at = f"{self.where}, {place}, column {self.name!r}"
         if text in MISSING_NUMBER:
             got, fix = f"a missing value ({text!r})" if text else "an empty cell", "Fill it in or remove the row."
-            if (absent := self.count - self.numbers) > 1 and not self.text:
-                got, fix = f"{got}, and {absent} such in all", "Fill them in, remove the rows or drop the column."
+            if (absent := self.absent if self.text else self.count - self.numbers) > 1:
+                leave = f", remove the rows or leave the column out with drop=[{self.name!r}]"
+                got = f"{got}, and {absent} such in all"
+                fix = f"Fill them in{' or remove the rows' if self.target or instead is not None else leave}."
         else:
             got = repr(text)
             if _is_infinite(text):
                 return DataError(
                     expected="a finite number", got=got, where=at, fix="Correct the cell or remove the row."
                 )
-            instead = f"categorical=[{self.name!r}]" if instead is None else instead
-            names = f", or pass {instead} if the column holds names" if instead else ""
-            commas = "Use decimal points, and no commas between thousands."
-            fix = commas if _COMMAS.fullmatch(text) else f"Correct the cell{names}."
+            if instead is None:
+                named = "task='classification'" if self.target else f"categorical=[{self.name!r}]"
+                instead = f"pass {named} if the column holds names"
+            commas = "Use decimal points, and no commas between thousands"
+            fix = f"{commas if _COMMAS.fullmatch(text) else 'Correct the cell'}{f', or {instead}' if instead else ''}."
         return DataError(expected=expected, got=got, where=at, fix=fix)
 
 
@@ -190,9 +219,10 @@ def is_whole(cell: str) -> bool:
 
 def unknown_category(text: str, known: tuple[str, ...], where: str) -> DataError:
     """The error of a text that the training data did not have."""
+    correct = did_you_mean(text, known) + " Correct the cell, or train again with such rows."
     return DataError(
         expected="a category that the model knows",
-        got=repr(text),
+        got=repr(text) if text else "an empty cell",
         where=where,
-        fix=did_you_mean(text, known) + " Correct the cell, or train again with such rows.",
+        fix=correct if text else "Fill it in or remove the row.",
     )

@@ -14,10 +14,11 @@ from nnx.data.dataset import Dataset
 from nnx.data.limits import claim
 from nnx.data.rounding import coarse
 from nnx.data.schema import Column, Encoding, Schema, Task
-from nnx.data.survey import Seen, blocks, is_number, is_whole, survey, unknown_category
+from nnx.data.survey import UNSAID, Seen, blocks, is_number, is_whole, survey, unknown_category
 from nnx.data.targets import FEW, MAYBE, did_you_mean, in_order, listing, look_up, one_class
 from nnx.errors import ConfigError, DataError
 
+AMOUNTS = "; pass task='regression' if they are amounts"
 SHOWN = 10
 """Columns of texts that a note names, at most."""
 
@@ -50,8 +51,9 @@ def read_csv(
 ) -> Dataset:
     """A table as x (N, features) float32: each column of numbers is one feature, each text column one for each text.
 
-    The target is a column by name or place, by default the last. Task "auto" takes texts and at most 20 distinct whole
-    numbers for classes. ``header=False`` names columns column_0, column_1, …; ``header=True`` takes even numbers for names.
+    The target is a column by name or place, by default the last. Task "auto" takes texts for classes, and at most 20
+    distinct whole numbers if each has two rows or more on average. ``header=False`` names columns column_0, column_1, …;
+    ``header=True`` takes even numbers for names.
     With a ``schema`` columns are found by name in any order, others are left out, and the target may be absent.
 
     Errors: DataError with row and column for missing or wrong cells (rows count as in a spreadsheet: the header is row 1),
@@ -156,12 +158,15 @@ def decide(
         )
         between = " In a text file commas, semicolons or tabs stand between columns." if len(names) == 1 else ""
         raise DataError(what, where=str(path), fix=f"Leave at least one input column and the target.{between}")
+    seen[at].target = True
+    if lacking := [i for i in (*places, at) if seen[i].lacks(names=i in texts)]:
+        raise seen[lacking[0]].missing_value(lacking[0] in texts, others=[names[i] for i in lacking[1:]])
     chosen, classes, notes = _task(seen[at], task, at in texts)
     if target is None:
         notes = (f"target: the last column, {names[at]!r}", *notes)
     columns = []
     for i in places:
-        is_text = i in texts or not seen[i].numeric
+        is_text = i in texts or not seen[i].numeric()
         if is_text and i not in texts and seen[i].dates:
             raise seen[i].not_category()
         columns.append(Column(names[i], seen[i].categories() if is_text else None))
@@ -171,30 +176,52 @@ def decide(
     if named:
         more = f", … ({len(named)} columns)" if len(named) > SHOWN else ""
         notes += (f"one feature for each text of {', '.join(named[:SHOWN])}{more}",)
+    holding = [i for i, column in zip(places, columns, strict=True) if column.categories] + [at] * (classes is not None)
+    if unsaid := set[str]().union(*(seen[i].values & UNSAID for i in holding)):
+        where = (names[i] for i in holding if seen[i].values & UNSAID)
+        notes += (f"{listing(sorted(unsaid))}: a text as any other in {listing(where, 5)}",)
     numbers = [i for i, column in zip(places, columns, strict=True) if column.categories is None]
     numbers += [at] if chosen == "regression" else []
     notes += coarse((names[i], seen[i].low, seen[i].high) for i in numbers)
     return Plan(tuple(columns), places, at, chosen, classes, notes)
 
 
+def few(distinct: int, rows: int) -> bool:
+    """Whether a column of so many distinct whole numbers is taken for classes: two are, and up to 20 of two rows each on average.
+
+    >>> few(2, 3), few(15, 300), few(15, 15), few(21, 300)
+    (True, True, False, False)
+    """
+    return distinct <= 2 or (distinct <= FEW and 2 * distinct <= rows)
+
+
 def _task(seen: Seen, task: str, is_text: bool) -> tuple[Task, tuple[str, ...] | None, tuple[str, ...]]:
     """The task, the classes, and why."""
     if task == "regression":
-        if not seen.numeric:
-            raise seen.not_number("a number as target of regression", "task='classification'")
+        if not seen.numeric():
+            another = "take another column with target="
+            names = another if seen.names_rows else "pass task='classification' if the column holds names"
+            raise seen.not_number("a number as target of regression", names)
         return "regression", None, ()
-    numeric = seen.numeric
-    few = len(seen.values) <= FEW and seen.whole
-    if task == "auto" and numeric and not few and not is_text:
-        kind = f"more than {FEW} distinct" if seen.whole else "real"
-        whole = len(seen.values) <= FEW and all(float(value).is_integer() for value in seen.values)
-        return "regression", None, (f"task regression: {seen.name!r} holds {kind} numbers{MAYBE if whole else ''}",)
+    numeric = seen.numeric(names=is_text or task == "classification")
+    distinct = len({float(value) for value in seen.values}) if numeric else len(seen.values)
+    if task == "auto" and numeric and not is_text and not (seen.whole and few(distinct, seen.count)):
+        if not seen.whole:
+            kind = "real numbers"
+        elif distinct > FEW:
+            kind = f"more than {FEW} distinct numbers"
+        else:
+            kind = f"{distinct} distinct whole numbers in {seen.count} rows"
+        maybe = MAYBE if distinct <= FEW and all(float(value).is_integer() for value in seen.values) else ""
+        return "regression", None, (f"task regression: {seen.name!r} holds {kind}{maybe}",)
     if numeric and not seen.whole:
         seen.check_whole()
-    classes = in_order({_class_name(cell, numeric) for cell in seen.categories(target=True)})
+    if task == "auto" and not is_text and seen.dates:
+        raise seen.not_category()
+    classes = in_order({_class_name(cell, numeric) for cell in seen.categories()})
     if len(classes) < 2:
         raise one_class(classes[0], f"{seen.where}, column {seen.name!r}")
-    why = f"{len(classes)} distinct whole numbers" if numeric else "texts"
+    why = f"{len(classes)} distinct whole numbers{AMOUNTS * (len(classes) > 2)}" if numeric else "texts"
     return "classification", classes, (f"task classification: {seen.name!r} holds {why}",) if task == "auto" else ()
 
 

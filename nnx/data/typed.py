@@ -30,7 +30,8 @@ def from_frame(
     """A DataFrame of pandas or polars, or a pyarrow Table, as x (N, features) float32, as ``load`` of a CSV file would give it.
 
     Columns of numbers are features; texts, truth values and categories are one-hot. The target is a column by name or
-    place, by default the last: texts, truth values and at most 20 distinct whole numbers are classes, floats are not.
+    place, by default the last: texts, truth values and at most 20 distinct whole numbers, if each has two rows or more on
+    average, are classes, floats are not.
     An index is no column. Rows count from 0.
 
     Errors: DataError with row and column for a missing value; DtypeError for dates and other kinds.

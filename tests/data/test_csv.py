@@ -47,12 +47,73 @@ def test_a_column_named_like_a_number_goes_before_the_place(write):
 def test_whole_numbers_are_classes_when_few(write):
     few = load(write("few.csv", "x,y\n" + "".join(f"{i},{i % 3 + 9}\n" for i in range(30))))
     assert (few.task, few.classes) == ("classification", ("9", "10", "11"))
-    assert "3 distinct whole numbers" in few.notes[-1]
+    assert few.notes[-1].endswith("3 distinct whole numbers; pass task='regression' if they are amounts")
     path = write("many.csv", "x,y\n" + "".join(f"{i},{i}\n" for i in range(30)))
     assert load(path).task == "regression"
     assert "more than 20 distinct" in load(path).notes[-1]
     assert load(path, task="classification").outputs == 30
     assert load(write("few.csv", "x,y\n1,0\n2,1\n"), task="regression").y.tolist() == [[0.0], [1.0]]
+
+
+def test_whole_numbers_that_hardly_come_twice_are_amounts(write):
+    women = load(write("women.csv", "height,weight\n" + "".join(f"{58 + i},{115 + i * 3}\n" for i in range(15))))
+    says = "task regression: 'weight' holds 15 distinct whole numbers in 15 rows; pass task='classification' if they are classes"
+    assert women.notes[-1] == says
+    thrice = "x,y\n" + "".join(f"{i},{i % 3}\n" for i in range(6))
+    assert (load(write("six.csv", thrice)).outputs, load(write("five.csv", thrice[:-4])).task) == (3, "regression")
+    assert load(write("two.csv", "x,y\n1,7\n2,8\n3,8\n")).classes == ("7", "8")
+
+
+def test_names_of_the_rows_are_no_classes_and_no_categories(write):
+    path = write("cars.csv", "mpg,name\n" + "".join(f"{i},car {i}\n" for i in range(11)))
+    for task in ("auto", "classification"):
+        with pytest.raises(
+            DataError, match=r"11 different values in 11 rows.*name the rows: take another column with target=\.$"
+        ):
+            load(path, task=task)
+    with pytest.raises(DataError, match=r"got 'car 0'. Correct the cell, or take another column with target=\.$"):
+        load(path, task="regression")
+    with pytest.raises(DataError, match=r"11 different values in 11 rows.*leave it out with drop=\['name'\]\.$"):
+        load(path, "mpg")
+
+
+def test_a_target_of_numbers_and_names_is_classes_if_it_is_said(write):
+    path = write("rain.csv", "x,rain\n" + "".join(f"{i},{'T' if i % 5 == 0 else i % 30}\n" for i in range(60)))
+    with pytest.raises(
+        DataError, match=r"row 2, column 'rain': .*got 'T'. Correct the cell, or pass task='classification' if"
+    ):
+        load(path)
+    assert load(path, task="classification").outputs == load(path, categorical=["rain"]).outputs == 25
+
+
+def test_a_target_of_dates_is_asked_for(write):
+    path = write("cars.csv", "x,day\n1,2020-01-03\n2,2020-01-04\n")
+    with pytest.raises(
+        DataError, match=r"column 'day': .*; or take another column with target=\. .* task='classification'"
+    ):
+        load(path)
+    assert load(path, task="classification").classes == ("2020-01-03", "2020-01-04")
+
+
+def test_all_columns_with_missing_values_are_named_at_once(write):
+    path = write("a.csv", "a,b,c,y\n1,u,2,\n,,3,1\n2,,NA,0.5\n")
+    with pytest.raises(DataError) as caught:
+        load(path)
+    assert str(caught.value).endswith(
+        "row 3, column 'a': expected a number, got an empty cell. Fill it in or remove the row. "
+        "Values are missing in 'b', 'c', 'y', too."
+    )
+    with pytest.raises(
+        DataError, match=r"'b': expected a value, got an empty cell, and 2 such .* or leave the column out with drop="
+    ):
+        load(path, "c", drop=["a", "y"])
+    with pytest.raises(DataError, match=r"and 2 such in all. Fill them in or remove the rows\.$"):
+        load(write("b.csv", "a,b\n1,\n2,\n3,u\n"))
+
+
+def test_a_text_that_may_mean_a_missing_value_is_told(write):
+    text = "a,b,y\n" + "NA,1,u\nv,2,?\nw,3,u\n" * 4
+    assert load(write("a.csv", text)).notes[-1] == "'?', 'NA': a text as any other in 'a', 'y'"
 
 
 def test_one_number_is_one_class_however_it_is_written(write):
@@ -214,7 +275,7 @@ def test_prediction_data_may_hold_the_target_or_leave_it_blank(write, schema):
         ("age,color,height\n1,red,2\n", "no column 'colour', which the model was trained on. Did you mean 'color'"),
         ("age,colour,height\nold,red,2\n", "row 2, column 'age': expected a number, as in training, got 'old'"),
         ("age,colour,height\n,red,2\n", "row 2, column 'age': .*got an empty cell"),
-        ("age,colour,height\n1,,2\n", "row 2, column 'colour': .*got ''"),
+        ("age,colour,height\n1,,2\n", "row 2, column 'colour': .*got an empty cell. Fill it in or remove the row"),
         (
             "age,colour,height,bought\n1,red,2,maybe\n",
             "row 2, target: expected a class that the model knows, got 'maybe'",

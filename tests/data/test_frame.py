@@ -89,6 +89,7 @@ MISSING = [
     ({"a": [1.0, None, 3.0], "y": [0, 1, 0]}, "row 1, column 'a': expected a number, got an empty cell"),
     ({"a": [1, None, 3], "y": [0, 1, 0]}, "row 1, column 'a': expected a number, got an empty cell"),
     ({"a": ["u", "v", None], "y": [0, 1, 0]}, "row 2, column 'a': expected a value, got an empty cell"),
+    ({"a": ["u", None, None], "y": [0, 1, 0]}, "row 1, column 'a': .*an empty cell, and 2 such in all"),
     ({"a": [True, None, False], "y": [0, 1, 0]}, "row 1, column 'a': expected a value, got an empty cell"),
     ({"a": [1.0, float("nan"), 3.0], "y": [0, 1, 0]}, "row 1, column 'a': expected a number, got an empty cell"),
     ({"a": [1.0, 2.0, float("inf")], "y": [0, 1, 0]}, "row 2, column 'a': expected a finite number, got 'inf'"),
