@@ -161,14 +161,15 @@ def test_drop_last_and_no_shuffle():
     assert len(list(batches(64, 64, seed=0, epoch=0, drop_last=True))) == 1
     assert [len(b) for b in batches(65, 32, seed=0, epoch=0, drop_last=True)] == [32, 32]
 
+    np.testing.assert_array_equal(
+        np.concatenate(list(batches(data, 64, seed=0, epoch=0, shuffle=False))), np.arange(1797)
+    )
+
 
 def test_a_row_left_over_joins_the_batch_before_it():
     assert [len(b) for b in batches(65, 32, seed=0, epoch=0)] == [32, 33]
     assert [len(b) for b in batches(3, 1, seed=0, epoch=0)] == [1, 1, 1]
     assert [len(b) for b in batches(1, 32, seed=0, epoch=0)] == [1]
-    np.testing.assert_array_equal(
-        np.concatenate(list(batches(data, 64, seed=0, epoch=0, shuffle=False))), np.arange(1797)
-    )
 
 
 @pytest.mark.parametrize(
