@@ -14,11 +14,12 @@ from nnx.doctor.verdict import Check, Finding, Severity, graded
 from nnx.doctor.walk import first_trained, hidden, walk
 from nnx.errors import NnxError
 from nnx.layers import MinMaxScale, Standardize
+from nnx.train.evaluation import looks_up
 from nnx.typing import Array
 
 
 def dtypes_and_labels(subject: Subject, check: Check) -> Finding:
-    """D2: labels 0…C−1 for the C outputs of the model; inputs of floating-point numbers."""
+    """D2: labels 0…C−1 for the C outputs of the model; inputs of floating-point numbers, unless they are looked up."""
     outputs = int(subject.few.shape[-1]) if subject.few.ndim == 2 else 0
     for rows in (subject.train, subject.val, subject.test):
         if rows is None or rows.labels is None or outputs < 2:
@@ -36,7 +37,7 @@ def dtypes_and_labels(subject: Subject, check: Check) -> Finding:
                 {"label": label, "outputs": outputs},
                 count=wrong.size,
             )
-    if subject.train.x.dtype.kind in "iu":
+    if subject.train.x.dtype.kind in "iu" and not looks_up(subject.model):
         return Finding(
             "warn",
             f"inputs of {subject.train.x.dtype}",

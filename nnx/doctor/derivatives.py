@@ -67,7 +67,7 @@ def rows_apart(subject: Subject, check: Check) -> Finding:
     x, xp = subject.inputs(subject.train, slice(0, n)), subject.backend.xp
     try:
         out, pull_back = vjp(lambda x: subject.model(x), x)
-    except TracingError as error:
+    except (DtypeError, TracingError) as error:
         return check.skip(f"the model cannot be differentiated by its inputs ({error})"[:200])
     if out.ndim < 1 or out.shape[0] != n:
         return check.say("fail", f"outputs of shape {tuple(out.shape)} for {n} rows", "a row for each row", "outputs")

@@ -16,7 +16,7 @@ from nnx.doctor.walk import Call, walk
 from nnx.errors import ConfigError, DataError, ShapeError
 from nnx.layers import Dropout, Module
 from nnx.train.checks import check_batches, prepare
-from nnx.train.evaluation import backend_of, dtype_of
+from nnx.train.evaluation import backend_of, dtype_of, looks_up
 from nnx.train.given import check_output
 from nnx.train.objective import default_loss, minimised, objective
 from nnx.typing import Array
@@ -146,8 +146,8 @@ class Subject:
 
     # rows on the device ---------------------------------------------------------------------------------------------
     def inputs(self, rows: Rows, index: Any = slice(None), dtype: str = "") -> Array:
-        """Some inputs on the device, in the model's dtype."""
-        return self.backend.asarray(rows.x[index], dtype=dtype or self.dtype)
+        """Some inputs on the device, in the model's dtype; whole numbers that are looked up stay what they are."""
+        return self.backend.asarray(rows.x[index], dtype=None if looks_up(self.model) else dtype or self.dtype)
 
     def targets(self, rows: Rows, index: Any = slice(None), dtype: str = "") -> Array:
         """Some targets on the device: labels as they are, real targets in the model's dtype."""

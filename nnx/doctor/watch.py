@@ -17,7 +17,7 @@ from nnx.doctor.short_training import CHECKS as SHORT
 from nnx.doctor.verdict import Check, Finding, Severity, Verdict
 from nnx.doctor.walk import walk
 from nnx.train import Callback, Run, predict
-from nnx.train.evaluation import backend_of, dtype_of
+from nnx.train.evaluation import backend_of, input_dtype_of
 from nnx.train.record import Record
 from nnx.typing import Array
 
@@ -134,7 +134,7 @@ class Watch(Callback):
     def _units(self, run: Run) -> None:
         assert self.rows is not None
         step = max(len(self.rows) // ROWS, 1)
-        x = backend_of(run.model).asarray(self.rows.x[::step][:ROWS], dtype=dtype_of(run.model))
+        x = backend_of(run.model).asarray(self.rows.x[::step][:ROWS], dtype=input_dtype_of(run.model))
         view = _View(walk(run.model, x)[0], run.model)
         for check in _UNITS.values():
             self._note(check, check.run(view, check))

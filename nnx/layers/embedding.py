@@ -15,7 +15,8 @@ class Embedding(Module):
     """y[…, :] = W[index[…], :].
 
     Shapes: index (…,) of integers from 0 to count − 1, W (count, features), y (…, features). W is drawn from N(0, 1) as
-    in PyTorch. The row ``padding`` begins as 0 and is never trained: it stands for no thing at all.
+    in PyTorch. The row ``padding`` begins as 0 and is never trained: it stands for no thing at all. ``nnx.fit``,
+    ``evaluate`` and ``predict`` cast inputs to the model's dtype, but not those of a ``Sequential`` that begins with this.
 
     Errors: ``DtypeError`` for an index that is not of integers. A number that is no row, a negative one too, raises
     ``DataError`` where NumPy computes. Elsewhere nobody can look without waiting for the device: there, and inside a

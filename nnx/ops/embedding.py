@@ -61,6 +61,7 @@ def embedding(index: Array, weight: Array, padding: int | None = None) -> Array:
         raise DtypeError(
             expected="an index of integers",
             got=kind,
-            fix="Encode what is to be looked up as whole numbers from 0, and keep them so: xp.astype(x, xp.int64).",
+            fix="Encode what is to be looked up as whole numbers from 0, and keep them so: xp.astype(x, xp.int64). "
+            "nnx.data.load makes floats of them; dataclasses.replace(data, x=x) puts them back.",
         )
     return _embedding(index, weight, padding=padding)

@@ -15,7 +15,7 @@ from nnx.plot import style
 from nnx.plot.landscape import some
 from nnx.plot.table import Numbers
 from nnx.train.callbacks.signals import QUANTILES, Signal, signals
-from nnx.train.evaluation import backend_of, dtype_of
+from nnx.train.evaluation import backend_of, input_dtype_of
 
 FAR = 20.0
 """Where a layer reaches so many times as far as most, what is beyond most of them is drawn on a logarithmic axis."""
@@ -56,7 +56,7 @@ def activations(
     style.ready(path)
     backend, shown = backend_of(model), some(data, rows)
     with backend.use():
-        found = Activations(tuple(signals(model, backend.asarray(shown.x, dtype=dtype_of(model)))))
+        found = Activations(tuple(signals(model, backend.asarray(shown.x, dtype=input_dtype_of(model)))))
     if not found.layers:
         raise StateError(
             expected="a model made of layers",

@@ -16,7 +16,7 @@ from nnx.plot.landscape import some
 from nnx.plot.table import Host, Numbers
 from nnx.train.callbacks.signals import QUANTILES, together
 from nnx.train.callbacks.snapshots import Snapshot
-from nnx.train.evaluation import backend_of, dtype_of, targets
+from nnx.train.evaluation import backend_of, dtype_of, input_dtype_of, targets
 from nnx.train.objective import objective
 from nnx.typing import Array
 
@@ -90,7 +90,7 @@ def _measured(model: Module, data: Dataset, loss: Any, seed: int) -> tuple[tuple
     backend, dtype = backend_of(model), dtype_of(model)
     loss_of, xp = objective(model, loss, data.task), backend.xp
     with backend.use(), np.errstate(all="ignore"):
-        x, y = backend.asarray(data.x, dtype=dtype), targets(data, slice(None), backend, dtype)
+        x, y = backend.asarray(data.x, dtype=input_dtype_of(model)), targets(data, slice(None), backend, dtype)
         with training(seed=seed, step=0, write_back=False):
             _, grads = value_and_grad(lambda m: loss_of(m(x), y))(model)
         weights, figures = model.parameters(), []

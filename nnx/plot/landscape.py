@@ -13,7 +13,7 @@ from nnx.data import Dataset
 from nnx.errors import ConfigError, DataError, StateError
 from nnx.layers import Module
 from nnx.plot.table import Host, Numbers
-from nnx.train.evaluation import backend_of, dtype_of, targets
+from nnx.train.evaluation import backend_of, dtype_of, input_dtype_of, targets
 from nnx.train.objective import objective
 from nnx.typing import Array
 
@@ -72,10 +72,10 @@ class Landscape:
             raise StateError(
                 expected="a model with trainable parameters", got="none", where="plot", fix="Unfreeze some."
             )
-        dtype = dtype_of(model)
+        dtype, given = dtype_of(model), input_dtype_of(model)
         with self.backend.use():
             self._batches = [
-                (self.backend.asarray(data.x[part, ...], dtype=dtype), targets(data, part, self.backend, dtype))
+                (self.backend.asarray(data.x[part, ...], dtype=given), targets(data, part, self.backend, dtype))
                 for part in (slice(start, start + BATCH) for start in range(0, len(data), BATCH))
             ]
         self._rows = len(data)

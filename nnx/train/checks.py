@@ -15,7 +15,7 @@ from nnx.data.stream import Streamed
 from nnx.errors import ConfigError, DataError, ShapeError
 from nnx.layers import Flatten, Module, Preparation, Reshape, Sequential, training
 from nnx.train.callbacks.base import Callback
-from nnx.train.evaluation import backend_of, dtype_of, outputs_in_batches
+from nnx.train.evaluation import backend_of, input_dtype_of, outputs_in_batches
 from nnx.train.files.checkpoint import CHECKPOINTS
 from nnx.train.objective import unit_of
 from nnx.train.run import METRICS, MODEL
@@ -260,7 +260,7 @@ def check_batches(model: Module, train: Dataset, batch_size: int) -> None:
     """No batch is too short: batch norm has no variance of one row; better said now than at the end of the first epoch."""
     if len(train) > 1 and batch_size > 1:
         return
-    x = backend_of(model).asarray(train.x[:1], dtype=dtype_of(model))
+    x = backend_of(model).asarray(train.x[:1], dtype=input_dtype_of(model))
     try:
         with training(write_back=False):
             model(x)

@@ -39,6 +39,11 @@ def looks_up(model: Module) -> bool:
     return isinstance(model, Embedding)
 
 
+def input_dtype_of(model: Module) -> str | None:
+    """What inputs are cast to: the floating dtype of the model's arrays, nothing where it begins by looking them up."""
+    return None if looks_up(model) else dtype_of(model)
+
+
 def targets(data: Dataset, rows: Any, backend: backends.Backend, dtype: str | None) -> Array:
     """The targets of some rows on the device: labels as they are, real targets in the model's dtype."""
     y = data.y[rows]  # type: ignore[index]
@@ -56,7 +61,7 @@ def outputs_in_batches(model: Module, x: Any, batch_size: int) -> Iterator[tuple
         )
     if not x.shape:
         raise ShapeError(expected="inputs of shape (N, …)", got="()", where="x", fix="One row is x[None, ...].")
-    backend, dtype = backend_of(model), dtype_of(model)
+    backend, dtype = backend_of(model), input_dtype_of(model)
     n = x.shape[0]
     for start in range(0, max(n, 1), batch_size):
         rows = slice(start, min(start + batch_size, n))

@@ -8,7 +8,7 @@ from typing import Any
 from nnx import backends
 from nnx.data import Dataset
 from nnx.layers import Module
-from nnx.train.evaluation import backend_of, dtype_of, targets
+from nnx.train.evaluation import backend_of, dtype_of, input_dtype_of, targets
 from nnx.train.sharing.group import ALONE, Group
 from nnx.typing import Array
 
@@ -38,9 +38,14 @@ class Problem:
         """The floating dtype of the model."""
         return dtype_of(self.model)
 
+    @cached_property
+    def input_dtype(self) -> str | None:
+        """What inputs are cast to."""
+        return input_dtype_of(self.model)
+
     def rows(self, rows: Any) -> tuple[Array, Array]:
         """Some inputs and targets on the device."""
-        x = self.device.asarray(self.train.x[rows, ...], dtype=self.dtype)
+        x = self.device.asarray(self.train.x[rows, ...], dtype=self.input_dtype)
         return x, targets(self.train, rows, self.device, self.dtype)
 
     def in_order(self) -> Iterator[tuple[Array, Array]]:

@@ -152,6 +152,10 @@ def test_integer_inputs_are_told():
     report = nnx.doctor(basic().model, (x.astype(np.int32), y), only=("D2",))
     assert report["D2"].severity == "warn"
     assert "int32" in report["D2"].measured
+    words = nnx.Sequential(nnx.Embedding(17, 2), nnx.Flatten(), nnx.Linear(128, 10))
+    report = nnx.doctor(words, (x.astype(np.int32), y), only=("D2", "I8"))
+    assert report["D2"].severity == "pass"
+    assert "cannot be differentiated by its inputs" in report["I8"].measured
 
 
 def test_a_negative_loss_fails():

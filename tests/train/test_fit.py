@@ -68,6 +68,28 @@ def test_it_equals_the_loop_written_by_hand_bit_for_bit(backend, optimizer):
     assert evaluate(fitted, val) == evaluate(model, val)
 
 
+def test_whole_numbers_that_are_looked_up_stay_what_they_are(backend):
+    draw = np.random.default_rng(0)
+    x = draw.integers(0, 5, (30, 3))
+    data = nnx.data.Dataset(x, (x[:, 0] > 2).astype(np.int64), classes=("low", "high"))
+
+    def words():
+        return nnx.Sequential(nnx.Embedding(5, 4), nnx.GlobalAvgPool(), nnx.Linear(4, 2))
+
+    model, by_hand, optimizer = words(), words().initialize(0).to(backend), nnx.optim.SGD(0.1)
+    nnx.fit(model, data, data, optimizer=optimizer, epochs=1, batch_size=15, backend=backend, compile=False)
+    assert evaluate(model, data)["accuracy"] > 0
+    assert nnx.predict(model, x).shape == (30, 2)
+    params = by_hand.parameters()
+    state = optimizer.init(params)
+    for rows in nnx.data.batches(30, 15, seed=0, epoch=0):
+        given = backend.asarray(x[rows]), backend.asarray(data.y[rows])
+        grads = nnx.grad(lambda model, x, y: nnx.losses.cross_entropy(model(x), y))(by_hand, *given)
+        params, state = optimizer.update(grads, state, params)
+        by_hand.load(params)
+    assert bits(model) == bits(by_hand)
+
+
 def test_the_seed_decides_and_nothing_else():
     def trained(seed, **kwargs):
         model = network()

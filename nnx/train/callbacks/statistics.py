@@ -13,7 +13,7 @@ from nnx.data import Dataset
 from nnx.errors import ConfigError
 from nnx.train.callbacks.base import Callback
 from nnx.train.callbacks.signals import signals, together
-from nnx.train.evaluation import backend_of, dtype_of
+from nnx.train.evaluation import backend_of, input_dtype_of
 from nnx.train.files.log import Log, read
 from nnx.train.files.weights import write_whole
 from nnx.train.record import Record
@@ -56,7 +56,7 @@ class Statistics(Callback):
         self._before = run.model.parameters()
         if self.train is not None:
             chosen = np.linspace(0, len(self.train) - 1, min(ROWS, len(self.train))).astype(np.int64)
-            self._rows = backend_of(run.model).asarray(self.train.x[chosen, ...], dtype=dtype_of(run.model))
+            self._rows = backend_of(run.model).asarray(self.train.x[chosen, ...], dtype=input_dtype_of(run.model))
 
     def on_resume(self, run: Run, remembered: dict[str, Any]) -> None:
         """Go on; the lines of epochs that come again go."""
