@@ -53,9 +53,11 @@ def _pool(x, pixels, taps, y, place, images, size, channels):  # type: ignore[no
 
 
 def _unpool(g, place, pixels, taps, out, images, size, channels, apart):  # type: ignore[no-untyped-def]
-    """``apart``: no place is met twice, so values are written rather than added."""
+    """``apart``: no place is met twice, so values are written rather than added; else the last window comes first: then
+    what meets at one place is added from its first tap to its last, as slices are, and the bits are theirs.
+    """
     for image in range(images):
-        for p in range(pixels.size):
+        for p in range(pixels.size - 1, -1, -1):
             at, start = image * size + pixels[p], (image * pixels.size + p) * channels
             c = 0
             while c < channels:

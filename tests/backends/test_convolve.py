@@ -218,6 +218,24 @@ def test_small_pools_after_many_calls(monkeypatch, dtype):
         compare_pools(backends.get("numpy"), name, 2, 3, dtype)
 
 
+@pytest.mark.parametrize("kernel", [(3,), (3, 3), (2, 5)])
+@pytest.mark.parametrize("dilation", [1, 2])
+def test_what_many_windows_give_back_to_one_place_comes_in_one_order(monkeypatch, kernel, dilation):
+    pytest.importorskip("numba", reason="numba is not installed")
+    from nnx.backends.convolution import compiled_pool
+
+    be, rng = backends.get("numpy"), np.random.default_rng(0)
+    how = (kernel, (1,) * len(kernel), (dilation,) * len(kernel))
+    x = rng.integers(0, 2, (3, *[12] * len(kernel), 5)).astype("float32")  # ones are the largest of many windows
+    y, place = be.pool(be.xp, x, *how)
+    g = rng.normal(size=y.shape).astype("float32")
+    found = []
+    for compiled in (False, True):  # a training goes from one to the other, and must not notice
+        monkeypatch.setattr(compiled_pool, "worth", lambda size, compiled=compiled: compiled)
+        found.append(be.unpool(be.xp, g, place, x.shape[1:-1], *how))
+    np.testing.assert_array_equal(*found)
+
+
 def compare_pools(be, name, batch, channels, dtype):
     axes, kernel, stride, dilation = POOLS[name]
     rng = np.random.default_rng(0)
