@@ -6,11 +6,8 @@ from functools import wraps
 from typing import Any
 
 from nnx import tree
-from nnx.autodiff.namespace import Namespace
-from nnx.autodiff.primitive import Primitive
-from nnx.autodiff.tensor import Tensor
+from nnx.autodiff.primitive import Primitive, closed
 from nnx.autodiff.transforms import conjugate, flatten, inside_level, vjp
-from nnx.errors import TracingError
 from nnx.typing import Array
 from nnx.typing import Namespace as Module
 
@@ -38,8 +35,8 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
 
         def forward(xp: Module, *values: Array) -> tuple[Any, Any]:
             nest[:] = [f(*rebuild(values))]
-            _check_closed(nest[0], xp, f)
-            return tuple(tree.leaves(nest[0])), values
+            where = getattr(f, "__name__", "checkpoint")
+            return tuple(closed(leaf, xp, where) for leaf in tree.leaves(nest[0])), values
 
         def backward(xp: Module, needs: tuple[bool, ...], values: Any, g: Any) -> list[Any]:
             traced = [value for value, needed in zip(values, needs, strict=True) if needed]
@@ -61,14 +58,3 @@ def _pull(f: Callable[..., Any], arrays: list[Array], g: list[Array]) -> list[Ar
     """The plain transpose; ``vjp`` conjugates on both sides, so that is undone on both."""
     _, pullback = vjp(f, *arrays)
     return [conjugate(x) for x in pullback([conjugate(u) for u in g])]
-
-
-def _check_closed(out: Any, xp: Module, f: Any) -> None:
-    depth = xp._depth if isinstance(xp, Namespace) else 0
-    if any(type(leaf) is Tensor and leaf._space._depth > depth for leaf in tree.leaves(out)):
-        raise TracingError(
-            expected="a checkpointed function that uses only its arguments",
-            got="a result that depends on a traced array from outside it",
-            where=getattr(f, "__name__", "checkpoint"),
-            fix="Pass that array, or the Module that holds it, as an argument.",
-        )

@@ -10,7 +10,7 @@ from typing import Any
 from nnx.autodiff.namespace import Namespace, namespace
 from nnx.autodiff.tape import Bundle, Node
 from nnx.autodiff.tensor import Tensor
-from nnx.errors import ConfigError
+from nnx.errors import ConfigError, TracingError
 from nnx.typing import Array
 
 Forward = Callable[..., tuple[Any, Any]]
@@ -40,17 +40,21 @@ class Primitive:
         if isinstance(inner, Namespace):
             values = [None if value is None else inner.lift(value) for value in values]
         out, saved = self.forward(inner, *values, **options)
+        out = tuple(self._closed(y, inner) for y in out) if isinstance(out, tuple) else self._closed(out, inner)
         needs = tuple(node is not None for _, node in pairs)
         if not any(needs):
             return xp.wrap(out)
         return self._record(xp, [node for _, node in pairs if node is not None], needs, saved, out)
+
+    def _closed(self, x: Any, xp: Any) -> Any:
+        return closed(x, xp, getattr(self, "__name__", "custom_vjp"))
 
     def _record(self, xp: Namespace, parents: list[Node], needs: tuple[bool, ...], saved: Any, out: Any) -> Any:
         backward, inner = self.backward, xp._inner
 
         def pullback(g: Any) -> list[Any]:
             gradients = backward(inner, needs, saved, g)
-            return [gradient for gradient, needed in zip(gradients, needs, strict=True) if needed]
+            return [self._closed(gradient, inner) for gradient, needed in zip(gradients, needs, strict=True) if needed]
 
         if not isinstance(out, tuple):
             out = xp.as_array(out)
@@ -62,6 +66,24 @@ class Primitive:
 
         bundle = Bundle(parents, pull_all, (), None)
         return tuple(Tensor(y, bundle.output(i, y.shape, y.dtype), xp) for i, y in enumerate(outputs))
+
+
+def closed(x: Any, xp: Any, where: str) -> Any:
+    """A result of a function of arrays of ``xp``, without the levels above, of which its functions make it a constant.
+
+    Errors: ``TracingError`` where it has a derivative there, by something that is no argument.
+    """
+    depth = xp._depth if isinstance(xp, Namespace) else 0
+    while type(x) is Tensor and x._space._depth > depth:
+        if x._node is not None:
+            raise TracingError(
+                expected="a function that uses only its arguments",
+                got="a result that depends on a traced array from outside it",
+                where=where,
+                fix="Pass that array, or the Module that holds it, as an argument.",
+            )
+        x = x._array
+    return x
 
 
 def custom_vjp(forward: Callable[..., tuple[Any, Any]], backward: Callable[..., Sequence[Any]]) -> Callable[..., Any]:

@@ -179,7 +179,7 @@ def collect(space: Namespace, leaves: Any, seeds: list[tuple[Node, Array]], *, r
         if id(g) in given:  # as of a + b: who scales one in place must not scale the other
             g = xp.asarray(g, copy=True)
         given.add(id(g))
-        return own(conjugate(space.as_array(g)))  # that of a sum is a view, which NumPy does not let be written
+        return own(space.as_array(conjugate(g)))  # that of a sum is a view, which NumPy does not let be written
 
     return tree.map(one, leaves)
 

@@ -73,9 +73,7 @@ def test_checkpoint_of_what_is_not_an_argument(backend: Any) -> None:
 
         return nnx.checkpoint(scaled)(x)
 
-    with pytest.raises(
-        nnx.errors.TracingError, match="scaled: expected a checkpointed function that uses only its arg"
-    ):
+    with pytest.raises(nnx.errors.TracingError, match="scaled: expected a function that uses only its arguments"):
         nnx.grad(loss)(x)
 
 
@@ -85,6 +83,38 @@ def test_custom_vjp(backend: Any) -> None:
     same(backend, double(x), [1.0, 4.0])
     same(backend, nnx.grad(lambda x: nnx.namespace(x).sum(double(x)))(x), [100.0, 200.0])
     same(backend, nnx.hvp(lambda x: nnx.namespace(x).sum(double(x)), x, x), [100.0, 200.0])
+
+
+@pytest.mark.parametrize("kind", ["checkpoint", "custom_vjp"])
+def test_the_namespace_may_come_from_outside(backend: Any, kind: str) -> None:
+    (x,) = arrays(backend, [1.0, 2.0])
+
+    def loss(x: Any) -> Any:
+        xp = nnx.namespace(x)
+        if kind == "checkpoint":
+            wave = nnx.checkpoint(lambda t: xp.sin(t) * t)
+        else:
+            wave = nnx.custom_vjp(lambda t: (xp.sin(t) * t, t), lambda t, g: (g * (xp.sin(t) + t * xp.cos(t)),))
+        return xp.sum(wave(x) ** 2)
+
+    def plain(x: Any) -> Any:
+        xp = nnx.namespace(x)
+        return xp.sum((xp.sin(x) * x) ** 2)
+
+    same(backend, nnx.grad(loss)(x), backend.to_numpy(nnx.grad(plain)(x)))
+    same(backend, nnx.hvp(loss, x, x), backend.to_numpy(nnx.hvp(plain, x, x)))
+    same(backend, nnx.jvp(loss, (x,), (x,))[1], backend.to_numpy(nnx.jvp(plain, (x,), (x,))[1]))
+
+
+def test_custom_vjp_of_what_is_not_an_argument(backend: Any) -> None:
+    (x,) = arrays(backend, [1.0, 2.0])
+    within = [
+        lambda x: nnx.custom_vjp(lambda t: (t * x, None), lambda _, g: (g,))(x),
+        lambda x: nnx.custom_vjp(lambda t: (t * 1.0, None), lambda _, g: (g * x,))(x),
+    ]
+    for f in within:
+        with pytest.raises(nnx.errors.TracingError, match="expected a function that uses only its arguments"):
+            nnx.grad(lambda x, f=f: nnx.namespace(x).sum(f(x)))(x)
 
 
 def test_custom_vjp_with_several_arguments_and_outputs(backend: Any) -> None:

@@ -274,6 +274,9 @@ def test_complex_gradient_is_steepest_ascent(backend: Any) -> None:
     modulus = lambda z: nnx.namespace(z).sum(nnx.namespace(z).abs(z) ** 2)  # noqa: E731
     same(backend, nnx.grad(modulus)(z), [2.0 + 4.0j, -6.0j])
     same(backend, nnx.hvp(modulus, z, z), [2.0 + 4.0j, -6.0j])
+    of_one = nnx.grad(modulus)(z[0])
+    assert type(of_one) is type(z)  # not a number: NumPy's functions give one where no axis is left
+    same(backend, of_one, 2.0 + 4.0j)
 
 
 def test_complex_vjp_is_the_adjoint(backend: Any) -> None:
