@@ -224,7 +224,7 @@ CHECKS = (
     Check("D3", "data", "inputs are near 1 at the first layer", {"largest_low": 0.5, "largest_high": 1.0, "mean": 0.2, "std_low": 0.5, "std_high": 2.0, "rms_low": 0.01, "rms_high": 50.0}, "{advice}.", "TDC SM UM, own", scale),
     Check("D4", "data", "features change", {"share": 0.5}, "{column} never changes or repeats another: drop it.", "TDC", constant_features),
     Check("D5", "data", "normaliser fitted on training rows only", {"closer": 0.2, "far": 0.1}, "Fit `Standardize` after the split, on `train`.", "C2", fitted_on_training_rows),
-    Check("D6", "data", "no training rows in val or test", {"share": 0.05}, "{rows} in both: remove duplicates before the split, or split by group.", "DC", rows_in_two_parts),
+    Check("D6", "data", "no training rows in val or test", {"share": 0.05, "most": 0.5}, "{rows} in both: remove duplicates before the split, or split by group.", "DC", rows_in_two_parts),
     Check("D7", "data", "no feature alone gives the target away", {"warn": 0.7, "fail": 0.99, "fail_real": 0.9}, "It may give the answer away: is it known at prediction time? If not, drop it.", "DC", one_feature_tells),
     Check("D8", "data", "classes are balanced", {"ratio": 10.0}, "Weight the loss or resample; start the last bias at log prior (I3).", "SM TDC", balance),
     Check("D10", "data", "the split is sane", {"z": 8.0, "expected": 5.0}, "Use `nnx.data.split(…, seed=0)`: stratified, seeded.", "keras#8346", split_is_sane),

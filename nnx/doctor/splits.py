@@ -1,5 +1,6 @@
 """D5, D6, D10: the parts of the data know nothing of each other, and look alike."""
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -60,25 +61,37 @@ def _keys(rows: Rows) -> list[int]:
 
 
 def rows_in_two_parts(subject: Subject, check: Check) -> Finding:
-    """D6: rows of val or test that are also in train, input and target alike; data that repeat themselves anyway are not accused."""
+    """D6: rows of val or test that are also in train, input and target alike.
+
+    In data that repeat themselves as many of them are in train as training rows have a twin there. More than luck adds
+    to that were copied from part to part; where it is as many, they warn only if columns alike by chance do not tell
+    them, and fail if they are most rows, as in a table that holds everything twice.
+    """
     parts = [rows for rows in (subject.val, subject.test) if rows is not None]
     if not parts:
         return check.skip("there are no validation rows")
-    known = _keys(subject.train)
-    unique = set(known)
-    found = {rows.name: [i for i, key in enumerate(_keys(rows)) if key in unique] for rows in parts}
+    known = Counter(_keys(subject.train))
+    found = {rows.name: [i for i, key in enumerate(_keys(rows)) if key in known] for rows in parts}
     name = max(found, key=lambda part: len(found[part]))
-    size = len(next(rows for rows in parts if rows.name == name))
-    part = len(found[name]) / size
-    usual = max(1 - len(unique) / len(known), RELATED * _by_chance(subject.train)) if part else 0.0
+    size, n, count, t = len(getattr(subject, name)), len(subject.train), len(found[name]), check.limits
+    part = count / size
+    by_chance = min(1.0, RELATED * _by_chance(subject.train)) if part else 0.0
+    usual = max(by_chance, sum(times for times in known.values() if times > 1) / n)
+    severity: Severity = "pass"
+    if _above(count, usual, size, n):
+        severity = "warn" if part - usual <= t["share"] else "fail"
+    elif part - by_chance > t["share"] and _above(count, by_chance, size, n):
+        severity, usual = "warn" if part - by_chance <= t["most"] else "fail", by_chance
     expected = usual * size
-    text = f"{len(found[name])} of {size} rows of {name} are in train ({percent(part)})"
-    many = len(found[name]) > expected + 3 * expected**0.5
-    severity: Severity = "pass" if not many else "warn" if part - usual <= check.limits["share"] else "fail"
-    where = f"{name}, row {found[name][0]}" if found[name] else name
-    count = len(found[name])
+    text = f"{count} of {size} rows of {name} are in train ({percent(part)})"
+    where = f"{name}, row {found[name][0]}" if count else name
     fill = {"rows": "1 row is" if count == 1 else f"{count} rows are"}
     return check.say(severity, text, f"about {number(expected)}" if expected >= 0.1 else "0", where, fill, share=part)
+
+
+def _above(count: int, share: float, size: int, n: int) -> bool:
+    """Whether luck does not make so many of ``size`` rows; twins among the ``n`` others come in twos, and a pair may be missed."""
+    return count > share * size + 3 * ((1 + 2 * size / n) * (share * size + size / n)) ** 0.5
 
 
 def _by_chance(rows: Rows) -> float:

@@ -167,6 +167,15 @@ def test_people_who_are_alike_are_no_rows_in_two_parts():
         assert verdict("D6", LINEAR(17, 2), train, shared).severity == "fail"
 
 
+@pytest.mark.parametrize(("twins", "copies", "severity"), [(1, 0, "pass"), (150, 0, "warn"), (150, 120, "fail"), (1000, 0, "fail")])  # fmt: skip
+def test_rows_that_stand_twice_are_no_copies_from_part_to_part(twins, copies, severity):
+    x, y = line(1000)
+    order = np.random.default_rng(6).permutation(1000 + twins) % 1000
+    x, y = x[order], y[order]
+    train, val = slice(len(x) - 200 + copies), slice(len(x) - 200, None)
+    assert verdict("D6", LINEAR(10, 1), (x[train], y[train]), (x[val], y[val])).severity == severity
+
+
 def test_a_mean_of_all_rows_that_is_that_of_the_training_rows_but_for_luck_does_no_harm():
     x, y = groups(400)
     x = (x - x.mean(axis=0)) / x.std(axis=0)
