@@ -45,7 +45,8 @@ def doctor(source: str | None = None, /, *, config_file: str | None = None, chec
         raise
     report = look(settings, parts, check)
     if directory is not None:
-        found = [row.verdict(row.run(Whole(runs.history(directory), settings.epochs), row)) for row in CHECKS]
+        whole = Whole(runs.history(directory), settings.epochs, keeps_best=settings.early_stopping is not None)
+        found = [row.verdict(row.run(whole, row)) for row in CHECKS]
         verdicts = with_causes([*report.verdicts, *found])
         report = Report(verdicts, f"{directory}: {report.subject}", report.stopped, report.seconds)
         report = in_flags(report, settings)

@@ -75,7 +75,8 @@ REMEDIES = (
     Remedy("T12", _always, "Try other rates (nnx lr-find) or a larger --model; do the inputs tell anything of the target?"),
     Remedy("R1", _always, "Stop there with --early-stopping 5, or regularise: --dropout 0.5, --l2 1e-4, more data."),
     Remedy("R3", lambda v, s: v.values["best"] > s.epochs / 2, "Train longer, as it still improves: --epochs {longer}."),
-    Remedy("R3", _rated, "Train shorter, or at a lower rate, such as --lr {lower}."),
+    Remedy("R3", _rated, "Stop there with --early-stopping 5, or take a lower rate, such as --lr {lower}."),
+    Remedy("R3", _always, "Stop there with --early-stopping 5."),
 )  # fmt: skip
 
 USUAL = {

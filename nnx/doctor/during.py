@@ -13,11 +13,15 @@ from nnx.train.record import Record
 
 @dataclass(frozen=True)
 class Whole:
-    """A run: the records of its epochs so far, how many there will be, and the metric on training rows in inference."""
+    """A run: the records of its epochs so far, how many there will be, and the metric on training rows in inference.
+
+    ``keeps_best`` if the weights of the best epoch are what it leaves, as with early stopping: what came after does no harm.
+    """
 
     history: Sequence[Record]
     epochs: int
     train_score: float | None = None
+    keeps_best: bool = False
 
     def curve(self, name: str) -> np.ndarray[Any, Any]:
         """One value of every epoch; NaN where a record has none."""
@@ -31,6 +35,8 @@ def overfitting(run: Whole, check: Check) -> Finding:
     patience = int(t["patience"])
     if not np.isfinite(val).any():
         return check.skip("there are no validation losses")
+    if run.keeps_best:
+        return check.skip("the best epoch is kept")
     if len(val) <= patience:
         return check.skip(f"fewer than {patience + 1} epochs")
     best = int(np.nanargmin(val))
@@ -66,7 +72,7 @@ def length(run: Whole, check: Check) -> Finding:
     name = "val_loss" if np.isfinite(run.curve("val_loss")).any() else "loss"
     curve, t = run.curve(name), check.limits
     if len(curve) < max(8, run.epochs):
-        return check.skip("the run has not ended, or has fewer than 8 epochs")
+        return check.skip("it was not run to its last epoch, or has fewer than 8")
     n, best = len(curve), int(np.nanargmin(curve))
     quarter = max(n // 4, 2)
     last, before = float(np.median(curve[-quarter:])), float(np.median(curve[-2 * quarter : -quarter]))
@@ -81,11 +87,12 @@ def length(run: Whole, check: Check) -> Finding:
             {"way": "longer: it still improves"},
             best=best + 1,
         )
-    if n >= 20 and best < n * t["first"]:
+    least = float(curve[best])
+    if n >= 20 and best < n * t["first"] and not run.keeps_best and last - least > t["part"] * abs(least):
         return check.say(
             "warn",
-            text,
-            "best after the first 10 %",
+            f"least {name} {number(least)} in epoch {best + 1} of {n}, {number(last)} in the last quarter",
+            "best after the first 10 %, or not 5 % above it",
             f"epoch {best + 1}",
             {"way": "shorter, or at a lower rate"},
             best=best + 1,

@@ -57,6 +57,8 @@ def test_a_run_is_judged_by_its_history_too(nnx, here):
     assert "R1" in done.out
     assert "epoch 3" in done.out
     assert "do    Stop there with --early-stopping 5" in done.out
+    kept = nnx("doctor", "runs/digits-001", "--check", "quick", "--early-stopping", "9")
+    assert "R1 the best epoch is kept" in kept.out
     path.write_text("\n".join(map(json.dumps, records)) + '\n{"epoch": 11, "lo')
     assert "epoch 3" in nnx("doctor", "runs/digits-001", "--check", "quick").out
     path.write_text("no JSON\n")

@@ -87,8 +87,8 @@ def test_a_column_of_a_table_is_left_out_by_its_name(id, where, source, advice):
     ("id", "values", "settings", "advice"),
     [
         ("R3", {"best": 30.0}, {"epochs": 30}, "Train longer, as it still improves: --epochs 60."),
-        ("R3", {"best": 2.0}, {"epochs": 30, "lr": 1e-2}, "Train shorter, or at a lower rate, such as --lr 0.001."),
-        ("R3", {"best": 2.0}, {"optimizer": "lbfgs:memory=5"}, "as it was"),
+        ("R3", {"best": 2.0}, {"epochs": 30, "lr": 1e-2}, "Stop there with --early-stopping 5, or take a lower rate"),
+        ("R3", {"best": 2.0}, {"optimizer": "lbfgs:memory=5"}, "Stop there with --early-stopping 5."),
         ("T3", {"factor": 1.0}, {}, "as it was"),
         ("T3", {"factor": 0.02}, {"lr": 3e-3}, "Take --lr 6e-05."),
         ("T10", {"cut": 1.0}, {}, "as it was"),
