@@ -167,16 +167,14 @@ def balance(subject: Subject, check: Check) -> Finding:
         return check.skip("the targets are not classes")
     counts = np.bincount(labels, minlength=subject.train.classes or 0).astype(np.float64)
     if not counts.all():
-        empty = int(np.argmin(counts))
-        return check.say(
-            "fail", f"class {empty} has no training rows", "rows of every class", f"train.y, class {empty}"
-        )
+        empty = subject.train.label(int(np.argmin(counts)))
+        return check.say("fail", f"{empty} has no training rows", "rows of every class", f"train.y, {empty}")
     p = counts / counts.sum()
     ratio, even = float(counts.max() / counts.min()), float(np.exp(-np.sum(p * np.log(p))) / len(p))
     severity: Severity = "pass" if ratio <= check.limits["ratio"] else "warn"  # perplexity is above 53 % then
-    most, least = int(np.argmax(counts)), int(np.argmin(counts))
-    text = f"class {most} has {number(ratio)} times the rows of class {least}; perplexity {percent(even)} of even"
-    where = f"train.y, class {least} has {int(counts.min())} rows"
+    most, least = (subject.train.label(int(at(counts))) for at in (np.argmax, np.argmin))
+    text = f"{most} has {number(ratio)} times the rows of {least}; perplexity {percent(even)} of even"
+    where = f"train.y, {least} has {number(counts.min())} {'rows' if counts.min() > 1 else 'row'}"
     return check.say(severity, text, "at most 10 times", where, ratio=ratio, perplexity=even)
 
 

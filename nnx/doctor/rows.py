@@ -22,6 +22,7 @@ class Rows:
     classes: int | None
     feature_names: tuple[str, ...] | None
     name: str
+    class_names: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return int(self.x.shape[0])
@@ -40,9 +41,14 @@ class Rows:
         """What to call a column of the table."""
         return f"column {index}" + (f" ({self.feature_names[index]})" if self.feature_names else "")
 
+    def label(self, index: int) -> str:
+        """What to call a class: its name in the table, where it has one."""
+        names = self.class_names or ()
+        return f"class {names[index] if index < len(names) else index}"
+
     def take(self, index: Any) -> "Rows":
         """Some of the rows."""
-        return Rows(self.x[index], self.y[index], self.task, self.classes, self.feature_names, self.name)
+        return replace(self, x=self.x[index], y=self.y[index])
 
 
 _FEWEST, _BYTES = (
@@ -66,7 +72,7 @@ def rows_of(data: Any, name: str) -> Rows:
             most = max(_FEWEST, _BYTES // max(1, data.x.nbytes // len(data)))
             data = data.take(np.linspace(0, len(data) - 1, min(most, len(data))).astype(np.int64))
             data = replace(data, x=np.asarray(data.x))
-        return Rows(data.x, data.y, str(data.task), classes, data.feature_names, name)
+        return Rows(data.x, data.y, str(data.task), classes, data.feature_names, name, data.classes)
     if not (isinstance(data, (tuple, list)) and len(data) == 2 and all(map(is_array, data))):
         raise ConfigError(
             expected=f"{name} as a Dataset or a pair of arrays (x, y)",

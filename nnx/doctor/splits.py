@@ -1,6 +1,7 @@
 """D5, D6, D10: the parts of the data know nothing of each other, and look alike."""
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -132,7 +133,7 @@ def split_is_sane(subject: Subject, check: Check) -> Finding:
     if val is None:
         return check.skip("there are no validation rows")
     if train.labels is not None and val.labels is not None:
-        return _classes_alike(train.labels, val.labels, check)
+        return _classes_alike(train.labels, val.labels, train.label, check)
     if train.task == "classification":
         return check.skip("the targets are not labels")
     a, b = (rows.y.astype(np.float64).reshape(len(rows), -1)[:, 0] for rows in (train, val))
@@ -150,20 +151,22 @@ def split_is_sane(subject: Subject, check: Check) -> Finding:
     )
 
 
-def _classes_alike(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any], check: Check) -> Finding:
+def _classes_alike(
+    a: np.ndarray[Any, Any], b: np.ndarray[Any, Any], named: Callable[[int], str], check: Check
+) -> Finding:
     classes = int(max(a.max(), b.max())) + 1
     ours, theirs = np.bincount(a, minlength=classes), np.bincount(b, minlength=classes)
     expected = ours / ours.sum() * len(b)
-    missing = np.flatnonzero((theirs == 0) & (expected > 0) | (ours == 0) & (theirs > 0))
+    missing = np.flatnonzero((theirs == 0) & (ours > 1) | (ours == 0) & (theirs > 0))  # one row is in one part only
     if missing.size:
         worst = int(missing[np.argmax(np.maximum(expected, theirs)[missing])])
         part = "val" if theirs[worst] == 0 else "train"
         severity: Severity = "fail" if part == "train" or expected[worst] >= check.limits["expected"] else "warn"
         return check.say(
             severity,
-            f"class {worst} is missing in {part}",
+            f"{named(worst)} is missing in {part}",
             "every class in every part",
-            f"{part}.y, class {worst}",
+            f"{part}.y, {named(worst)}",
             missing=missing.size,
         )
     pooled = (ours + theirs) / (len(a) + len(b))

@@ -111,8 +111,7 @@ class Subject:
         if not twin.parameters():
             fix = "Give it a layer such as nnx.Linear, or unfreeze it."
             raise DataError("the model has no trainable parameters", where="doctor", fix=fix)
-        if self.batch_size == 1:
-            check_batches(twin, self.train, 1)  # type: ignore[arg-type]
+        check_batches(twin, self.train, self.batch_size)  # type: ignore[arg-type]
         return twin
 
     def fresh(self, *, dropout: bool = True) -> Module:

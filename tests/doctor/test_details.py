@@ -111,7 +111,19 @@ def test_the_first_label_out_of_range_is_named():
 def test_a_class_that_is_declared_but_has_no_rows():
     data = nnx.data.Dataset(X, LABELS, task="classification", classes=("a", "b", "c"))
     found = nnx.doctor(nnx.Linear(3, 3).initialize(0), data, only=("D8",))["D8"]
-    assert (found.measured, found.where) == ("class 2 has no training rows", "train.y, class 2")
+    assert (found.measured, found.where) == ("class c has no training rows", "train.y, class c")
+
+
+def test_classes_have_the_names_of_the_table_and_one_row_cannot_be_in_two_parts():
+    x, y = X[:60], np.repeat([0, 1, 2], [48, 11, 1])
+    data = nnx.data.Dataset(x, y, task="classification", classes=("700", "730", "800"))
+    train, val = data.take(np.arange(2, 60)), data.take(np.arange(20, 58))
+    report = nnx.doctor(nnx.Linear(3, 3).initialize(0), train, val, only=("D8", "D10"))
+    assert report["D8"].measured.startswith("class 700 has 46 times the rows of class 800")
+    assert report["D8"].where == "train.y, class 800 has 1 row"
+    assert report["D10"].severity == "pass"
+    report = nnx.doctor(nnx.Linear(3, 3).initialize(0), train, data.take(np.arange(40)), only=("D10",))
+    assert (report["D10"].severity, report["D10"].where) == ("fail", "val.y, class 730")
 
 
 def test_where_all_rows_are_of_one_class_no_column_tells_it():
