@@ -10,7 +10,7 @@ from nnx.cli import build, config, runs, threads
 from nnx.cli.config import Settings
 from nnx.cli.remedies import in_flags
 from nnx.doctor.door import doctor as examine
-from nnx.doctor.during import CHECKS, Whole
+from nnx.doctor.during import CHECKS, T12_EPOCHS, Whole
 from nnx.doctor.report import WIDTH, Report, with_causes
 from nnx.errors import NnxError
 from nnx.optim import LBFGS
@@ -46,8 +46,9 @@ def doctor(source: str | None = None, /, *, config_file: str | None = None, chec
     report = look(settings, parts, check)
     if directory is not None:
         whole = Whole(runs.history(directory), settings.epochs, keeps_best=settings.early_stopping is not None)
-        found = [row.verdict(row.run(whole, row)) for row in CHECKS]
-        verdicts = with_causes([*report.verdicts, *found])
+        found = [row.verdict(row.run(whole, row)) for row in (*CHECKS, T12_EPOCHS)]
+        judged = {v.id: v for v in report} | {v.id: v for v in found if v.bad or v.id != T12_EPOCHS.id}
+        verdicts = with_causes(list(judged.values()))
         report = Report(verdicts, f"{directory}: {report.subject}", report.stopped, report.seconds)
         report = in_flags(report, settings)
     print(json_format.dumps(report.to_dict()) if settings.json else report)

@@ -81,8 +81,8 @@ REMEDIES = (
 
 USUAL = {
     "dropout": "--dropout 0.2",
-    "adam_rate": "--lr 1e-3",
-    "rate": "--optimizer adam --lr 1e-3",
+    "adam_rate": "--lr 3e-3",
+    "rate": "--optimizer adam --lr 3e-3",
     "sgd_step": "--standardize",
     "late": "--schedule cosine",
 }

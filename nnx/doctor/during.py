@@ -103,10 +103,12 @@ def length(run: Whole, check: Check) -> Finding:
 def rising(run: Whole, check: Check) -> Finding:
     """T12 over epochs: the training loss is twice its least."""
     loss, t = run.curve("loss"), check.limits
+    if len(loss) and not np.isfinite(loss[-1]):
+        return check.say("fail", "no finite training loss", "finite", f"epoch {len(loss)}")
     if len(loss) < 3:
         return check.skip("fewer than 3 epochs")
     least = float(np.nanmin(loss))
-    bad = not np.isfinite(loss[-1]) or (loss[-1] > t["rise"] * least and loss[-1] > t["part"] * loss[0])
+    bad = loss[-1] > t["rise"] * least and loss[-1] > t["part"] * loss[0]
     text = f"training loss {number(float(loss[-1]))} in epoch {len(loss)}, least {number(least)}"
     return check.say("fail" if bad else "pass", text, "below twice its least", f"epoch {len(loss)}", least=least)
 

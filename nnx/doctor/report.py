@@ -148,7 +148,7 @@ class Report:
             ("seen", verdict.measured),
             ("bound", verdict.bound),
             ("where", verdict.where),
-            ("do", verdict.remedy),
+            ("do", "" if indent else verdict.remedy),  # what follows from a cause is mended with it
         ):
             if text:
                 head = f"{indent}      {name:<6}"

@@ -61,6 +61,10 @@ def test_a_run_is_judged_by_its_history_too(nnx, here):
     assert "R1 the best epoch is kept" in kept.out
     path.write_text("\n".join(map(json.dumps, records)) + '\n{"epoch": 11, "lo')
     assert "epoch 3" in nnx("doctor", "runs/digits-001", "--check", "quick").out
+    path.write_text(json.dumps(records[0] | {"loss": None}) + "\n")
+    done = nnx("doctor", "runs/digits-001", "--check", "quick")
+    assert done.code == 3
+    assert "seen  no finite training loss" in done.out
     path.write_text("no JSON\n")
     assert "metrics.jsonl, line 1: a damaged line" in nnx("doctor", "runs/digits-001", "--check", "quick").err
 

@@ -85,7 +85,7 @@ def test_a_run_that_has_not_ended_is_not_judged_and_one_without_validation_is_by
     ("loss", "severity"),
     [
         ([1, 0.2, 0.41], "fail"), ([1, 0.2, 0.39], "pass"), ([2, 0.2, 0.49], "pass"), ([2, 0.2, 0.51], "fail"),
-        ([1, 0.2], "skipped"), ([1, 0.2, np.nan], "fail"), ([1, np.nan, 0.9], "pass"),
+        ([1, 0.2], "skipped"), ([1, np.nan, 0.9], "pass"),
     ],
 )  # fmt: skip
 def test_a_loss_that_climbs(loss, severity):
@@ -93,6 +93,16 @@ def test_a_loss_that_climbs(loss, severity):
     assert found.severity == severity
     if severity != "skipped":
         assert (found.where, found.values["least"]) == ("epoch 3", np.nanmin(loss))
+
+
+def test_a_loss_that_is_no_number_ends_badly_in_any_epoch():
+    for loss in ([np.nan], [1, 0.2, np.inf]):
+        found = judged(T12_EPOCHS, None, loss)
+        assert (found.severity, found.measured, found.where) == (
+            "fail",
+            "no finite training loss",
+            f"epoch {len(loss)}",
+        )
 
 
 @pytest.mark.parametrize(

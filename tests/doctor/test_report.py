@@ -40,6 +40,9 @@ def test_a_consequence_stands_under_its_cause():
     lines = str(report).splitlines()
     order = [line.split()[1] for line in lines if line.strip().startswith(("warn  ", "FAIL  "))]
     assert order == ["D3", "I1", "I10", "T8", "T3"]
+    assert [line for line in lines if "Do this." in line] == ["      do    Do this."] * 2, (
+        "that of the cause comes first"
+    )
     assert max(map(len, lines)) <= 80
 
 
