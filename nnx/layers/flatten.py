@@ -1,6 +1,9 @@
 """Flatten."""
 
+from math import prod
+
 from nnx.autodiff import namespace
+from nnx.backends.portable.lengths import lengths
 from nnx.layers.module import Module
 from nnx.typing import Array
 
@@ -15,7 +18,4 @@ class Flatten(Module):
 
     def forward(self, x: Array) -> Array:
         """All axes after the first made one."""
-        features = 1
-        for length in x.shape[1:]:
-            features *= length
-        return namespace(x).reshape(x, (-1, features))
+        return namespace(x).reshape(x, (*lengths(x.shape[:1]), prod(x.shape[1:])))

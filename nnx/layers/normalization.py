@@ -1,5 +1,7 @@
 """Batch normalisation."""
 
+from math import prod
+
 from nnx import init, ops
 from nnx.autodiff import namespace
 from nnx.autodiff.tensor import value_of
@@ -64,9 +66,7 @@ class BatchNorm(Module):
         this = current_pass()
         if this is None:
             return ops.normalize(x, self.running_mean, self.running_variance, self.gamma, self.beta, self.eps)
-        n = 1
-        for length in x.shape[:-1]:
-            n *= length
+        n = prod(x.shape[:-1])
         if n < 2:
             raise ShapeError(
                 expected="at least 2 values per channel in training",

@@ -6,6 +6,7 @@ places of one example, x̂ = (x − μ)/√(σ² + ε), y = γ x̂ + β. With h 
 Source: Wu and He (2018), arXiv:1803.08494.
 """
 
+from math import prod
 from typing import Any
 
 from nnx.autodiff import Primitive
@@ -17,10 +18,7 @@ AXES = (1, 3)
 
 
 def _cut(xp: Namespace, x: Array, groups: int) -> Array:
-    places = 1
-    for length in x.shape[1:-1]:
-        places *= length
-    return xp.reshape(x, (*lengths(x.shape[:1]), places, groups, x.shape[-1] // groups))
+    return xp.reshape(x, (*lengths(x.shape[:1]), prod(x.shape[1:-1]), groups, x.shape[-1] // groups))
 
 
 def _forward(
