@@ -43,7 +43,7 @@ def probability(p: float, where: str) -> float:
 
 def small(eps: float, where: str) -> float:
     """``ConfigError`` unless ε > 0."""
-    if not is_real(eps) or not eps > 0:
+    if not is_real(eps) or not 0 < eps < math.inf:
         raise ConfigError(expected="eps > 0", got=repr(eps), where=where, fix="1e-5 is usual.")
     return float(eps)
 

@@ -25,7 +25,7 @@ from nnx.errors import ConfigError, NnxError, StateError
 from nnx.layers import loading, misuse, nest
 from nnx.layers.nest import Slots
 from nnx.layers.observing import current_observer
-from nnx.layers.parameter import Parameter
+from nnx.layers.parameter import Parameter, floating
 from nnx.layers.summary import Summary, summarize
 from nnx.layers.training import current_pass
 from nnx.typing import Array
@@ -303,13 +303,13 @@ class Module:
 
     def to(self, backend: Any, dtype: Any = None) -> Self:
         """Move all arrays to a backend such as "cupy:0"; ``dtype`` changes the floating ones, e.g. "float64"."""
-        target = backends.get(backend)
+        target, dtype = backends.get(backend), dtype and floating(dtype, self._place())
         slots, moved = self._filled(), {}
         for path, value in self.state().items():
             source = backends.of(value)
-            floating = source.xp.isdtype(value.dtype, "real floating")
+            real = source.xp.isdtype(value.dtype, "real floating")
             there = value if source.name == target.name else source.to_numpy(value)
-            moved[path] = target.asarray(there, dtype=dtype if floating else None)
+            moved[path] = target.asarray(there, dtype=dtype if real else None)
         for path, value in moved.items():
             for module, name in slots[path][1]:
                 module.__dict__[name] = value

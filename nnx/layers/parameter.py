@@ -67,9 +67,9 @@ class Parameter:
                 where=type(self).__name__,
                 fix="Make one by calling it: nnx.init.he_normal().",
             ) from None
-        wanted = dtype if dtype and self.dtype.startswith("float") else self.dtype
+        wanted = floating(dtype, type(self).__name__) if dtype and self.dtype.startswith("float") else self.dtype
         try:
-            return np.asarray(drawn, dtype=backends.dtype_name(wanted))
+            return np.asarray(drawn, dtype=wanted)
         except TypeError as error:
             raise ConfigError(
                 expected="a dtype such as float32 or float64",
@@ -114,6 +114,16 @@ class _Given(init.Initializer):
 
     def __repr__(self) -> str:
         return "given"
+
+
+def floating(dtype: Any, where: str) -> str:
+    """The dtype's name. ``DtypeError`` unless it is of floating-point numbers: as another, weights are cut to 0 and 1."""
+    name = backends.dtype_name(dtype)
+    if "float" not in name:
+        raise DtypeError(
+            expected="a floating-point dtype, such as float32", got=name, where=where, fix='Write dtype="float32".'
+        )
+    return name
 
 
 def _values(x: Any) -> np.ndarray[Any, Any]:

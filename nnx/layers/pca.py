@@ -7,6 +7,7 @@ import numpy as np
 from nnx import init
 from nnx.autodiff import namespace
 from nnx.errors import ConfigError
+from nnx.init import is_real
 from nnx.layers.linear import positive
 from nnx.layers.parameter import Buffer
 from nnx.layers.preparation import Parts, Preparation
@@ -41,7 +42,7 @@ class PCA(Preparation):
                 where="PCA",
                 fix="Ask for fewer.",
             )
-        if not eps >= 0:
+        if not is_real(eps) or not 0 <= eps < np.inf:
             raise ConfigError(expected="eps ≥ 0", got=repr(eps), where="PCA", fix="1e-5 is usual.")
         self.components, self.whiten, self.eps = k, bool(whiten), float(eps)
         self.mean = Buffer((features,), init.zeros())

@@ -14,12 +14,11 @@ from nnx.typing import Array
 class Positions(Module):
     """The common base: y[n, t, :] = x[n, t, :] + P[t, :], for sequences of at most ``length`` places."""
 
-    def _settle_table(self, table: Parameter) -> None:
-        length, features = table.shape
+    def _settle_table(self, kind: type[Parameter], length: int, features: int, draw: init.Initializer) -> None:
         positive("length", length, type(self).__name__)
         positive("features", features, type(self).__name__)
         self.length, self.features = length, features
-        self.table: Array = table
+        self.table: Array = kind((length, features), draw)
 
     def forward(self, x: Array) -> Array:
         """x + P."""
@@ -46,7 +45,7 @@ class LearnedPositions(Positions):
     """
 
     def __init__(self, length: int, features: int, *, init: init.Initializer | None = None) -> None:
-        self._settle_table(Parameter((length, features), _SMALL if init is None else init))
+        self._settle_table(Parameter, length, features, _SMALL if init is None else init)
 
 
 class SinusoidalPositions(Positions):
@@ -62,7 +61,7 @@ class SinusoidalPositions(Positions):
     """
 
     def __init__(self, length: int, features: int) -> None:
-        self._settle_table(Buffer((length, features), _Waves()))
+        self._settle_table(Buffer, length, features, _Waves())
         if features % 2:
             raise ConfigError(
                 expected="an even number of features",

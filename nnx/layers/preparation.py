@@ -9,6 +9,7 @@ from nnx import backends, init
 from nnx.autodiff import namespace
 from nnx.autodiff.tensor import value_of
 from nnx.errors import ConfigError, DataError, DtypeError, ShapeError, StateError
+from nnx.layers.checks import number
 from nnx.layers.linear import positive
 from nnx.layers.module import Module
 from nnx.layers.parameter import Buffer
@@ -198,6 +199,7 @@ class MinMaxScale(Preparation):
 
     def __init__(self, features: int, low: float = -1.0, high: float = 1.0) -> None:
         super().__init__(features)
+        low, high = number("low", low, "MinMaxScale"), number("high", high, "MinMaxScale")
         if not low < high:
             raise ConfigError(
                 expected="low < high",
@@ -205,7 +207,7 @@ class MinMaxScale(Preparation):
                 where="MinMaxScale",
                 fix="Write low=-1.0, high=1.0.",
             )
-        self.low, self.high = float(low), float(high)
+        self.low, self.high = low, high
         self.minimum = Buffer((features,), init.zeros())
         self.range = Buffer((features,), init.ones())
 

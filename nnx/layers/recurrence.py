@@ -47,6 +47,7 @@ class Recurrent(Module):
                 got=f"{tuple(state.shape)}",
                 fix="Give one row for each example of the batch.",
             )
+        check_features(state, self.features, self.weight)
         return state
 
 
@@ -61,7 +62,8 @@ class GRU(Recurrent):
     Equals PyTorch's ``GRU(batch_first=True)``: weight = weight_ih_l0ᵀ, recurrent = weight_hh_l0ᵀ, bias = bias_ih_l0 plus
     the first 2 H of bias_hh_l0, candidate_bias = the last H of bias_hh_l0.
 
-    Errors: ``ShapeError`` for another rank or number of features, no step, or a state of another shape.
+    Errors: ``ShapeError`` for another rank or number of features, no step, or a state of another shape;
+    ``DtypeError`` for another dtype than the model's.
     Source: Cho et al. (2014), arXiv:1406.1078.
 
     >>> import numpy as np
@@ -92,7 +94,8 @@ class LSTM(Recurrent):
     Equals PyTorch's ``LSTM(batch_first=True)``: weight = weight_ih_l0ᵀ, recurrent = weight_hh_l0ᵀ, bias = bias_ih_l0 +
     bias_hh_l0.
 
-    Errors: ``ShapeError`` for another rank or number of features, no step, or a state of another shape.
+    Errors: ``ShapeError`` for another rank or number of features, no step, or a state of another shape;
+    ``DtypeError`` for another dtype than the model's.
     Source: Hochreiter and Schmidhuber (1997); the forget gate is Gers, Schmidhuber and Cummins's (2000).
 
     >>> import numpy as np

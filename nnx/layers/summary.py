@@ -53,7 +53,7 @@ class Summary:
 
 def summarize(model: Any, input_shape: tuple[int, ...], dtype: Any = None) -> Summary:
     """Run the model on zeros of this shape, with the batch axis, and note what each layer gives."""
-    if not isinstance(input_shape, tuple) or not all(isinstance(n, int) for n in input_shape):
+    if not isinstance(input_shape, tuple) or not all(isinstance(n, int) and n >= 0 for n in input_shape):
         raise ConfigError(
             expected="the shape of an input, with the batch axis",
             got=repr(input_shape)[:60],
