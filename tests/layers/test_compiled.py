@@ -62,8 +62,13 @@ def test_another_structure_or_dtype_is_recorded_anew():
     model = network()
     predict, x = nnx.compile(model), np.ones((2, 4), "float32")
     predict(x)
+    recorded = dict(predict._plans)
+    model.load({path: 2.0 * array for path, array in model.parameters().items()})
+    predict(x)
+    assert predict._plans == recorded
     model.layers[5] = nnx.Tanh()
     np.testing.assert_array_equal(predict(x), model(x))
+    assert predict._plans != recorded
     model.to("numpy", dtype="float64")
     np.testing.assert_array_equal(predict(x.astype("float64")), model(x.astype("float64")))
 

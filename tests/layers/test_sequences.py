@@ -102,6 +102,15 @@ def test_a_transformer_block_is_pytorchs(backend):
     assert_agrees(y, expected, rtol=1e-12, scale=np.abs(expected).max(), backend=backend)
 
 
+def test_what_no_relu_follows_begins_by_glorots_rule():
+    slots = nnx.TransformerBlock(8, 2)._slots()
+    rules = {path: slots[path][0].initializer for path in slots if path.endswith("weight")}
+    he = rules.pop("feed_forward.layers.0.weight")
+    assert he == nnx.init.he_normal()
+    assert len(rules) == 5
+    assert set(rules.values()) == {nnx.init.glorot_normal()}
+
+
 def test_a_place_that_sees_nothing_gets_the_bias_and_passes_no_gradient(backend):
     layer = made(nnx.MultiHeadAttention(4, 2), backend)
     x, nothing = backend.asarray(draw((2, 3, 4), 1)), backend.asarray(np.asarray([[True] * 3, [False] * 3]))
