@@ -63,10 +63,10 @@ class LBFGS(Configured):
     penalties: tuple[Any, ...] = ()
 
     def __post_init__(self) -> None:
-        check.positive(self.history, name="history", where="LBFGS", example="10")
+        check.count(self.history, name="history", where="LBFGS", example="10")
         check.fraction(self.c1, name="c1", where="LBFGS", example="1e-4")
         check.fraction(self.c2, name="c2", where="LBFGS", example="0.9")
-        check.positive(self.evaluations, name="evaluations", where="LBFGS", example="25")
+        check.count(self.evaluations, name="evaluations", where="LBFGS", example="25")
         check.not_negative(self.tolerance, name="tolerance", where="LBFGS", example="1e-5")
         for penalty in self.penalties:
             _check_smooth(penalty)
