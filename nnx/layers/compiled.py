@@ -61,10 +61,7 @@ class _Plan:
         return tree.leaves(out)
 
     def __call__(self, *inputs: Array) -> Any:
-        found = self._run(*self.places.take(), *inputs)
-        if not isinstance(self.nest, (list, tuple, dict)):
-            return found[0]
-        leaves = iter(found)
+        leaves = iter(self._run(*self.places.take(), *inputs))
         return tree.map(lambda _: next(leaves), self.nest)
 
 

@@ -54,7 +54,7 @@ def items(container: Any) -> list[Any]:
 def unchanged(container_and_items: tuple[Any, list[Any]]) -> bool:
     """Whether the very same objects are in it as before."""
     container, before = container_and_items
-    now = container if type(container) is list else items(container)
+    now = items(container)
     return len(now) == len(before) and all(map(is_, now, before))
 
 

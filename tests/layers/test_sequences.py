@@ -102,7 +102,9 @@ def test_a_transformer_block_is_pytorchs(backend):
     assert_agrees(y, expected, rtol=1e-12, scale=np.abs(expected).max(), backend=backend)
 
 
-def test_what_no_relu_follows_begins_by_glorots_rule():
+def test_how_weights_begin():
+    recurrent = [layer._slots().values() for layer in (nnx.GRU(3, 4), nnx.LSTM(3, 4))]
+    assert {declaration.initializer for slots in recurrent for declaration, _ in slots} == {nnx.init.uniform(0.5)}
     slots = nnx.TransformerBlock(8, 2)._slots()
     rules = {path: slots[path][0].initializer for path in slots if path.endswith("weight")}
     he = rules.pop("feed_forward.layers.0.weight")

@@ -123,6 +123,10 @@ def test_an_empty_batch_and_a_single_row(row: Row, n, backend):
         assert all(not backend.to_numpy(g).any() for g in by_path.values())
 
 
+def test_rows_of_no_values_are_flattened(backend):
+    assert tuple(nnx.Flatten()(backend.asarray(np.zeros((5, 0, 3)))).shape) == (5, 0)
+
+
 real = pytest.mark.parametrize("row", [pytest.param(row, id=name) for name, row in LAYERS.items() if not row.count])
 
 
