@@ -49,6 +49,10 @@ def test_r2_of_a_constant_target(backend, shift):
     theirs = pytest.importorskip("sklearn.metrics")
     y = np.stack([np.full(5, 3.0), np.arange(5.0)], axis=1)
     check(backend, metrics.r2(backend.asarray(y + shift), backend.asarray(y)), theirs.r2_score(y, y + shift))
+    tiny = backend.asarray(np.asarray([0.0, 1e-30], dtype="float32"))  # whose squares are 0
+    assert float(backend.to_numpy(metrics.r2(tiny, tiny))) == 1
+    tenths = np.full(7, 0.1, dtype="float32")  # whose mean is not 0.1
+    assert float(backend.to_numpy(metrics.r2(backend.asarray(tenths + shift), backend.asarray(tenths)))) == 1 - shift
 
 
 def test_results_stay_where_the_predictions_are_and_keep_their_type(backend):
