@@ -164,5 +164,6 @@ def test_inputs_that_do_not_fit(backend):
 
 
 def test_a_constant_column_far_from_zero_is_constant():
-    column = np.full((1000, 1), 1e9 + 0.1)
-    assert nnx.Standardize(1).initialize(0, dtype="float64").fit(column).scale.tolist() == [1.0]
+    columns = np.full((1000, 2), 1e9 + 0.1) * np.asarray([1.0, -1.0])
+    for kind in (nnx.Standardize, nnx.Unstandardize):
+        assert kind(2).initialize(0, dtype="float64").fit(columns).scale.tolist() == [1.0, 1.0]
