@@ -82,7 +82,12 @@ def truncated_normal(
     True
     """
     if not low < high:
-        raise ConfigError(expected="low < high", got=f"low={low}, high={high}", where="truncated_normal")
+        raise ConfigError(
+            expected="low < high",
+            got=f"low={low}, high={high}",
+            where="truncated_normal",
+            fix="Write for example low=-2.0, high=2.0.",
+        )
     # the tail that is the thinner is the better resolved: draw on the negative side, and mirror
     mirrored = low + high > 0
     below, above = (-high, -low) if mirrored else (low, high)

@@ -274,7 +274,7 @@ ROWS = [
     Misuse("a plateau that raises the rate", lambda g: nnx.optim.ReduceOnPlateau(factor=2.0), ConfigError,
            "ReduceOnPlateau", "a number in [0, 1)", "2.0", "Pass for example factor=0.1."),
     Misuse("l-bfgs without history", lambda g: nnx.optim.LBFGS(history=0), ConfigError,
-           "LBFGS", "a number > 0", "0", "Pass for example history=10."),
+           "LBFGS", "a whole number >= 1", "0", "Pass for example history=10."),
     Misuse("a penalty below zero", lambda g: nnx.regularizers.L2(-0.1), ConfigError,
            "L2", "a number >= 0", "-0.1", "Pass a number >= 0."),
     Misuse("a penalty of text", lambda g: nnx.regularizers.L1("weak"), ConfigError,
