@@ -183,7 +183,7 @@ class LBFGS(Configured):
     def _descent(self, state: dict[str, Any], grads: Arrays) -> tuple[dict[str, Array], float]:
         """d = −H g and its slope gᵀd; steepest descent where H g does not lead down."""
         pairs = [(state["s"][key], state["y"][key]) for key in sorted(state["s"], key=int)]
-        q, alphas = dict(grads), []
+        q, alphas = grads, []
         for s, y in reversed(pairs):
             rho = 1.0 / _host(_dot(s, y))
             alpha = rho * _host(_dot(s, q))

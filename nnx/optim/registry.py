@@ -70,7 +70,7 @@ def parse_schedule(text: str, learning_rate: float) -> Schedule:
     """
     where = f"schedule {text!r}"
     name, settings = _parse(text, where)
-    if (name not in SCHEDULES and name != "plateau") or name == "warmup":
+    if name not in SCHEDULES or name == "warmup":
         known = {key: kind for key, kind in SCHEDULES.items() if key != "warmup"}
         build({**known, "plateau": ReduceOnPlateau}, {"type": name}, where)
     if name == "plateau":

@@ -222,6 +222,7 @@ def test_the_registry_holds_every_optimizer_and_schedule() -> None:
     assert set(optim.OPTIMIZERS.values()) < kinds
     assert set(optim.SCHEDULES.values()) < kinds
     assert all(kind.name == name for name, kind in registry.KINDS.items())
+    assert all(kind.__dataclass_params__.frozen for kind in kinds)
 
 
 def test_the_table_of_cases_is_complete() -> None:

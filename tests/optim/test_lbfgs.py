@@ -187,6 +187,17 @@ def test_line_search_gives_strong_wolfe_points(name, first):
         assert abs(found.slope) <= 0.4 * abs(start.slope)
 
 
+def test_the_line_search_keeps_off_the_ends_of_its_interval():
+    tried = []
+
+    def steep(t):
+        tried.append(t)
+        return Point(t, 1e6 * t * t - t, 2e6 * t - 1)
+
+    strong_wolfe(steep, steep(0.0), 1.0)
+    assert tried[:4] == pytest.approx([0.0, 1.0, 0.1, 0.01])
+
+
 def test_going_on_after_the_minimum_was_reached_divides_by_nothing(backend):
     """½(x² + 100 y²): the losses fall below the smallest number there is."""
 
