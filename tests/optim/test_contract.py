@@ -1,6 +1,7 @@
 """What every optimizer promises: nothing in place, errors that name the path, a state that survives being saved."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -171,6 +172,47 @@ def test_whole_numbers_are_not_trained() -> None:
 def test_a_wrong_setting_is_refused_when_the_optimizer_is_made(make: Any, sentence: str) -> None:
     with pytest.raises(errors.ConfigError, match=sentence):
         make()
+
+
+MADE = (
+    *(kind(0.1) for kind in optim.OPTIMIZERS.values()),
+    *(kind(1.0) for kind in (optim.clip_by_value, optim.clip_by_norm, optim.clip_by_global_norm, optim.Constant)),
+    *(kind() for kind in (optim.LBFGS, optim.ReduceOnPlateau, optim.penalize)),
+    *(kind(0.1, length=5) for kind in (optim.CosineDecay, optim.OneCycle)),
+    optim.StepDecay(0.1),
+    optim.ExponentialDecay(0.1, rate=0.5),
+    optim.ExponentialDecay(0.1, factor=0.5),
+    optim.InverseDecay(0.1, rate=0.5),
+    optim.InverseRootDecay(0.1),
+    optim.Linear(0.5, end=1.0, length=5),
+    optim.Warmup(optim.Constant(0.1), length=5),
+)
+
+
+@pytest.mark.parametrize("made", MADE, ids=[made.name for made in MADE])
+def test_every_number_is_checked(made: Any) -> None:
+    for name, value in vars(made).items():
+        if type(value) in (int, float):
+            with pytest.raises(errors.ConfigError, match=rf": {name} is (not a number|out of range)"):
+                replace(made, **{name: float("nan")})
+
+
+def test_what_is_not_said() -> None:
+    adam = {"learning_rate": 1e-3, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
+    for made, settings in (
+        (optim.Adam(), {**adam, "amsgrad": False}),
+        (optim.AdamW(), {**adam, "weight_decay": 0.01}),
+        (optim.RMSprop(), {"learning_rate": 1e-3, "rho": 0.9, "eps": 1e-8, "centered": False, "momentum": 0.0}),
+        (optim.Adagrad(), {"learning_rate": 1e-2, "eps": 1e-10}),
+        (optim.SGD(0.1), {"momentum": 0.0, "nesterov": False, "averaged": False}),
+        (optim.SGDW(0.1), {"momentum": 0.9, "nesterov": False, "weight_decay": 0.01}),
+        (optim.StepDecay(0.1), {"per": "epoch", "every": 20, "factor": 0.1}),
+        (optim.CosineDecay(0.1, length=5), {"per": "epoch", "floor": 0.0}),
+        (optim.OneCycle(0.1, length=5), {"rise": 0.3, "start": 0.04, "end": 4e-6}),
+        (optim.ReduceOnPlateau(), {"factor": 0.1, "patience": 10, "threshold": 1e-4, "cooldown": 0, "floor": 0.0}),
+        (optim.LBFGS(), {"history": 10, "c1": 1e-4, "c2": 0.9, "evaluations": 25, "tolerance": 1e-5}),
+    ):
+        assert settings.items() <= vars(made).items()
 
 
 @every

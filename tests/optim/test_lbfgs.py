@@ -155,7 +155,7 @@ def test_arguments_stay_untouched():
 
 def test_errors():
     for name in ("history", "c1", "c2", "evaluations", "tolerance"):
-        with pytest.raises(ConfigError, match=rf"LBFGS: {name} is out of range, expected a number .*got -1"):
+        with pytest.raises(ConfigError, match=rf"LBFGS: {name} is out of range, expected a (whole )?number .*got -1"):
             LBFGS(**{name: -1})
     with pytest.raises(ConfigError, match=r"LBFGS: expected penalties alone before L-BFGS.*got clip_by_value"):
         nnx.optim.chain(nnx.optim.clip_by_value(1.0), LBFGS())
