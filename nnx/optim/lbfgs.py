@@ -151,7 +151,6 @@ class LBFGS(Configured):
         reason = "out of iterations"
         for _ in range(iterations):
             if self.converged(state):
-                reason = "converged"
                 break
             params, state = self.step(objective, state, params)
             if state["stuck"]:

@@ -18,6 +18,11 @@ class Point(NamedTuple):
     slope: float
     extra: Any = None
 
+    @property
+    def finite(self) -> bool:
+        """Whether both are numbers to go on with."""
+        return math.isfinite(self.value) and math.isfinite(self.slope)
+
 
 def strong_wolfe(
     phi: Callable[[float], Point],
@@ -43,7 +48,7 @@ def strong_wolfe(
     for _ in range(evaluations):
         point = phi(t)
         best = min(best, point, key=lambda p: p.value if math.isfinite(p.value) else math.inf)
-        if not math.isfinite(point.value) or not math.isfinite(point.slope):
+        if not point.finite:
             t = (previous.t + t) / 2 if previous.t else t / 10
             continue
         if not decreases(point) or (previous.t > 0 and point.value >= previous.value):
@@ -70,8 +75,8 @@ def _zoom(
         if t is None:
             t = (low.t + high.t) / 2
         point = phi(min(max(t, bottom), top))
-        if not math.isfinite(point.value) or not decreases(point) or point.value >= low.value:
-            high = point._replace(value=math.inf, slope=0.0) if not math.isfinite(point.value) else point
+        if not point.finite or not decreases(point) or point.value >= low.value:
+            high = point
             continue
         if abs(point.slope) <= -c2 * start.slope:
             return point
@@ -83,7 +88,7 @@ def _zoom(
 
 def _minimum(a: Point, b: Point) -> float | None:
     """The minimum of the cubic through two points and their slopes, ``None`` if it has none."""
-    if not (math.isfinite(a.value) and math.isfinite(b.value)):
+    if not (a.finite and b.finite):
         return None
     d1 = a.slope + b.slope - 3 * (a.value - b.value) / (a.t - b.t)
     square = d1 * d1 - a.slope * b.slope

@@ -141,6 +141,16 @@ def test_it_takes_over_from_adam():
     assert found.loss < 1e-12
 
 
+def test_why_it_ended():
+    objective, start = nnx.value_and_grad(rosenbrock), {"x": np.asarray([-1.2, 1.0])}
+    for settings, reason in (
+        ({"iterations": 2}, "out of iterations"),
+        ({"callback": lambda iteration, loss: iteration == 3}, "the callback ended it"),
+        ({}, "converged"),
+    ):
+        assert LBFGS().minimize(objective, start, **settings).reason == reason
+
+
 def test_at_a_minimum_it_stays():
     found = LBFGS().minimize(nnx.value_and_grad(rosenbrock), {"x": np.ones(3), "nothing": np.ones((0, 3))})
     assert (found.iterations, found.reason) == (0, "converged")
@@ -196,6 +206,17 @@ def test_the_line_search_keeps_off_the_ends_of_its_interval():
 
     strong_wolfe(steep, steep(0.0), 1.0)
     assert tried[:4] == pytest.approx([0.0, 1.0, 0.1, 0.01])
+
+
+def test_the_line_search_steps_back_from_slopes_that_are_no_numbers():
+    tried = []
+
+    def broken(t):
+        tried.append(t)
+        return Point(t, (t - 0.3) ** 2, math.nan if 0.2 < t < 0.5 else 2 * (t - 0.3))
+
+    assert strong_wolfe(broken, broken(0.0), 1.0).slope == pytest.approx(2 * (0.15 - 0.3))
+    assert tried == pytest.approx([0.0, 1.0, 0.3, 0.15])
 
 
 def test_going_on_after_the_minimum_was_reached_divides_by_nothing(backend):
