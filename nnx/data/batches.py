@@ -24,10 +24,12 @@ def batches(
     >>> [batch.tolist() for batch in batches(7, 3, seed=0, epoch=0, shuffle=False)]
     [[0, 1, 2], [3, 4, 5, 6]]
     """
-    n = n if isinstance(n, int) else len(n)
+    n = len(n) if isinstance(n, Sized) else n
     count = batch_count(n, batch_size, drop_last=drop_last)
-    if isinstance(epoch, bool) or not isinstance(epoch, int) or epoch < 0:
-        raise ConfigError(expected="a whole number ≥ 0", got=repr(epoch), where="epoch")
+    if not _whole(epoch) or epoch < 0:
+        raise ConfigError(
+            expected="a whole number ≥ 0", got=repr(epoch), where="epoch", fix="Count the epochs: 0, 1, 2, …"
+        )
     ends = [*range(batch_size, count * batch_size, batch_size), n - n % batch_size if drop_last else n]
     return _batches(n, ends, seed, epoch, shuffle)
 
@@ -48,7 +50,7 @@ def batch_count(n: int, batch_size: int, *, drop_last: bool = False) -> int:
     (3, 2, 2)
     """
     for name, value in (("n", n), ("batch_size", batch_size)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        if not _whole(value) or value < 1:
             raise ConfigError(
                 expected="a whole number ≥ 1", got=repr(value), where=name, fix="A common batch_size is 32 to 256."
             )
@@ -60,3 +62,7 @@ def batch_count(n: int, batch_size: int, *, drop_last: bool = False) -> int:
         )
     alone = n > batch_size > 1 and n % batch_size == 1
     return n // batch_size if drop_last or alone else -(-n // batch_size)
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)

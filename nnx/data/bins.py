@@ -34,7 +34,12 @@ def bin_target(y: Any, n: int, strategy: str = "quantile") -> Bins:
     if isinstance(n, bool) or not isinstance(n, int) or n < 2:
         raise ConfigError(expected="two or more bins", got=repr(n), where="n", fix="10 is a common choice.")
     if strategy not in ("quantile", "uniform"):
-        raise ConfigError(expected="strategy 'quantile' or 'uniform'", got=repr(strategy), where="strategy")
+        raise ConfigError(
+            expected="strategy 'quantile' or 'uniform'",
+            got=repr(strategy),
+            where="strategy",
+            fix="Choose one of those.",
+        )
     low, high = float(values.min()), float(values.max())
     edges = (
         np.linspace(low, high, n + 1) if strategy == "uniform" else np.quantile(values, np.linspace(0.0, 1.0, n + 1))

@@ -43,7 +43,9 @@ def rows(path: Path, delimiter: str | None = None) -> Iterator[Row]:
     if delimiter is None:
         delimiter = detect(path)
     elif delimiter not in DELIMITERS:
-        raise ConfigError(expected="delimiter ',', ';' or a tab", got=repr(delimiter), where="delimiter")
+        raise ConfigError(
+            expected="delimiter ',', ';' or a tab", got=repr(delimiter), where="delimiter", fix="Choose one of those."
+        )
     width = None
     for row in _parse(_lines(path), delimiter, path):
         if width is None:

@@ -144,7 +144,12 @@ def _plain(y: np.ndarray[Any, Any], where: str) -> np.ndarray[Any, Any]:
             fix="Convert it: y.astype(numpy.float32) for numbers, y.astype(str) for names.",
         )
     if y.ndim == 0 or y.size == 0:
-        raise ShapeError(expected="targets of shape (N,) or (N, k)", got=f"y of shape {y.shape}", where=where)
+        raise ShapeError(
+            expected="targets of shape (N,) or (N, k)",
+            got=f"y of shape {y.shape}",
+            where=where,
+            fix="Give one for each row of x.",
+        )
     return y
 
 
@@ -188,7 +193,12 @@ def _reals(y: np.ndarray[Any, Any], where: str, schema: Schema | None) -> np.nda
     y = y[:, None] if y.ndim == 1 else y
     if y.ndim != 2 or (schema is not None and schema.outputs is not None and y.shape[1] != schema.outputs):
         k = "k" if schema is None or schema.outputs is None else schema.outputs
-        raise ShapeError(expected=f"targets of shape (N, {k})", got=f"y of shape {y.shape}", where=where)
+        raise ShapeError(
+            expected=f"targets of shape (N, {k})",
+            got=f"y of shape {y.shape}",
+            where=where,
+            fix="Reshape y: one row for each row of x.",
+        )
     return y
 
 

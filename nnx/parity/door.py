@@ -50,10 +50,14 @@ def parity(
     chosen = _backends(backends)
     whole = _data(data)
     if not isinstance(model, Module):
-        raise ConfigError(expected="a Module", got=type(model).__name__, where="parity")
+        raise ConfigError(
+            expected="a Module", got=type(model).__name__, where="parity", fix="Pass a model, e.g. nnx.Sequential(...)."
+        )
     for name, value in (("batch_size", batch_size), ("steps", steps)):
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ConfigError(expected=f"{name} a whole number ≥ 1", got=repr(value), where="parity")
+            raise ConfigError(
+                expected=f"{name} a whole number ≥ 1", got=repr(value), where="parity", fix=f"Write {name}=10."
+            )
     optimizer = optim.Adam(1e-3) if optimizer is None else optimizer
     if not isinstance(optimizer, optim.Optimizer):
         raise ConfigError(
@@ -98,7 +102,9 @@ def _data(given: Any) -> "Dataset":
 
     whole = given if isinstance(given, Dataset) else load(given)
     if whole.y is None or len(whole) == 0:
-        raise DataError(expected="rows with targets", got=repr(whole), where="parity")
+        raise DataError(
+            expected="rows with targets", got=repr(whole), where="parity", fix="Pass data that can be trained on."
+        )
     return whole
 
 
