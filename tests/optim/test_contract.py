@@ -1,7 +1,7 @@
 """What every optimizer promises: nothing in place, errors that name the path, a state that survives being saved."""
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -248,10 +248,17 @@ def test_only_python_floats_reach_a_rule(name: str) -> None:
     assert {type(number) for number in numbers} == {float}
 
 
+@dataclass(frozen=True)
+class Halves(optim.Schedule):
+    def at(self, t: float) -> float:
+        return np.float64(0.5)
+
+
 def test_host_scalars_of_another_kind_do_not_widen_the_parameters() -> None:
     params = {"w": np.ones((2, 2), dtype=np.float32)}
     for optimizer in (
         optim.SGD(np.float64(0.1), momentum=np.float64(0.9)),
+        optim.SGD(Halves(per="step")),
         optim.AdamW(np.float64(0.1), weight_decay=np.float64(0.1)),
     ):
         updated, state = optimizer.update(params, optimizer.init(params), params)

@@ -8,7 +8,7 @@ import pytest
 import nnx
 from nnx.errors import ConfigError, DivergedError
 from nnx.optim import LBFGS
-from nnx.optim.line_search import Point, strong_wolfe
+from nnx.optim.line_search import Point, _beyond, _minimum, strong_wolfe
 
 
 def rosenbrock(params):
@@ -195,6 +195,13 @@ def test_line_search_gives_strong_wolfe_points(name, first):
     assert found.t > 0
     if name != "wall":
         assert abs(found.slope) <= 0.4 * abs(start.slope)
+
+
+def test_the_cubic_through_two_points():
+    a, b = (Point(t, t**3 - 3 * t, 3 * t**2 - 3) for t in (0.5, 2.0))
+    assert [_minimum(a, b), _minimum(b, a)] == pytest.approx([1.0, 1.0])
+    for lowest, tried in ((5.0, 5.0), (1.05, 2.0), (-1.0, 2.0)):  # only what is clearly farther
+        assert _beyond(*(Point(t, (t - lowest) ** 2, 2 * (t - lowest)) for t in (0.0, 1.0))) == pytest.approx(tried)
 
 
 def test_the_line_search_keeps_off_the_ends_of_its_interval():
