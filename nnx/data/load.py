@@ -78,6 +78,14 @@ def load(
         "drop": drop or None, "categorical": categorical or None, "stream": stream,
     }  # fmt: skip
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    for option in ("drop", "categorical"):
+        if isinstance(given.get(option), (str, int)):
+            raise ConfigError(
+                expected="a list of columns",
+                got=repr(given[option]),
+                where=option,
+                fix=f"Write {option}=[{given[option]!r}].",
+            )
     if isinstance(source, Dataset):
         _only(given, (), "a Dataset")
         return source if schema is None else _under(source, schema)

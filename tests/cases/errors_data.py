@@ -77,6 +77,8 @@ ROWS = [
            "target", "digits takes no target=", "'species'", "Leave it out."),
     Misuse("a table with a column that is misspelt", lambda g: nnx.data.load(g.pets(), target="speceis"), ConfigError,
            "…pets.csv, target", "no column 'speceis'", "no column 'speceis'", "Did you mean 'species'?"),
+    Misuse("a column to drop that is no list", lambda g: nnx.data.load(g.file("t.csv", "id,a,b\n1,2,x\n2,3,y\n"), drop="id"), ConfigError,
+           "drop", "a list of columns", "'id'", "Write drop=['id']."),
     Misuse("a table with text among numbers", lambda g: nnx.data.load(g.file("t.csv", "a,b,c\n1,2,x\nzwei,3,y\n4,4,x\n5,5,y\n")), DataError,
            "…t.csv, row 3, column 'a'", "a number, as in other rows of this", "'zwei'", "Correct the cell, or pass"),
     Misuse("a table with a row too short", lambda g: nnx.data.load(g.file("t.csv", "a,b,c\n1,2,x\n3,y\n")), DataError,
