@@ -25,7 +25,7 @@ def per_axis(name: str, value: Any, count: int, least: int = 1) -> Axes:
     >>> per_axis("stride", 2, 2), per_axis("stride", (2, 1), 2)
     ((2, 2), (2, 1))
     """
-    values = tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else (value,) * count
+    values = tuple(value) if isinstance(value, Sequence) else (value,) * count
     whole = all(isinstance(v, (int, np.integer)) and not isinstance(v, bool) and v >= least for v in values)
     if len(values) != count or not whole:
         raise ConfigError(

@@ -157,6 +157,10 @@ def test_a_gradient_that_is_not_needed_is_not_computed():
     [
         (lambda: ops.maxout(draw((), 1), 2), r"a last axis that 2 pieces divide, got shape \(\)"),
         (lambda: ops.embedding(np.asarray([0]), draw((5,), 1)), r"a weight of shape \(count, features\) .*got \(5,\)"),
+        (
+            lambda: ops.attention(draw((2, 5, 8), 1), *[draw((3, 5, 8), 2)] * 2),
+            r"q \(…, T, d\), .*got \(2, 5, 8\), \(3, 5, 8\)",
+        ),
         (lambda: ops.attention(draw((8,), 1), *[draw((5, 8), 2)] * 2), r"q \(…, T, d\), .*got \(8,\), \(5, 8\) and"),
     ],
 )
