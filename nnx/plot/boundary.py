@@ -10,6 +10,7 @@ from nnx.data import Dataset
 from nnx.errors import ConfigError, DataError
 from nnx.layers import Module
 from nnx.plot import style
+from nnx.plot.confusion import taken
 from nnx.plot.landscape import some
 from nnx.plot.table import Host, Numbers
 from nnx.train import predict
@@ -67,7 +68,12 @@ def boundary(
     """
     style.ready(path)
     if points < 2 or margin < 0:
-        raise ConfigError(expected="2 points or more, and a margin ≥ 0", got=f"{points}, {margin}", where="boundary")
+        raise ConfigError(
+            expected="2 points or more, and a margin ≥ 0",
+            got=f"{points}, {margin}",
+            where="boundary",
+            fix="Leave them out: 200 and 0.15.",
+        )
     plane = _Plane(data)
     shown = some(data, rows)
     coordinates = plane.coordinates(shown)
@@ -76,8 +82,9 @@ def boundary(
     inputs = (plane.origin + grid @ plane.directions).reshape(-1, *data.x.shape[1:])
     outputs = np.asarray(predict(model, inputs.astype(data.x.dtype if data.x.dtype.kind == "f" else np.float32)))
     outputs = outputs.reshape(len(outputs), -1)
-    classes = data.classes if data.task == "classification" else None
-    said = np.argmax(outputs, axis=1) if data.task == "classification" else outputs[:, 0].astype(np.float64)
+    real = data.task != "classification"
+    classes = None if real else data.classes
+    said = outputs[:, 0].astype(np.float64) if real else taken(outputs, classes, "boundary")
     targets = None if shown.y is None else shown.y.reshape(len(shown), -1)[:, 0]
     found = Regions(
         x, y, said.reshape(points, points), coordinates, targets, plane.names, plane.origin, plane.directions, classes

@@ -50,7 +50,8 @@ def confusion(
 ) -> Confusion:
     """How often each true class was taken for each: counts, and shares of the rows of the true class.
 
-    Errors: ``DataError`` for data without classes, ``PlotUnavailable`` without matplotlib.
+    Errors: ``DataError`` for data without classes and where the model takes a row for none of them, ``PlotUnavailable``
+    without matplotlib.
     """
     style.ready(path)
     if data.task != "classification" or data.y is None or data.classes is None:
@@ -60,12 +61,25 @@ def confusion(
             where="confusion",
             fix="A model of real targets has no confusion; look at its curves.",
         )
-    said, c = np.argmax(np.asarray(predict(model, data.x)), axis=1), len(data.classes)
+    said, c = taken(np.asarray(predict(model, data.x)), data.classes, "confusion"), len(data.classes)
     counts = np.bincount(data.y * c + said, minlength=c * c).reshape(c, c)
     found = Confusion(counts, data.classes)
     if path is not None:
         _draw(found, path, title)
     return found
+
+
+def taken(outputs: Host, classes: tuple[str, ...] | None, where: str) -> Host:
+    """The class of each row of outputs (N, C): the highest. ``DataError`` for one that has no name."""
+    said = np.argmax(outputs, axis=1)
+    if classes is not None and np.any(said >= len(classes)):
+        raise DataError(
+            expected=f"one output for each of the {len(classes)} classes",
+            got=f"{outputs.shape[1]} outputs, of which number {said.max()} is the highest in a row",
+            where=where,
+            fix="Give data of the model's classes, or the model as many outputs.",
+        )
+    return np.asarray(said)
 
 
 def _draw(found: Confusion, path: Any, title: str) -> None:

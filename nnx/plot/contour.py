@@ -54,7 +54,12 @@ def contour(
     walks = {label: np.asarray(walk, dtype=np.float64) for label, walk in (paths or {}).items()}
     for label, walk in walks.items():
         if walk.ndim != 2 or walk.shape[1] != 2:
-            raise ConfigError(expected="paths of shape (k, 2)", got=f"{label}: {walk.shape}", where="contour")
+            raise ConfigError(
+                expected="paths of shape (k, 2)",
+                got=f"{label}: {walk.shape}",
+                where="contour",
+                fix="Give a row (x, y) for each point of the walk.",
+            )
     if path is not None:
         figure, axes = style.figure(1, 1 + solid, width=5.2, height=4.0, title=title, solid=(0,) if solid else ())
         if solid:

@@ -109,7 +109,7 @@ def some(data: Dataset, rows: int) -> Dataset:
     Errors: ``ConfigError`` unless ``rows`` ≥ 1.
     """
     if rows < 1:
-        raise ConfigError(expected="rows a whole number ≥ 1", got=repr(rows), where="plot")
+        raise ConfigError(expected="rows a whole number ≥ 1", got=repr(rows), where="plot", fix="Write rows=1000.")
     return data if len(data) <= rows else data.take(np.linspace(0, len(data) - 1, rows).astype(np.int64))
 
 

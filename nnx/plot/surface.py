@@ -51,7 +51,12 @@ def surface(
         )
     points = points or (FINE if dimensions == 1 else COARSE)
     if points < 2 or not extent > 0:
-        raise ConfigError(expected="2 points or more, and an extent > 0", got=f"{points} and {extent}", where="surface")
+        raise ConfigError(
+            expected="2 points or more, and an extent > 0",
+            got=f"{points} and {extent}",
+            where="surface",
+            fix="Leave them out, or write extent=1.0.",
+        )
     landscape = Landscape(model, data, loss=loss, rows=rows)
     chosen = list(directions or random_directions(model, LINES if dimensions == 1 else 2, seed=seed))
     at = np.linspace(-extent, extent, points)
@@ -62,7 +67,12 @@ def surface(
             _draw_lines(lines, path, unit, title)
         return lines
     if len(chosen) != 2:
-        raise ConfigError(expected="two directions for a plane", got=str(len(chosen)), where="surface")
+        raise ConfigError(
+            expected="two directions for a plane",
+            got=str(len(chosen)),
+            where="surface",
+            fix="Give two, or dimensions=1 for lines.",
+        )
     plane = over_plane(landscape, chosen, at, at)
     if path is not None:
         labels = unit.format(1), unit.format(2)

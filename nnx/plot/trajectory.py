@@ -149,7 +149,12 @@ def _parts(vector: Host, home: Mapping[str, Host]) -> dict[str, Host]:
 def _around(values: Host, route: Route, points: int, margin: float) -> Host:
     """Where to look along one axis: the path with a margin; never less than a fifth of the longer side."""
     if points < 2 or margin < 0:
-        raise ConfigError(expected="2 points or more, and a margin ≥ 0", got=f"{points}, {margin}", where="trajectory")
+        raise ConfigError(
+            expected="2 points or more, and a margin ≥ 0",
+            got=f"{points}, {margin}",
+            where="trajectory",
+            fix="Leave them out: 25 and 0.25.",
+        )
     longest = float(np.max(np.ptp(np.concatenate([route.points, np.zeros((1, 2))]), axis=0))) or 1.0
     low, high = float(values.min()), float(values.max())
     spare = margin * max(high - low, 0.2 * longest) + max(0.2 * longest - (high - low), 0.0) / 2

@@ -82,6 +82,14 @@ def test_what_cannot_be_drawn_is_refused():
         plot.boundary(linear(np.eye(4)[:, :3], np.zeros(3)), blobs(), points=1)
 
 
+@pytest.mark.parametrize("picture", [plot.boundary, plot.confusion])
+def test_a_row_that_is_taken_for_no_class_is_told(picture):
+    data = nnx.data.load((np.eye(2, dtype="float32"), np.asarray([0, 1])))
+    assert picture(linear(np.eye(2, 3), [0.0, 0.0, -9.0]), data).classes == ("0", "1")
+    with pytest.raises(DataError, match="one output for each of the 2 classes, got 3 outputs, of which number 2"):
+        picture(linear(np.eye(2, 3), [0.0, 0.0, 9.0]), data)
+
+
 def test_of_several_real_targets_the_first_is_shown_and_named(tmp_path, monkeypatch):
     pytest.importorskip("matplotlib", reason="needs matplotlib (extra plot)")
     figures, save = [], style.save
