@@ -161,9 +161,15 @@ def test_a_gradient_that_is_not_needed_is_not_computed():
             lambda: ops.attention(draw((2, 5, 8), 1), *[draw((3, 5, 8), 2)] * 2),
             r"q \(…, T, d\), .*got \(2, 5, 8\), \(3, 5, 8\)",
         ),
+        (lambda: ops.attention(draw((5, 8), 1), *[draw((5, 7), 2)] * 2), r"q \(…, T, d\), .*got \(5, 8\), \(5, 7\)"),
         (lambda: ops.attention(draw((8,), 1), *[draw((5, 8), 2)] * 2), r"q \(…, T, d\), .*got \(8,\), \(5, 8\) and"),
     ],
 )
 def test_mistakes_that_no_layer_makes(call, says):
     with pytest.raises(nnx.errors.ShapeError, match=says):
         call()
+
+
+def test_attention_takes_the_scale_that_it_is_given():
+    q, k, v = (draw((5, 4), number) for number in (1, 2, 3))
+    np.testing.assert_allclose(ops.attention(q, k, v, scale=2.0), ops.attention(4.0 * q, k, v), rtol=1e-12)
