@@ -40,6 +40,7 @@ def parity(
     True
     """
     from nnx import losses, optim
+    from nnx.data import batch_count
     from nnx.parity.compare import batches, comparison
     from nnx.parity.report import ParityReport
     from nnx.parity.runs import Contestant
@@ -69,7 +70,7 @@ def parity(
     model = model.copy()
     prepare(model, whole, seed)
     size = min(batch_size, len(whole))
-    optimizer = optimizer.with_steps_per_epoch(-(-len(whole) // size))
+    optimizer = optimizer.with_steps_per_epoch(batch_count(len(whole), size))
     dtype = dtype_of(model) or "float32"
     loss_of = losses.get(loss or default_loss(whole.task))
 
