@@ -45,10 +45,13 @@ def summary(run: str, /, *, backend: str = "numpy", batch_size: int | None = Non
 
 def _memory(saved: Saved, given: dict[str, Any]) -> Footprint:
     used = replace(saved.settings or Settings(), **given)
-    full = used.optimizer.partition(":")[0].strip() == "lbfgs"
-    taken = parse_lbfgs(used.optimizer) if full else parse_optimizer(used.optimizer, used.lr)
+    taken = parse_lbfgs(used.optimizer) if _is_lbfgs(used) else parse_optimizer(used.optimizer, used.lr)
     loss = saved.loss or default_loss(saved.schema.task)
     return footprint(saved.model, (used.batch_size, *saved.schema.shape), optimizer=taken, loss=loss)
+
+
+def _is_lbfgs(settings: Settings) -> bool:
+    return settings.optimizer.partition(":")[0].strip() == "lbfgs"
 
 
 def _data(saved: Saved) -> str:
@@ -65,9 +68,8 @@ def _course(saved: Saved, records: list[Record]) -> list[str]:
     lines = []
     if saved.settings is not None:
         s = saved.settings
-        lines.append(
-            f"training  {s.model}, {s.optimizer} at {s.lr:g}, {s.schedule}, batches of {s.batch_size}, seed {s.seed}"
-        )
+        steps = ", all rows in a step" if _is_lbfgs(s) else f" at {s.lr:g}, {s.schedule}, batches of {s.batch_size}"
+        lines.append(f"training  {s.model}, {s.optimizer}{steps}, seed {s.seed}")
     if not records:
         return lines
     last = records[-1]

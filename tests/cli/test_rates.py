@@ -55,6 +55,7 @@ def test_lbfgs_alone_reaches_the_penalised_minimum_and_says_that_it_ended(nnx, h
     optimize = pytest.importorskip("scipy.optimize", reason="needs scipy")
     special = pytest.importorskip("scipy.special", reason="needs scipy")
     done = nnx("train", "digits", "--model", "linear", "--optimizer", "lbfgs", "--l2", 0.01, "--epochs", 300)
+    assert "training  linear, lbfgs, all rows in a step, seed 0\n" in nnx("summary", "runs/digits-001").out
     assert done.code == 0, done.err
     assert "ended     converged: every entry of the gradient is within 1e-05" in done.out
     run = here / "runs" / "digits-001"
