@@ -148,6 +148,8 @@ ROWS = [
            "LSTM", "x of shape (N, T, 3)", "(2, 5, 2)", "Features come last; build the", True),
     Misuse("a recurrence with a state of another shape", lambda g: g.on(nnx.GRU(3, 4))(g.x(2, 5, 3), g.x(2, 5)), ShapeError,
            "GRU", "an initial state of shape (2, 4)", "(2, 5)", "Give one row for each example of", True),
+    Misuse("a transposed convolution in another dtype", lambda g: g.on(nnx.ConvTranspose1d(3, 4, 2))(g.x(2, 5, 3, dtype="float64")), DtypeError,
+           "ConvTranspose1d", "x of dtype …float32", "float64", "Cast x with xp.astype, or the", True),
     Misuse("a recurrence with a state of another dtype", lambda g: g.on(nnx.GRU(3, 4))(g.x(2, 5, 3), g.x(2, 4, dtype="float64")), DtypeError,
            "GRU", "x of dtype …float32", "float64", "Cast x with xp.astype, or the", True),
     Misuse("an lstm with half a state", lambda g: nnx.LSTM(3, 4)(g.x(2, 5, 3), g.x(2, 4)), ShapeError,
