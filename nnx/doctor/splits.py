@@ -1,5 +1,6 @@
 """D5, D6, D10: the parts of the data know nothing of each other, and look alike."""
 
+import math
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -92,7 +93,7 @@ def rows_in_two_parts(subject: Subject, check: Check) -> Finding:
 
 def _above(count: int, share: float, size: int, n: int) -> bool:
     """Whether luck does not make so many of ``size`` rows; twins among the ``n`` others come in twos, and a pair may be missed."""
-    return count > share * size + 3 * ((1 + 2 * size / n) * (share * size + size / n)) ** 0.5
+    return count > share * size + 3 * math.sqrt((1 + 2 * size / n) * (share * size + size / n))
 
 
 def _by_chance(rows: Rows) -> float:
