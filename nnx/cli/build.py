@@ -1,5 +1,6 @@
 """From settings to the objects that ``nnx.fit`` takes."""
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -59,16 +60,20 @@ def parts(whole: Dataset, settings: Settings) -> Parts:
     wanted = {name: share for name, share in shares.items() if share > 0}
     if len(wanted) == 1:
         return Parts(whole, whole, None, None)
+    least = 2 if whole.task == "regression" else 1  # R² compares rows with their mean
     try:
         found = dict(zip(wanted, split(whole, tuple(wanted.values()), seed=settings.seed)))
     except ConfigError:  # the shares sum to 1
+        found = {}
+    if few := [name for name in wanted if name != "train" and len(found.get(name, ())) < least]:
         said = ", ".join(f"{share:g} to {name}" for name, share in wanted.items())
+        enough = max(0.2, math.ceil(100 * least / len(whole)) / 100)
         raise ConfigError(
-            expected="a row or more in each part",
+            expected=f"{'two rows' if least == 2 else 'a row'} or more in each part",
             got=f"{len(whole)} in all, {said}",
-            where="--val",
-            fix="Hold out another share, such as --val 0.2, or give more rows.",
-        ) from None
+            where=f"--{few[0]}",
+            fix=f"Hold out another share, such as --{few[0]} {enough:g}, or give more rows.",
+        )
     return Parts(whole, found["train"], found.get("val"), found.get("test"))
 
 

@@ -59,6 +59,8 @@ def as_flags(text: str) -> str:
 
     >>> print(as_flags("Pass header=False, or drop=['my id'], batch_size=63 or target=\\"y.npy\\". It takes no task=."))
     Pass --no-header, or --drop 'my id', --batch-size 63 or --target y.npy. It takes no --task.
+    >>> print(as_flags("Leave it out with drop=['size.cm.'], or drop=['-x']."))
+    Leave it out with --drop 'size.cm.', or --drop=-x.
     """
 
     def flagged(found: re.Match[str]) -> str:
@@ -70,7 +72,9 @@ def as_flags(text: str) -> str:
         if found[3]:
             with suppress(SyntaxError, ValueError):  # where a long name was cut within an escape
                 value = word(literal_eval(found[3]))
-        return f"{flag(name)} {value}".strip()
+                value = f"'{value}'" if value.endswith((".", ",")) else value  # those of the sentence come after it
+        between = "=" if value.lstrip("'").startswith("-") else " "
+        return f"{flag(name)}{between}{value}".strip()
 
     return _GIVEN.sub(flagged, text)
 

@@ -7,10 +7,10 @@ words remain. ``{…}`` is a figure of the verdict, or what ``_words`` makes of 
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from shlex import quote
 from typing import NamedTuple
 
 from nnx.cli.config import Settings
+from nnx.cli.misuse import as_flags
 from nnx.data.load import TABLES
 from nnx.doctor.measure import number
 from nnx.doctor.report import Report
@@ -50,9 +50,9 @@ REMEDIES = (
     Remedy("D3 D11 I1 I6", _raw, "Take --standardize."),
     Remedy("I3", lambda v, s: not s.standardize and v.caused_by == "D11", "Take --standardize."),
     Remedy("D5", _always, "Give the columns as they were measured: --standardize fits on the training rows only."),
-    Remedy("D4", _table, "{column} never changes or repeats another: --drop {name}."),
-    Remedy("D1", lambda v, s: "value" in v.values and _table(v, s), "If {value} means missing, drop these rows, fill it with the column's median, or --drop {name}."),
-    Remedy("D7", _table, "It may give the answer away: is it known at prediction time? If not, --drop {name}."),
+    Remedy("D4", _table, "{column} never changes or repeats another: {drop}."),
+    Remedy("D1", lambda v, s: "value" in v.values and _table(v, s), "If {value} means missing, drop these rows, fill it with the column's median, or {drop}."),
+    Remedy("D7", _table, "It may give the answer away: is it known at prediction time? If not, {drop}."),
     Remedy("D10", _always, "Hold out more rows with --val, or others with --seed."),
     Remedy("I2 T13", _always, "Take {penalties}."),
     Remedy("I6", _not_normed, "Take --batch-norm."),
@@ -119,7 +119,7 @@ def _words(v: Verdict, s: Settings) -> dict[str, str]:
     less = v.values.get("factor", 10.0)
     penalties = [f"--{name} {value / less:.1g}" for name, value in (("l2", s.l2), ("l1", s.l1)) if value]
     return figures | {
-        "column": column.capitalize(), "name": quote(named), "usual": ", ".join(usual),
+        "column": column.capitalize(), "drop": as_flags(f"drop=[{named!r}]"), "usual": ", ".join(usual),
         "penalties": " ".join(penalties), "rate": number(float(f"{s.lr * less:.1g}")),
         "lower": number(float(f"{s.lr / 10:.1g}")), "higher": number(float(f"{s.lr * 10:.1g}")),
         "longer": str(2 * s.epochs),

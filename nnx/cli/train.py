@@ -9,10 +9,10 @@ from typing import Any
 
 from nnx import backends
 from nnx.cli import build, config, deterministic, display, runs, threads
-from nnx.cli.config import Settings
+from nnx.cli.config import FIELDS, Settings
 from nnx.cli.doctor import CHECK, checked
 from nnx.cli.misuse import as_flags
-from nnx.data import Dataset
+from nnx.data import Dataset, batch_count
 from nnx.doctor.report import WIDTH
 from nnx.errors import ConfigError, NnxError
 from nnx.layers import Module
@@ -24,6 +24,8 @@ from nnx.train.sharing.group import ALONE, Group
 from nnx.train.sharing.joining import join, launched
 
 CODES = {"interrupted": 130, "terminated": 143}
+ENOUGH = 150
+"""Steps below which most small tables have learnt less than a linear model could tell; twice as many are suggested."""
 
 
 def train(source: str | None = None, /, *, config_file: str | None = None, **flags: Any) -> int:
@@ -196,7 +198,7 @@ def _beginning(
     manner = (
         f"stratified, seed {settings.seed}" if whole.task == "classification" else f"shuffled, seed {settings.seed}"
     )
-    notes = (*whole.notes, *deterministic.notes(settings), *_manner(settings))
+    notes = (*whole.notes, *deterministic.notes(settings), *_manner(settings), *_short(settings, rows["train"]))
     lines = [
         f"data   {described(whole)}",
         f"split  {', '.join(split)}" + (f" ({manner})" if len(split) > 1 and (rows["val"] or rows["test"]) else ""),
@@ -228,6 +230,16 @@ def _manner(settings: Settings) -> list[str]:
     still = ["no dropout"] if settings.dropout else []
     still += ["fixed batch-norm statistics"] if build.batch_norm(settings) else []
     return ["; ".join(["lbfgs: a step takes all rows", ", ".join(still)]) if still else "lbfgs: a step takes all rows"]
+
+
+def _short(settings: Settings, rows: int) -> list[str]:
+    """What to do where the usual number of epochs is few steps, as it is with few rows."""
+    each = batch_count(rows, settings.batch_size)
+    steps = settings.epochs * each
+    usual = settings.epochs == FIELDS["epochs"].default and not settings.optimizer.strip().startswith("lbfgs")
+    if not usual or steps >= ENOUGH:
+        return []
+    return [f"{steps} steps of training are few: --epochs {-(-2 * ENOUGH // each)} learns more from so few rows"]
 
 
 def described(data: Dataset) -> str:

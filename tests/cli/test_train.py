@@ -76,6 +76,31 @@ def test_notes_are_broken_at_80_columns(nnx, here):
     assert all(len(line) <= 80 for line in lines[: first + 2])
 
 
+def test_few_rows_are_few_steps_and_it_is_said(nnx, here):
+    (here / "few.csv").write_text("x,y\n" + "".join(f"{i},{i * i / 3}\n" for i in range(30)))
+    note = "note   30 steps of training are few: --epochs 300 learns more from so few rows"
+    assert note in nnx("train", "few.csv", "--check", "off").out.splitlines()
+    for flags in (QUICK, ("--optimizer", "lbfgs"), ("--batch-size", 4)):
+        assert "steps of training" not in nnx("train", "few.csv", "--check", "off", *flags).out
+
+
+def test_a_share_that_holds_too_few_rows_out_is_answered_with_one_that_does(nnx, here):
+    (here / "five.csv").write_text("x,y\n1,1.5\n2,2.5\n3,3.5\n4,5.5\n5,6.5\n")
+    done = nnx("train", "five.csv", "--epochs", 1)
+    assert done.code == 2
+    assert "--val: expected two rows or more in each part, got 5 in all, 0.8 to train, 0.2 to val. " in done.err
+    assert "Hold out another share, such as --val 0.4, or" in done.err
+    assert nnx("train", "five.csv", "--epochs", 1, "--val", 0.4).code == 0
+
+
+def test_columns_are_named_as_the_shell_takes_them(nnx, here):
+    rows = "".join(f"n{i},m{i},{i % 7},{i % 2}\n" for i in range(60))
+    (here / "odd.csv").write_text("-id,Name.,x,y\n" + rows)
+    assert nnx("train", "odd.csv", *QUICK).err.rstrip().endswith("leave it out with --drop=-id.")
+    assert nnx("train", "odd.csv", *QUICK, "--drop=-id").err.rstrip().endswith("leave it out with --drop 'Name.'.")
+    assert nnx("train", "odd.csv", *QUICK, "--drop=-id", "--drop", "Name.").code == 0
+
+
 def test_npz_and_idx_files(nnx, here):
     whole = library.data.load("digits")
     np.savez(here / "d.npz", x=whole.x, y=whole.y)

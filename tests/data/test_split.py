@@ -160,7 +160,6 @@ def test_drop_last_and_no_shuffle():
     assert {len(b) for b in batches(data, 64, seed=0, epoch=0, drop_last=True)} == {64}
     assert len(list(batches(64, 64, seed=0, epoch=0, drop_last=True))) == 1
     assert [len(b) for b in batches(65, 32, seed=0, epoch=0, drop_last=True)] == [32, 32]
-
     np.testing.assert_array_equal(
         np.concatenate(list(batches(data, 64, seed=0, epoch=0, shuffle=False))), np.arange(1797)
     )
