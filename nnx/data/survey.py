@@ -20,7 +20,7 @@ MOST = 1000  # distinct values that are remembered: more are no categories
 _FEW_ROWS = 10  # up to which texts may all differ and still be categories
 _BLOCK = 2048
 _WHOLE = re.compile(r"[+-]?\d{1,400}")  # Python reads no whole number of more than 4300 digits
-_COMMAS = re.compile(r"[-+]?\d[\d.]*(,\d+)+(\.\d+)?")
+_COMMAS = re.compile(r"[-+]?\d[\d.]*(,\d+)+(\.\d+)?([eE][-+]?\d+)?")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?|\d{1,2}[./]\d{1,2}[./](\d\d){1,2}")
 
 
@@ -135,11 +135,12 @@ class Seen:
         leave, names = f"drop=[{self.name!r}]", f"categorical=[{self.name!r}]"
         if self.target:
             leave, names = "take another column with target=", "task='classification'"
+        named = "" if self.names_rows else f" Dates that are names are {names}."
         return DataError(
             expected="a column of numbers, or of texts",
             got=f"dates such as {min(self.values)!r}",
             where=f"{self.where}, column {self.name!r}",
-            fix=f"{DATES if not self.target else MEANING}{leave}. Dates that are names are {names}.",
+            fix=f"{DATES if not self.target else MEANING}{leave}.{named}",
         )
 
     def not_number(self, what: str, instead: str = "") -> DataError:
@@ -155,17 +156,15 @@ class Seen:
                 leave = f", remove the rows or leave the column out with drop=[{self.name!r}]"
                 got = f"{got}, and {absent} such in all"
                 fix = f"Fill them in{' or remove the rows' if self.target or instead is not None else leave}."
+        elif _is_infinite(text):
+            expected, got, fix = "a finite number", repr(text), "Correct the cell or remove the row."
+        elif _COMMAS.fullmatch(text):
+            got, fix = repr(text), "Use decimal points, and no commas between thousands."
         else:
-            got = repr(text)
-            if _is_infinite(text):
-                return DataError(
-                    expected="a finite number", got=got, where=at, fix="Correct the cell or remove the row."
-                )
             if instead is None:
                 named = "task='classification'" if self.target else f"categorical=[{self.name!r}]"
                 instead = f"pass {named} if the column holds names"
-            commas = "Use decimal points, and no commas between thousands"
-            fix = f"{commas if _COMMAS.fullmatch(text) else 'Correct the cell'}{f', or {instead}' if instead else ''}."
+            got, fix = repr(text), f"Correct the cell{f', or {instead}' if instead else ''}."
         return DataError(expected=expected, got=got, where=at, fix=fix)
 
 

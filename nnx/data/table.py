@@ -108,11 +108,9 @@ def _names(first: Row, header: bool | None, path: Path, trained: bool) -> tuple[
             else "Pass header=False if the first row is data, header=True if these are names.",
         )
     for i, name in enumerate(first.cells):
-        if not name:
+        if i and not name:  # the first may hold names of rows, as pandas and R write them
             raise DataError(
-                f"column {i} has no name",
-                where=f"{path}, {first.place}",
-                fix="Name it; pandas: to_csv(path, index=False).",
+                f"column {i} has no name", where=f"{path}, {first.place}", fix="Name it, or remove the column."
             )
     check_names(first.cells, f"{path}, {first.place}")
     return tuple(first.cells)
@@ -151,7 +149,8 @@ def decide(
     left_out = {_place(name, names, path, "drop") for name in drop}
     texts = {_place(name, names, path, "categorical") for name in categorical}
     at = _place(-1 if target is None else target, names, path, "target")
-    places = tuple(i for i in range(len(names)) if i != at and i not in left_out)
+    index = at != 0 and not names[0]
+    places = tuple(i for i in range(index, len(names)) if i != at and i not in left_out)
     if not places or at in left_out:
         what = (
             f"the target {names[at]!r} is dropped" if at in left_out else f"no column besides the target {names[at]!r}"
@@ -162,6 +161,8 @@ def decide(
     if lacking := [i for i in (*places, at) if seen[i].lacks(names=i in texts)]:
         raise seen[lacking[0]].missing_value(lacking[0] in texts, others=[names[i] for i in lacking[1:]])
     chosen, classes, notes = _task(seen[at], task, at in texts)
+    if index:
+        notes = ("the first column has no name: taken for names of the rows and left out", *notes)
     if target is None:
         notes = (f"target: the last column, {names[at]!r}", *notes)
     columns = []
@@ -220,7 +221,9 @@ def _task(seen: Seen, task: str, is_text: bool) -> tuple[Task, tuple[str, ...] |
         raise seen.not_category()
     classes = in_order({_class_name(cell, numeric) for cell in seen.categories()})
     if len(classes) < 2:
-        raise one_class(classes[0], f"{seen.where}, column {seen.name!r}")
+        error = one_class(classes[0], f"{seen.where}, column {seen.name!r}")
+        error.fix = "There is nothing to learn from one: take another column with target=."
+        raise error
     why = f"{len(classes)} distinct whole numbers{AMOUNTS * (len(classes) > 2)}" if numeric else "texts"
     return "classification", classes, (f"task classification: {seen.name!r} holds {why}",) if task == "auto" else ()
 
@@ -230,7 +233,7 @@ def follow(schema: Schema, names: tuple[str, ...], seen: list[Seen], header: boo
     encoding = schema.encoding
     at = names.index(schema.target_name) if schema.target_name in names else None
     if encoding is None:  # trained on arrays: all columns but the target are features, in order
-        places = tuple(i for i in range(len(names)) if i != at)
+        places = tuple(i for i in range(len(names)) if i != at and names[i])
         columns = tuple(Column(names[i]) for i in places)
     elif not header:
         with_target = len(names) == len(encoding.columns) + 1
@@ -262,7 +265,7 @@ def follow(schema: Schema, names: tuple[str, ...], seen: list[Seen], header: boo
     if at is not None and schema.task == "regression" and seen[at].numbers != seen[at].count:
         raise seen[at].not_number("a number as target of regression")
     used = {*places, at}
-    extra = [name for i, name in enumerate(names) if i not in used and name != schema.target_name]
+    extra = [name for i, name in enumerate(names) if i not in used and name and name != schema.target_name]
     notes = (f"left out, as the model does not know them: {listing(extra)}",) if extra else ()
     return Plan(columns, places, at, schema.task, schema.classes, notes)
 

@@ -247,6 +247,17 @@ def test_any_text_survives_the_round_trip(tmp_path_factory, texts, delimiter):
     assert [row.cells for row in rows(path, delimiter)][1:] == [[text, str(i)] for i, text in enumerate(texts)]
 
 
+def test_a_first_column_without_a_name_holds_names_of_the_rows(write):
+    rows = "".join(f"r{i},{i},{i % 2}\n" for i in range(12))  # as pandas and R write them
+    data = load(write("a.csv", ",x,y\n" + rows))
+    assert (data.feature_names, data.classes) == (("x",), ("0", "1"))
+    assert "the first column has no name: taken for names of the rows and left out" in data.notes
+    again = load(write("b.csv", ",y,x\nr,1,7\n"), schema=data.schema)
+    assert (again.x.tolist(), again.y.tolist(), again.notes) == ([[7.0]], [1], ())
+    arrays = load(([[0.0], [1.0]], [0, 1])).schema
+    assert load(write("c.csv", ",x\nr,7\n"), schema=arrays).x.tolist() == [[7.0]]
+
+
 @pytest.fixture
 def schema(write):
     stored = json.dumps(load(write("people.csv", PEOPLE)).schema.to_dict())
