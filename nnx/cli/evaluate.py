@@ -3,7 +3,7 @@
 from nnx.cli import display
 from nnx.cli.saved import Saved, open_run, same_source
 from nnx.data import Dataset
-from nnx.errors import ConfigError
+from nnx.errors import ConfigError, DataError
 from nnx.train import evaluate as evaluate_model
 from nnx.train.record import as_json
 
@@ -47,5 +47,14 @@ def _held_out(saved: Saved) -> tuple[Dataset, str]:
 
 def _given(saved: Saved, source: str) -> tuple[Dataset, str, str]:
     data = saved.data(source)
+    if data.y is None:
+        column = (
+            f", column {saved.schema.target_name!r}" if saved.schema.encoding and saved.schema.encoding.header else ""
+        )
+        raise DataError(
+            f"there are no targets to compare with{column}",
+            where=source,
+            fix="Add them, or take nnx predict, which needs none.",
+        )
     note = "these include the rows it was trained on; nnx evaluate RUN alone takes the rows held out"
     return data, data.name, note if same_source(saved.settings, source) else ""

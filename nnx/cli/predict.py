@@ -41,7 +41,7 @@ def predict(
     if path is not None:
         _free(path, force)
     saved = open_run(run, backend)
-    rows = saved.data(data)
+    rows = saved.data(data, targets=False)
     text = table(saved, predict_outputs(saved.model, rows, batch_size=batch_size))
     if path is None:
         sys.stdout.write(text)

@@ -1,6 +1,6 @@
 """A trained model with what was saved beside it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +27,17 @@ class Saved:
     settings: Settings | None
     directory: Path | None
 
-    def data(self, source: str) -> Dataset:
-        """Other data, encoded as this model's were; the keys of an NPZ file are those of training, where it has them."""
+    def data(self, source: str, targets: bool = True) -> Dataset:
+        """Other data, encoded as this model's were; the keys of an NPZ file are those of training, where it has them.
+
+        Where targets are not asked for, they may be absent, blank or unknown.
+        """
         keys: dict[str, str] = {}
         if self.settings is not None and source.lower().endswith(".npz"):
             wanted = {"inputs": self.settings.inputs, "target": self.settings.target}
             keys = {option: key for option, key in wanted.items() if key is not None}
-        return load_data(source, schema=self.schema, **keys)  # type: ignore[arg-type]
+        schema = self.schema if targets else replace(self.schema, task=None)
+        return load_data(source, schema=schema, **keys)  # type: ignore[arg-type]
 
     def parts(self) -> build.Parts:
         """The run's own data, split as they were.

@@ -35,8 +35,7 @@ def from_arrays(
     rows, notes = inputs(x, name)
     if y is None and schema is None:
         raise DataError("there are no targets", where=name, fix="Pass y, or schema= to prepare data for prediction.")
-    if y is None:
-        assert schema is not None
+    if schema is not None and (y is None or schema.task is None):
         data = Dataset(rows, None, schema.task, schema.classes, name=name, image_shape=image_shape, notes=notes)
     else:
         found = targets(_host(y, "y", name), task, name, classes, schema)

@@ -47,6 +47,8 @@ class Encoding:
 class Schema:
     """What prediction data must look like: the shape of a row, the columns of a table, the classes in label order.
 
+    Without a task targets are not read, whatever they hold.
+
     >>> schema = Schema(task="classification", shape=(64,), classes=("cat", "dog"))
     >>> Schema.from_dict(schema.to_dict()) == schema
     True

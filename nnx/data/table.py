@@ -249,18 +249,21 @@ def follow(schema: Schema, names: tuple[str, ...], seen: list[Seen], header: boo
     else:
         columns = encoding.columns
         place_of = {name: i for i, name in enumerate(names)}
-        for column in columns:
-            if column.name not in place_of:
-                raise DataError(
-                    f"no column {column.name!r}, which the model was trained on",
-                    where=f"{path}, row 1",
-                    fix=did_you_mean(column.name, names),
-                )
+        if absent := [column.name for column in columns if column.name not in place_of]:
+            strange = [name for name in names if name not in {column.name for column in columns}]
+            near = did_you_mean(absent[0], strange)
+            raise DataError(
+                f"no column {listing(absent, 5)}, which the model was trained on",
+                where=f"{path}, row 1",
+                fix=near
+                if near.startswith("Did")
+                else f"Add {'it' if len(absent) == 1 else 'them'}; the table has {listing(name for name in names if name)}.",
+            )
         places = tuple(place_of[column.name] for column in columns)
     for column, i in zip(columns, places, strict=True):
         if column.categories is None and seen[i].numbers != seen[i].count:
             raise seen[i].not_number("a number, as in training")
-    if at is not None and seen[at].empty:  # prediction data often keeps the column and leaves it blank
+    if at is not None and (schema.task is None or seen[at].empty):  # prediction data often keeps it and leaves it blank
         at = None
     if at is not None and schema.task == "regression" and seen[at].numbers != seen[at].count:
         raise seen[at].not_number("a number as target of regression")

@@ -123,9 +123,11 @@ def look_up(names: Iterable[str], known: tuple[str, ...], place: Callable[[int],
         if name not in index:
             raise DataError(
                 expected="a class that the model knows",
-                got=repr(name),
+                got=repr(name) if name else "an empty cell",
                 where=place(i),
-                fix=did_you_mean(name, known) + " Relabel the row, or train again with it.",
+                fix=did_you_mean(name, known) + " Relabel the row, or train again with it."
+                if name
+                else "Fill it in or remove the row.",
             )
         labels.append(index[name])
     return np.asarray(labels, dtype=np.int64)

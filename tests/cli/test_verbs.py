@@ -73,6 +73,17 @@ def test_predictions_of_a_real_target(nnx, here):
     np.testing.assert_allclose(np.asarray([row[1] for row in rows], dtype=np.float32), expected[:, 0])
 
 
+def test_predictions_need_no_targets_and_do_not_look_at_them(nnx, here):
+    for run, target in (("runs/pets-001", "species"), ("runs/prices-001", "price")):
+        data = run.removeprefix("runs/").removesuffix("-001") + ".csv"
+        head, *rows = rows_of(data)
+        (here / "new.csv").write_text(table([[*row[:-1], ("", "lynx")[i % 2]] for i, row in enumerate(rows)], *head))
+        assert head[-1] == target
+        assert nnx("predict", run, "new.csv").out == nnx("predict", run, data).out != ""
+    np.savez(here / "d.npz", x=library.data.load("digits").x, y=np.full(1797, 99))
+    assert nnx("predict", "runs/digits-001", "d.npz").out == nnx("predict", "runs/digits-001", "digits").out != ""
+
+
 def test_predictions_to_standard_output_are_csv_alone(nnx):
     done = nnx("predict", "runs/digits-001", "digits")
     assert done.out.splitlines()[0] == "row,prediction," + ",".join(f"p_{i}" for i in range(10))
@@ -166,7 +177,7 @@ def test_evaluate_needs_targets(nnx, here):
     (here / "new.csv").write_text(table([row[:2] for row in ROWS], "size", "colour"))
     done = nnx("evaluate", "runs/pets-001", "new.csv")
     assert done.code == 2
-    assert "there are no targets to compare with" in done.err
+    assert "new.csv: there are no targets to compare with, column 'species'. Add them, or take nnx predict" in done.err
 
 
 def test_a_model_file_alone_can_be_evaluated_but_must_be_given_data(nnx, here):

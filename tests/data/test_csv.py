@@ -283,6 +283,15 @@ def test_prediction_data_may_hold_the_target_or_leave_it_blank(write, schema):
     [
         ("age,colour,height\n1,green,2\n", r"row 2, column 'colour': .*got 'green'. Known: 'blue', 'red'"),
         ("age,colour,height\n1,blu,2\n", "Did you mean 'blue'"),
+        (
+            "age,height\n1,2\n",
+            "no column 'colour', which the model was trained on. Add it; the table has 'age', 'height'",
+        ),
+        ("bight\n2\n", "no column 'age', 'colour', 'height', which .*Add them; the table has 'bight'"),
+        (
+            "age,colour,height,bought\n1,red,2,\n1,red,2,no\n",
+            "row 2, target: .*got an empty cell. Fill it in or remove",
+        ),
         ("age,color,height\n1,red,2\n", "no column 'colour', which the model was trained on. Did you mean 'color'"),
         ("age,colour,height\nold,red,2\n", "row 2, column 'age': expected a number, as in training, got 'old'"),
         ("age,colour,height\n,red,2\n", "row 2, column 'age': .*got an empty cell"),
