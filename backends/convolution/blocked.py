@@ -149,9 +149,9 @@ def _turned(weight: Array, groups: int) -> Array:
 
 
 def into(out: Array | None, made: Array) -> Array:
-    """What was made, where it is wanted."""
+    """What was made, where it is wanted; else in order, as it lies there: sums go over an array as it lies, and round so."""
     if out is None:
-        return made
+        return np.ascontiguousarray(made)
     out[...] = made
     return out
 

@@ -43,6 +43,11 @@ def assemble(program: Program, borrowed: Sequence[int] = ()) -> Callable[..., li
     return _Assembly(program, borrowed).run()
 
 
+def _ordered(call: Call) -> bool:
+    """Whether results lie row after row, as in a buffer. NumPy's lie as what they are made of does, and sums go over them in that order."""
+    return all(value.ordered for value in values_in(call.out))
+
+
 class _Buffer:
     """Memory of the program, of which a result takes the first ``size`` elements, and the last call that looks at it."""
 
@@ -92,8 +97,8 @@ class _Assembly:
     def run(self) -> Callable[..., list[Array]]:
         """The whole as one function."""
         for index, call in enumerate(self.calls):
-            ways = (self._loop, self._view, self._ufunc, self._reduction, self._copy, self._hook)
-            if not any(way(call, index) for way in ways):
+            ways = (self._ufunc, self._reduction, self._copy, self._hook) if _ordered(call) else ()
+            if not any(way(call, index) for way in (self._loop, self._view, *ways)):
                 self._plain(call)
             self._release(index)
         results = [self._result(value) for value in self.program.outputs]

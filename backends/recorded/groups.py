@@ -105,11 +105,14 @@ class Plan:
         level = max((self.level(value) for value in values_in((call.args, call.kwargs))), default=0)
         for value in values_in(call.out):
             self._levels[value.number] = level
-            if call.name in VIEWS and (call.name not in RESHAPES or call.args[0].number in self._scattered):
+            view = call.name in VIEWS and (call.name not in RESHAPES or call.args[0].number in self._scattered)
+            if view or not value.ordered:
                 self._scattered.add(value.number)
 
     def _home(self, call: Call) -> Home | None:
         summed = is_sum(call)
+        if type(call.out) is not Value or not call.out.ordered:
+            return None
         dtype = call.out.dtype if summed else precision(call)
         if dtype is False or (summed and call.args[0].number not in self._maker):  # an input may lie in any order
             return None

@@ -12,11 +12,12 @@ VIEWS = {
 
 
 class Value(NamedTuple):
-    """An array that is another at every run: its number, shape and dtype."""
+    """An array that is another at every run: its number, shape and dtype, and whether it lies in order, row after row."""
 
     number: int
     shape: tuple[int, ...]
     dtype: Any
+    ordered: bool = True
 
 
 class Call(NamedTuple):

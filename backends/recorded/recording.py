@@ -46,7 +46,8 @@ class Recording:
     def new(self, array: Array) -> Value:
         """The next value, by number, shape and dtype."""
         self.values += 1
-        return Value(self.values - 1, tuple(array.shape), array.dtype)
+        ordered = not isinstance(array, np.ndarray) or array.flags.c_contiguous
+        return Value(self.values - 1, tuple(array.shape), array.dtype, ordered)
 
     def seen(self, name: str, function: Callable[..., Any], args: Any, kwargs: Any, out: Any) -> Any:
         """Told of every call with its bare arrays before it is noted; gives what it is to have come to."""

@@ -156,6 +156,18 @@ def test_images_shared_among_threads_and_results_where_they_are_wanted(monkeypat
         shared.clear()
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_what_numpy_gives_lies_in_order_as_where_a_recording_wants_it(name):
+    """A mean over pixels goes over them as they lie: a step as written would have other last bits than its recording."""
+    be, (x, w, b, how) = backends.get("numpy"), arrays(name)
+    y = be.convolve(be.xp, x, w, b, *how)
+    back = (
+        be.convolve_to_weight(be.xp, x, y, w.shape[:-2], *how),
+        be.convolve_to_input(be.xp, y, w, x.shape[1:-1], *how),
+    )
+    assert [a.flags.c_contiguous for a in (y, *back)] == [True, True, True]
+
+
 def test_views_are_taken(be):
     x, w, b, how = arrays("plain")
     wide = be.asarray(np.repeat(np.repeat(x, 2, axis=0), 2, axis=-1))[::2, ..., ::2]
