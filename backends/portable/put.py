@@ -6,6 +6,7 @@ from typing import Any
 
 import array_api_compat
 
+from nnx.backends.portable.lengths import count
 from nnx.backends.portable.numbering import numbering, widened
 from nnx.backends.portable.scatter_add import scatter_add
 from nnx.typing import Array, Namespace
@@ -92,7 +93,7 @@ def _put_at_integers(
     depth, adjacent = flat.ndim, taken[-1] - taken[0] == len(taken) - 1
     first = taken[0] if adjacent else 0
     front = [*range(first, first + depth), *range(first), *range(first + depth, depth + len(kept))]
-    rows = xp.reshape(xp.permute_dims(values, tuple(front)), (-1 if flat.size else 0, *(shape[axis] for axis in kept)))
+    rows = xp.reshape(xp.permute_dims(values, tuple(front)), (count(flat.shape), *(shape[axis] for axis in kept)))
     summed = scatter_add(xp, xp.reshape(flat, (-1,)), rows, prod(shape[axis] for axis in taken))
     summed = xp.reshape(summed, tuple(shape[axis] for axis in (*taken, *kept)))
     back = sorted(range(len(shape)), key=[*taken, *kept].__getitem__)

@@ -95,6 +95,18 @@ def test_narrow_indices_count_far(be, host, dtype):
         assert_agrees(summed, np.bincount(rows, values, 300), exact=True, backend=be)
 
 
+@pytest.mark.parametrize(
+    ("shape", "key"),
+    [((4, 0), A), ((0, 3), np.zeros(0, int)), ((4, 0, 3), np.zeros((4, 0, 3), bool)), ((0, 3), np.zeros(0, bool))],
+    ids=["rows of nothing", "no row", "mask of nothing", "mask of no row"],
+)
+def test_an_array_of_nothing(be, host, shape, key):
+    values = np.zeros(np.zeros(shape)[key].shape)
+    for hooks in (be, host):
+        made = hooks.put(be.xp, shape, (be.asarray(key), ...), be.asarray(values))
+        assert_agrees(made, np.zeros(shape), exact=True, backend=be)
+
+
 def test_a_bare_key(be):
     out = be.put(be.xp, (4,), be.asarray([1, 3, 1]), be.asarray([1.0, 2.0, 3.0]))
     assert be.to_numpy(out).tolist() == [0.0, 4.0, 0.0, 2.0]
