@@ -198,13 +198,13 @@ def of_run(get: Get) -> tuple[Check, ...]:
         return check.say("fail", text, "none", where, {"advice": advice}, count=len(still), cut=float(bool(cut)))
 
     def falls(subject: Subject, check: Check) -> Finding:
-        """T12: the loss falls, in means of 5 steps."""
+        """T12: the loss falls, in means of 5 steps, or of more where batches are so small that there are more steps."""
         loss, t = get(subject).loss, check.limits
         rising = {"advice": "Lower the rate; is the sign right? (I7)"}
         if not np.isfinite(loss).all():
             step = int(np.argmin(np.isfinite(loss)))
             return check.say("fail", f"loss {number(float(loss[step]))} at step {step}", "finite", "loss", rising)
-        means = windows(loss)
+        means = windows(loss, max(5, len(loss) // 40))
         start, least, end = float(means[0]), float(means.min()), float(np.median(means[-5:]))
         signs = np.sign(np.diff(means))
         turns = float(np.mean(signs[1:] != signs[:-1])) if len(signs) > 1 else 0.0

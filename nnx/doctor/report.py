@@ -55,6 +55,11 @@ def explained(verdicts: Sequence[Verdict]) -> dict[str, str]:
         causes = {id: [cause for cause in found if cause != "T10"] for id, found in causes.items()}
         causes["T10"] = [cause for cause in (*CAUSES["T10"], "I10", "T9", "T6") if cause in bad]
         stuck = [cause for cause in stuck if cause != "T10"]
+    if (
+        "T3" in bad and bad["T3"].values.get("factor", 0.0) > 1
+    ):  # steps too small to have learnt what holds on other rows
+        causes["T3"] = [cause for cause in causes["T3"] if cause != "T2"]
+        causes |= {id: [*causes[id], "T3"] for id in ("T2", "T12") if id in bad}
     if "T8" in bad and "ratio" not in bad["T8"].values and stuck:
         causes = {id: [cause for cause in found if cause != "T8"] for id, found in causes.items()}
         causes["T8"] += stuck

@@ -188,6 +188,15 @@ def test_the_loss_falls(loss, severity, measured):
     assert ("Lower the rate" in found.remedy, "nnx.lr_find" in found.remedy) == (severity == "fail", severity == "warn")
 
 
+def test_the_noise_of_batches_of_two_rows_is_no_rise():
+    noise = np.random.default_rng(0).exponential(size=1600)
+    assert judged("T12", loss=noise * np.linspace(1, 0.4, 1600)).severity == "pass"
+    assert (
+        judged("T12", loss=noise * np.concatenate([np.linspace(1, 0.1, 800), np.linspace(0.1, 1, 800)])).severity
+        == "fail"
+    )
+
+
 def test_a_loss_that_is_not_finite_is_named_with_its_step():
     loss = np.ones(STEPS)
     loss[[7, 9]] = np.inf, np.nan

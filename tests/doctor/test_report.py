@@ -58,6 +58,12 @@ def test_a_gradient_that_is_cut_is_not_blamed_on_the_rate():
     assert verdicts[1].caused_by == ""
 
 
+def test_steps_that_are_too_small_explain_that_nothing_is_learnt_and_are_not_explained_by_it():
+    for factor, root in ((10.0, "T3"), (0.01, "T2")):
+        verdicts = with_causes([bad("T2", "fail"), bad("T3", factor=factor), bad("T12")])
+        assert [v.id for v in Report(verdicts, "a model").roots] == [root]
+
+
 def test_roots_with_failures_below_come_first():
     verdicts = with_causes([bad("D4"), bad("I10"), bad("T8", "fail", ratio=300.0)])
     assert [v.id for v in Report(verdicts, "a model").roots] == ["I10", "D4"]
