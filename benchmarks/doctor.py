@@ -56,7 +56,7 @@ warn  I10 expected: settings are usual ones
       do    Start from --lr 3e-3.
       └ which explains
         warn  T8  expected: the learning rate against a range test
-              seen  1, suggested 0.00335; the loss goes from 2.76 to 2.28 at 1
+              seen  1, suggested 0.01; the loss goes from 2.76 to 2.28 at 1
               bound 3.35e-05–0.0335
               where optimizer
       └ which explains
@@ -100,7 +100,7 @@ faults of other people's programs they would find. Some limits are not those of 
 - T2: what is trained on zeros is judged by batch statistics; batch norm's running variance goes to 0 there.
 - T3: medians of the first 20 steps may be three times as large as the later ones; too small is what is so at first and later.
 - T4: warns at 40 % dead units (CS231n's figure) instead of 25 %: inputs in [0, 1] end at a third.
-- T8: the range test takes the same 256 rows at every step; a rate above 10 times the suggested one is left alone if it halves
+- T8: the range test takes the same 256 rows at every step; a rate above 10 times that of the steepest fall is let be if it halves
   the loss within 40 steps.
 - T12: a loss above twice its least counts only above a quarter of the first one: late losses are mostly noise.
 - R1: the rise must be 15 % and a tenth of what training had gained; R3: the fall a quarter and a twentieth.""".splitlines()

@@ -251,7 +251,7 @@ def training_against_inference(subject: Subject, check: Check) -> Finding:
 
 FIRST = (
     Check("T1", "short training", "it learns 16 rows by heart", {"rows": 16.0, "share": 0.02, "wrong": 0.05, "steps": 1000.0}, "{advice}.", "K C3 TDC ART", overfits),
-    Check("T8", "short training", "the learning rate against a range test", {"low": 0.01, "high": 10.0, "falls": 0.5, "stop": 4.0}, "{advice}.", "PL, own", range_test),
+    Check("T8", "short training", "the learning rate against a range test", {"low": 0.01, "high": 10.0, "falls": 0.5, "stop": 4.0, "adam": 0.01}, "{advice}.", "PL, own", range_test),
 )  # fmt: skip
 
 CHECKS = (

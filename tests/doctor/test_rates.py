@@ -9,13 +9,14 @@ import nnx
 from nnx.doctor import rates
 
 CHECK = nnx.doctor.checks["T8"]
+SGD = nnx.optim.SGD(0.1)
 
 
 @pytest.fixture
 def judged(monkeypatch):
-    """``judged(rate, suggested, after)``: a verdict where the loss goes from 2 to ``after`` at the rate."""
+    """``judged(rate, steepest, after)``: a verdict where the loss goes from 2 to ``after`` at the rate."""
 
-    def verdict(rate, suggested, after):
+    def verdict(rate, steepest, after, tenth=1.0, optimizer=SGD):
         made = []
 
         class Trial:
@@ -31,9 +32,9 @@ def judged(monkeypatch):
                 return self.losses
 
         monkeypatch.setattr(rates, "Trial", Trial)
-        monkeypatch.setattr(rates, "judge", lambda *arguments: SimpleNamespace(steepest=suggested))
+        monkeypatch.setattr(rates, "judge", lambda *arguments: SimpleNamespace(steepest=steepest, tenth=tenth))
         subject = SimpleNamespace(
-            rate=rate, optimizer=nnx.optim.SGD(0.1), train=np.arange(9) + 5, draw=lambda purpose, n: [2, 3][:n]
+            rate=rate, optimizer=optimizer, core=optimizer, train=np.arange(9) + 5, draw=lambda purpose, n: [2, 3][:n]
         )
         found = CHECK.run(subject, CHECK)
         assert [str(options) for options in made][:1] in (
@@ -58,6 +59,13 @@ def test_a_rate_beside_the_suggested_one(judged, rate, after, severity):
     assert found.values["rises"] == (severity == "fail")
     assert (found.values["ratio"], found.values["suggested"], found.bound) == (rate, 1.0, "0.01–10")
     assert found.remedy == ("" if severity == "pass" else "Use the suggested rate 1.")
+
+
+@pytest.mark.parametrize(("tenth", "suggested"), [(1.0, 1.0), (0.25, 0.5), (36.0, 6.0), (400.0, 10.0)])
+def test_between_where_the_loss_falls_fastest_and_where_it_is_lowest_lies_the_suggested_rate(judged, tenth, suggested):
+    found = judged(99.0, 1.0, 1.5, tenth)
+    assert (found.values["suggested"], found.values["ratio"], found.bound) == (suggested, 99.0, "0.01–10")
+    assert judged(99.0, 1.0, 1.5, tenth, nnx.optim.AdamW(0.1)).values["suggested"] == 0.01, "as I10 has it"
 
 
 @pytest.mark.parametrize(("after", "severity"), [(1.9, "warn"), (3.0, "fail")])
