@@ -61,7 +61,7 @@ REMEDIES = (
     Remedy("T1", _always, "Not even Adam 1e-3 learns them: take a larger --model; do equal rows have different answers?"),
     Remedy("T8", lambda v, s: "suggested" in v.values and _rated(v, s), "Take --lr {suggested}."),
     Remedy("T3", lambda v, s: v.values["factor"] != 1 and _rated(v, s), "Take --lr {rate}."),
-    Remedy("T4", _rated, "Take a lower rate, such as --lr {lower}, or --activation leaky_relu."),
+    Remedy("T4", _always, "Take --activation leaky_relu."),
     Remedy("T5", _not_normed, "Take --batch-norm, --activation relu, or a lower rate, such as --lr {lower}."),
     Remedy("T5", _rated, "Take --activation relu, or a lower rate, such as --lr {lower}."),
     Remedy("T6", _raw, "Take --standardize."),

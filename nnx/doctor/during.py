@@ -71,14 +71,14 @@ def length(run: Whole, check: Check) -> Finding:
     """R3: the best epoch is neither at the very start, nor is the end still falling steeply."""
     name = "val_loss" if np.isfinite(run.curve("val_loss")).any() else "loss"
     curve, t = run.curve(name), check.limits
-    if len(curve) < max(8, run.epochs):
-        return check.skip("it was not run to its last epoch, or has fewer than 8")
+    if len(curve) < max(2, run.epochs):
+        return check.skip("it was not run to its last epoch, or has only one")
     n, best = len(curve), int(np.nanargmin(curve))
-    quarter = max(n // 4, 2)
+    quarter = min(max(n // 4, 2), n // 2)
     last, before = float(np.median(curve[-quarter:])), float(np.median(curve[-2 * quarter : -quarter]))
-    text = f"best in epoch {best + 1} of {n}, {name} {number(before)} → {number(last)} in the last quarter"
+    text = f"best in epoch {best + 1} of {n}, {name} {number(before)} → {number(last)} in the last {'quarter' if n > 3 else 'epoch'}"
     steep = last < (1 - t["falls"]) * before and before - last > t["part"] * (float(curve[0]) - float(curve[best]))
-    if best >= n * (1 - t["last"]) and steep:
+    if best >= min(n * (1 - t["last"]), n - 1) and steep:
         return check.say(
             "warn",
             text,

@@ -257,7 +257,7 @@ FIRST = (
 CHECKS = (
     Check("T2", "short training", "inputs matter", {"won": 0.75, "rows": 20.0}, "Nothing that it learns holds on other rows: are inputs and labels paired rightly (shuffle them together), and do these inputs tell anything about the target?", "K TDC", inputs_matter),
     *course.of_run(lambda subject: shared(subject).course),
-    Check("T4", "short training", "ReLU units are alive", {"zero": 1e-5, "samples": 0.95, "warn": 0.4, "fail": 0.5}, "Lower the rate, use He init or `LeakyReLU` at {where}.", "TDC SM C1, measured", dead_units),
+    Check("T4", "short training", "ReLU units are alive", {"zero": 1e-5, "samples": 0.95, "warn": 0.4, "fail": 0.5}, "Use `LeakyReLU` or He init at {where}, or a lower rate.", "TDC SM C1, measured", dead_units),
     Check("T5", "short training", "tanh and sigmoid units are in range", {"far": 5.0, "tanh": 9.5, "sigmoid_low": -23.0, "sigmoid_high": 17.0, "share": 0.5}, "Smaller initial weights, a norm layer, or ReLU at {where}.", "SM DD", saturated_units),
     Check("T11", "short training", "training and inference agree", {"gap": 0.5, "similar": 0.75}, "Batch norm at {where} was not run inside `nnx.training`, or its momentum is too near 1.", "TDC", training_against_inference),
 )  # fmt: skip

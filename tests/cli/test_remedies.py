@@ -96,6 +96,7 @@ def test_a_column_of_a_table_is_left_out_by_its_name(id, where, source, advice):
         ("T1", {"adam": 1.0}, {}, "Take --optimizer adam --lr 1e-3, which learns them."),
         ("T1", {"adam": 0.0}, {}, "Not even Adam 1e-3 learns them: take a larger --model"),
         ("T8", {"rises": 1.0}, {}, "as it was"),
+        ("T4", {}, {}, "Take --activation leaky_relu."),
         ("T5", {}, {"batch_norm": False}, "Take --batch-norm, --activation relu, or"),
         ("T5", {}, {}, "Take --activation relu, or a lower rate"),
         ("T6", {}, {"batch_norm": False}, "Take --batch-norm, --activation relu, or a --model of"),

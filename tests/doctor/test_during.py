@@ -62,7 +62,8 @@ def test_what_ran_not_at_all_is_not_judged():
     [
         ([1, 1, 1, 1, 0.8, 0.8, 0.59, 0.59], "warn", "longer"), ([1, 1, 1, 1, 0.8, 0.8, 0.601, 0.601], "pass", ""),
         ([9, 1, 1, 1, 0.8, 0.8, 0.59, 0.59], "pass", ""), ([4, 1, 1, 1, 0.8, 0.8, 0.59, 0.59], "warn", "longer"),
-        ([1, 1, 1, 1, 0.8, 0.8, 0.59], "skipped", ""), ([1, 1, 1, 1, 1, 0.5, 0.59, 0.55], "pass", ""),
+        ([1, 1, 1, 1, 0.8, 0.8, 0.59], "pass", ""), ([1], "skipped", ""),
+        ([1, 0.74], "warn", "longer"), ([1, 0.76], "pass", ""), ([2, 1, 0.74], "warn", "longer"), ([9, 1, 0.74], "pass", ""), ([1, 1, 1, 1, 1, 0.5, 0.59, 0.55], "pass", ""),
         ([1, 0.1, *[0.2] * 18], "warn", "shorter"), ([1, 0.1, *[0.106] * 18], "warn", "shorter"),
         ([1, 0.1, *[0.104] * 18], "pass", ""), ([1, 0.2, 0.1, *[0.2] * 17], "pass", ""), ([0.1, *[0.2] * 18], "pass", ""),
         ([*[1] * 8, 0.8, 0.8, 0.8, 0.8, 0.8, 0.59, 0.59, 0.59, 0.59], "warn", "longer"),
@@ -78,6 +79,7 @@ def test_the_length_of_a_run(val, severity, way):
 
 def test_a_run_that_has_not_ended_is_not_judged_and_one_without_validation_is_by_its_training():
     assert judged(R3, [1, 1, 1, 1, 0.8, 0.8, 0.59, 0.59], epochs=9).severity == "skipped"
+    assert "val_loss 1 → 0.6 in the last epoch" in judged(R3, [1, 0.6]).measured
     assert "loss 0.8 → 0.59 in the last quarter" in judged(R3, None, [1, 1, 1, 1, 0.8, 0.8, 0.59, 0.59]).measured
 
 

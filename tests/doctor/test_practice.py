@@ -51,6 +51,15 @@ def test_gradients_of_targets_in_their_own_unit_do_not_explode():
     assert verdict("T7", model, (x, 2e5 + 1e5 * y)).severity == "pass"
 
 
+def test_targets_whose_unit_the_last_layer_gives_are_as_large_as_the_outputs():
+    x, y = line()
+    hidden = [layer for _ in range(6) for layer in (LINEAR(10, 10), nnx.Sigmoid())]  # outputs that hardly differ
+    model = nnx.Sequential(*hidden, LINEAR(10, 1), nnx.Unstandardize(1)).initialize(0)
+    assert verdict("D11", model, (x, 2e5 + 1e5 * y)).severity == "pass"
+    model.layers[-1].fit(y)
+    assert verdict("D11", model, (x, 2e5 + 1e5 * y)).severity == "fail", "a unit that is none of theirs"
+
+
 def test_derivatives_are_right_of_targets_far_from_0():
     x, y = line()
     model = nnx.Sequential(*net(10, 1).layers, nnx.Unstandardize(1)).initialize(0)
