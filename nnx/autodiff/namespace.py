@@ -23,11 +23,11 @@ from nnx.errors import DtypeError, MixedArraysError
 from nnx.typing import Array
 from nnx.typing import Namespace as Module
 
-# An operator is the same function as its name in the standard, and quicker to call.
+# An operator is the same function as its name in the standard, and quicker to call. (PyTorch's @ takes one dtype only.)
 OPERATORS: dict[str, Callable[..., Any]] = {
     "add": operator.add, "subtract": operator.sub, "multiply": operator.mul, "divide": operator.truediv,
     "floor_divide": operator.floordiv, "remainder": operator.mod, "pow": operator.pow, "negative": operator.neg,
-    "matmul": operator.matmul, "equal": operator.eq, "not_equal": operator.ne, "less": operator.lt,
+    "equal": operator.eq, "not_equal": operator.ne, "less": operator.lt,
     "less_equal": operator.le, "greater": operator.gt, "greater_equal": operator.ge,
 }  # fmt: skip
 

@@ -245,6 +245,15 @@ def test_several_gradients_add_up(backend: Any) -> None:
     same(backend, nnx.grad(lambda x: cube(x) + cube(x) + nnx.namespace(x).sum(x[0] * x))(x), [6 + 4.0, 24 + 1.0])
 
 
+def test_a_product_of_two_precisions(backend: Any) -> None:
+    a, b = backend.asarray(np.ones((2, 3), "float32")), backend.asarray(np.full((3, 1), 2.0))
+    for product in (lambda a, b: nnx.namespace(a).matmul(a, b), lambda a, b: a @ b):
+        ga, gb = nnx.grad(lambda a, b, f=product: nnx.namespace(a).sum(f(a, b)), argnums=(0, 1))(a, b)
+        assert (ga.dtype, gb.dtype) == (a.dtype, b.dtype)
+        same(backend, ga, np.full((2, 3), 2.0))
+        same(backend, gb, np.full((3, 1), 2.0))
+
+
 def test_namespace_functions_and_operators_from_either_side(backend: Any) -> None:
     x, c = arrays(backend, [1.0, 2.0], [3.0, 4.0])
     cases = [
