@@ -208,10 +208,14 @@ class _Assembly:
         return True
 
     def _copy(self, call: Call, index: int) -> bool:
-        """``astype`` and ``where`` are copies into a buffer."""
+        """``astype``, ``where`` and ``own`` are copies into a buffer."""
         if type(call.out) is not Value or call.out.number in self.leaving:
             return False
         copyto = self.source.name(np.copyto)
+        if call.name == "own":
+            operand = self._operand(call.args[0], call)
+            self.source.lines.append(f"{copyto}({self._place(call, index, in_place=False)}, {operand})")
+            return True
         if call.name == "astype" and type(call.args[0]) is Value and call.args[0].dtype != call.out.dtype:
             operand = self._operand(call.args[0], call)
             place = self._place(call, index, in_place=False)
@@ -329,5 +333,5 @@ class _Assembly:
             return self.source.name(value)
         name = self.names[value.number]
         if value.number in self.static and value.number not in self.borrowed:
-            return f"{name}.copy()"
+            return f"{name}.copy('K')"
         return name

@@ -277,10 +277,17 @@ def backend_over(backend: Backend) -> Backend:
     def fetch(x: Any) -> np.ndarray:
         return backend.fetch(x._known("moving it to the host"))
 
+    def own(x: Any) -> Any:
+        """Another step's gradient is another array anyway; but a turned view is laid in order, as its copy is in a step as written."""
+        array = x._array
+        if not isinstance(array, np.ndarray) or array.base is None or array.flags.c_contiguous:
+            return x
+        return space.note("own", backend.own, (x,), {})
+
     return replace(
         backend,
         name=f"{backend.name}, recorded", xp=space, owns=lambda x: type(x) is Recorded, resides=lambda x: True,
-        send=lambda host: Recorded(backend.send(host), space), move=lambda x: x, fetch=fetch, fuse=fuse, own=lambda x: x,
+        send=lambda host: Recorded(backend.send(host), space), move=lambda x: x, fetch=fetch, fuse=fuse, own=own,
         **{name: noted(name) for name in NOTED}, **{name: joined(name) for name in JOINED},
     )  # fmt: skip
 
