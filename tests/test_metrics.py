@@ -124,6 +124,7 @@ S, L = np.zeros((3, 4)), np.zeros(3, int)
         (lambda: metrics.accuracy(S[:0], L[:0]), ShapeError, "at least one row"),
         (lambda: metrics.top_k_accuracy(S, L, 5), ConfigError, "k from 1 to the 4 classes, got 5"),
         (lambda: metrics.top_k_accuracy(S, L, 0), ConfigError, "got 0"),
+        (lambda: metrics.top_k_accuracy(S, L, True), ConfigError, "got True"),
         (lambda: metrics.top_k_accuracy(L, L, 1), ShapeError, r"got \(3,\) of int64"),
         (lambda: metrics.confusion_matrix(L, L), ConfigError, "classes is missing.*classes=C"),
         (
