@@ -61,6 +61,7 @@ def cross_entropy(
             where="cross_entropy",
             fix="One label for each row; reshape (N, 1) to (N,) with y[:, 0].",
         )
+    _check_outputs(xp, logits, "cross_entropy")
     if not soft and not xp.isdtype(target.dtype, "integral"):
         raise DtypeError(
             expected="integer labels",
@@ -168,6 +169,7 @@ def hinge(scores: Array, target: Array, *, margin: float = 1.0, reduction: str =
             where="hinge",
             fix="One label for each row; reshape (N, 1) to (N,) with y[:, 0].",
         )
+    _check_outputs(xp, scores, "hinge")
     if not xp.isdtype(target.dtype, "integral"):
         raise DtypeError(
             expected="integer labels", got=f"{target.dtype}", where="hinge", fix="Cast them with astype(int64)."
@@ -222,6 +224,13 @@ def _check_classes(target: Array, classes: int, where: str) -> None:
     )
 
 
+def _check_outputs(xp: Namespace, outputs: Array, where: str) -> None:
+    if not xp.isdtype(outputs.dtype, "real floating"):
+        raise DtypeError(
+            expected="floating-point outputs", got=f"{outputs.dtype}", where=where, fix="Cast them with xp.astype."
+        )
+
+
 def _alike(prediction: Array, target: Array, where: str) -> tuple[Namespace, Array]:
     for array in (prediction, target):
         if not hasattr(array, "shape"):
@@ -239,10 +248,7 @@ def _alike(prediction: Array, target: Array, where: str) -> tuple[Namespace, Arr
             fix="Reshape the targets, e.g. y[:, None] for (N, 1): broadcasting would compare all rows with all rows.",
         )
     xp = namespace(prediction, target)
-    if not xp.isdtype(prediction.dtype, "real floating"):
-        raise DtypeError(
-            expected="floating-point outputs", got=f"{prediction.dtype}", where=where, fix="Cast them with xp.astype."
-        )
+    _check_outputs(xp, prediction, where)
     return xp, target if target.dtype == prediction.dtype else xp.astype(target, prediction.dtype)
 
 

@@ -62,7 +62,7 @@ def confusion_matrix(outputs: Array, labels: Array, classes: int | None = None) 
     """M_ij = how many rows of label i were predicted as j.
 
     Shapes: outputs (N, C) or predicted labels (N,), labels (N,) → (C, C) int64 (the widest integer of the library).
-    ``classes`` gives C, which predicted labels do not tell.
+    ``classes`` gives C, which predicted labels do not tell. A row whose label or prediction is no class is in no cell.
 
     >>> import numpy as np
     >>> confusion_matrix(np.asarray([0, 1, 1]), np.asarray([0, 0, 1]), classes=2).tolist()

@@ -126,7 +126,8 @@ def bernoulli(key: Key, p: float, shape: Shape, backend: Any = "numpy") -> Array
 
 
 def _words(key: Key, shape: Shape) -> np.ndarray:
-    if not all(n >= 0 for n in shape):
+    sizes = isinstance(shape, (tuple, list)) and all(isinstance(n, (int, np.integer)) and n >= 0 for n in shape)
+    if not sizes:
         raise ConfigError(
             expected="a shape of whole numbers ≥ 0", got=repr(shape), where="nnx.random", fix="Write for example (3,)."
         )

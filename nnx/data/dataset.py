@@ -212,6 +212,13 @@ def _check_labels(data: Dataset) -> None:
             where=data.name,
             fix="Pass classes=('0', '1', …) in label order, or use nnx.data.load((x, y)).",
         )
+    if not all(isinstance(name, str) for name in data.classes):
+        raise DtypeError(
+            expected="class names as texts",
+            got=repr(data.classes)[:80],
+            where=data.name,
+            fix="Write classes=tuple(map(str, classes)).",
+        )
     if len(set(data.classes)) != len(data.classes):
         raise DataError(
             expected="different class names",
@@ -229,6 +236,7 @@ def _check_labels(data: Dataset) -> None:
             fix="Relabel the row, or name all classes.",
         )
     object.__setattr__(data, "y", y.astype(np.int64, copy=False))
+    object.__setattr__(data, "classes", tuple(data.classes))
 
 
 def _check_targets(data: Dataset) -> None:

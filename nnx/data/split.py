@@ -19,13 +19,20 @@ def split(dataset: Dataset, fractions: Sequence[float] = (0.7, 0.15, 0.15), seed
     largest remainder. A class with a row for each part is in each part (if the parts have room for all such classes);
     rarer ones go where most rows go.
 
-    Errors: ConfigError when fractions do not sum to 1, counts not to N, or a part would be empty.
+    Errors: ConfigError when fractions do not sum to 1, counts not to N, or a part would be empty, and for what is no Dataset.
 
     >>> from nnx.data.digits import digits
     >>> train, val, test = split(digits(), (0.7, 0.15, 0.15), seed=0)
     >>> len(train), len(val), len(test)
     (1258, 270, 269)
     """
+    if not isinstance(dataset, Dataset):
+        raise ConfigError(
+            expected="a Dataset",
+            got=type(dataset).__name__,
+            where="split",
+            fix="Use nnx.data.load((x, y)) for arrays, or nnx.data.load(path).",
+        )
     sizes = part_sizes(len(dataset), fractions)
     order = np.asarray(random.permutation(random.key(seed, "split"), len(dataset)))
     if dataset.task == "classification" and dataset.y is not None:

@@ -16,6 +16,7 @@ from nnx.plot.landscape import some
 from nnx.plot.table import Numbers
 from nnx.train.callbacks.signals import QUANTILES, Signal, signals
 from nnx.train.evaluation import backend_of, input_dtype_of
+from nnx.train.given import check_data, check_model
 
 FAR = 20.0
 """Where a layer reaches so many times as far as most, what is beyond most of them is drawn on a logarithmic axis."""
@@ -53,6 +54,8 @@ def activations(
 
     Errors: ``StateError`` for a model in which no layer is called, ``PlotUnavailable`` without matplotlib.
     """
+    check_model(model, "activations")
+    check_data(data, "activations")
     style.ready(path)
     backend, shown = backend_of(model), some(data, rows)
     with backend.use():

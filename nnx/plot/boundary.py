@@ -14,6 +14,7 @@ from nnx.plot.confusion import taken
 from nnx.plot.landscape import some
 from nnx.plot.table import Host, Numbers
 from nnx.train import predict
+from nnx.train.given import check_data, check_model
 
 MOST = 5000
 """Rows that the principal components are computed from."""
@@ -66,6 +67,8 @@ def boundary(
 
     Errors: ``DataError`` for fewer than two features, ``PlotUnavailable`` without matplotlib.
     """
+    check_model(model, "boundary")
+    check_data(data, "boundary")
     style.ready(path)
     if points < 2 or margin < 0:
         raise ConfigError(

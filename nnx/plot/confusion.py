@@ -12,6 +12,7 @@ from nnx.layers import Module
 from nnx.plot import style
 from nnx.plot.table import Host, Numbers
 from nnx.train import predict
+from nnx.train.given import check_data, check_model
 
 TEXTS = 26
 """Classes up to which every cell has its count."""
@@ -53,6 +54,8 @@ def confusion(
     Errors: ``DataError`` for data without classes and where the model takes a row for none of them, ``PlotUnavailable``
     without matplotlib.
     """
+    check_model(model, "confusion")
+    check_data(data, "confusion")
     style.ready(path)
     if data.task != "classification" or data.y is None or data.classes is None:
         raise DataError(

@@ -17,6 +17,7 @@ from nnx.plot.table import Host, Numbers
 from nnx.train.callbacks.signals import QUANTILES, together
 from nnx.train.callbacks.snapshots import Snapshot
 from nnx.train.evaluation import backend_of, dtype_of, input_dtype_of, targets
+from nnx.train.given import check_data, check_model
 from nnx.train.objective import objective
 from nnx.typing import Array
 
@@ -64,6 +65,8 @@ def gradients(
 
     Errors: ``DataError`` for data without targets, ``PlotUnavailable`` without matplotlib.
     """
+    check_model(model, "gradients")
+    check_data(data, "gradients")
     style.ready(path)
     if data.y is None:
         raise DataError("there are no targets", where="gradients", fix="Give data with their targets.")

@@ -14,6 +14,7 @@ from nnx.errors import ConfigError, DataError, StateError
 from nnx.layers import Module
 from nnx.plot.table import Host, Numbers
 from nnx.train.evaluation import backend_of, dtype_of, input_dtype_of, targets
+from nnx.train.given import check_model
 from nnx.train.objective import objective
 from nnx.typing import Array
 
@@ -61,6 +62,7 @@ class Landscape:
     def __init__(
         self, model: Module, data: Dataset, *, loss: str | Callable[..., Array] | None = None, rows: int = 1000
     ) -> None:
+        check_model(model, "plot")
         if not isinstance(data, Dataset) or data.y is None:
             raise DataError(
                 expected="a Dataset with targets", got=repr(data)[:60], where="plot", fix="Use nnx.data.load((x, y))."

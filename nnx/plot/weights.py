@@ -12,6 +12,7 @@ from nnx.layers import Module
 from nnx.plot import style
 from nnx.plot.table import Host, Numbers
 from nnx.train.evaluation import backend_of
+from nnx.train.given import check_model
 
 MOST, PANELS, IMAGES, ACROSS = 40, 24, 64, 4
 
@@ -56,6 +57,7 @@ def weights(
     Errors: ``ShapeError`` if the first weight (H·W·C, units) is not of that shape, ``StateError`` without weights,
     ``PlotUnavailable`` without matplotlib.
     """
+    check_model(model, "weights")
     style.ready(path)
     backend = backend_of(model)
     hosts = {name: np.asarray(backend.to_numpy(w), dtype=np.float64) for name, w in model.parameters().items()}
@@ -79,7 +81,7 @@ def _histogram(w: Host) -> tuple[Host, Host]:
 
 def _images(arrays: dict[str, Host], shape: tuple[int, int, int]) -> Host:
     name, first = next(((name, w) for name, w in arrays.items() if w.ndim >= 2), ("", np.zeros((0, 0))))
-    if first.ndim != 2 or first.shape[0] != math.prod(shape):
+    if len(shape) != 3 or first.ndim != 2 or first.shape[0] != math.prod(shape):
         raise ShapeError(
             expected=f"a first weight of shape ({math.prod(shape)}, units) for images of {shape}",
             got=f"{name} of {first.shape}",
