@@ -1,5 +1,7 @@
 """Pool and unpool: the largest value of every window with its place, and values put back at such places."""
 
+from math import prod
+
 from nnx.backends.portable.windows import Axes, extent, fold, places
 from nnx.typing import Array, Namespace
 
@@ -36,9 +38,6 @@ def unpool(xp: Namespace, g: Array, place: Array, spatial: Axes, kernel: Axes, s
     >>> unpool(xp, g, place, (4,), (3,), (1,), (1,))[0, :, 0]
     array([ 0., 12.,  0.,  0.])
     """
-    count = 1
-    for k in kernel:
-        count *= k
     zero = xp.zeros_like(g)
-    columns = xp.concat([xp.where(place == k, g, zero) for k in range(count)], axis=-1)
+    columns = xp.concat([xp.where(place == k, g, zero) for k in range(prod(kernel))], axis=-1)
     return fold(xp, columns, spatial, kernel, stride, dilation)

@@ -1,6 +1,7 @@
 """Windows and fold: strided patches of an array as rows of a matrix, and the sum of such patches back."""
 
 from itertools import product
+from math import prod
 
 from nnx.backends.portable.lengths import beside, lengths
 from nnx.typing import Array, Namespace
@@ -69,9 +70,7 @@ def places(out: Axes, kernel: Axes, stride: Axes, dilation: Axes) -> list[tuple[
 
 def split(cols: Array, kernel: Axes) -> list[Array]:
     """The columns of each kernel position: views (N, *out, C)."""
-    positions = 1
-    for k in kernel:
-        positions *= k
+    positions = prod(kernel)
     channels = cols.shape[-1] // positions
     return [cols[..., i * channels : (i + 1) * channels] for i in range(positions)]
 

@@ -114,7 +114,7 @@ def read_array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path | str
         plausible(declared, info.compress_size, where)
         claim(declared, where)
         data, held = read_bytes(file, declared)
-        if held != declared or file.read(1):
+        if held != declared:
             raise _damaged(where, f"{held} of {declared} bytes")
     return shaped(data, header, where, _damaged)
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from nnx.autodiff.hooks import put
+from nnx.backends.portable import inside
 from nnx.errors import ConfigError, DtypeError, ShapeError
 from nnx.typing import Array
 
@@ -105,12 +106,6 @@ def check_dtype(x: Array, weight: Array) -> None:
             got=f"{x.dtype}",
             fix="Cast x with xp.astype, or the model with model.to(backend, dtype=...).",
         )
-
-
-def inside(spatial: Axes, pads: Pads) -> tuple[slice, ...]:
-    """The key of what was there before padding."""
-    middle = (slice(before, before + n) for n, (before, _) in zip(spatial, pads, strict=True))
-    return (slice(None), *middle, slice(None))
 
 
 def pad(x: Array, pads: Pads) -> Array:

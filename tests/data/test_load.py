@@ -69,6 +69,22 @@ def test_a_data_set_is_renumbered_for_the_model():
         load("digits", schema=load((np.zeros((3, 64)), ["a", "b", "c"])).schema)
 
 
+def test_the_task_is_said_for_every_kind(write):
+    x, y = np.eye(3), np.asarray([0, 1, 2])
+    write("y.npy", npy(y))
+    write(TRAIN_LABELS, LABELS)
+    sources = (
+        (x.tolist(), y.tolist()), write("a.csv", GOOD), write("a.npz", x=x, y=y), write("x.npy", npy(x)), write(TRAIN, IMAGES),
+    )  # fmt: skip
+    for source in sources:
+        assert load(source).task == "classification"
+        assert load(source, task="regression").task == "regression"
+
+
+def test_lists_do_not_stream():
+    assert load(([[0.0], [1.0]], [0, 1]), stream=True).x.tolist() == [[0.0], [1.0]]
+
+
 def test_npz_keys(write):
     x, y = np.eye(4, dtype="f4"), np.asarray([0, 1, 0, 1])
     for keys in (("x", "y"), ("X", "Y"), ("X", "y")):
@@ -120,7 +136,9 @@ def test_a_folder_of_mnist(write, gz):
 
 def test_images_without_labels_are_prediction_data(write):
     schema = load((np.zeros((2, 20)), [0, 1])).schema
-    assert load(write("new-images-idx3-ubyte", IMAGES), schema=schema).y is None
+    data = load(write("new-images-idx3-ubyte", IMAGES), schema=schema)
+    assert data.y is data.take([2, 0]).y is None
+    np.testing.assert_array_equal(data.take([2, 0]).x, IMAGES.reshape(3, 20)[[2, 0]])
     assert load(write("new-images.idx3-ubyte.gz", IMAGES), schema=schema).x.shape == (3, 20)
 
 
