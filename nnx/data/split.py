@@ -75,7 +75,7 @@ def part_sizes(n: int, fractions: Sequence[float]) -> list[int]:
             fix="For example (0.8, 0.2).",
         )
     shares = np.asarray(parts, dtype=np.float64) / total * n
-    sizes = np.floor(shares + 1e-9).astype(np.int64)
+    sizes = (shares + 1e-9).astype(np.int64)
     for j in np.argsort(sizes - shares, kind="stable")[: n - int(sizes.sum())]:
         sizes[j] += 1
     if not sizes.all():
