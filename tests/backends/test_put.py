@@ -114,6 +114,12 @@ def test_a_bare_key(be):
     assert be.to_numpy(be.put(be.xp, (3,), 1, be.asarray(2.0))).tolist() == [0, 2, 0]
 
 
+def test_rows_of_no_values(be, host):
+    for library in (be, host):
+        made = library.put(be.xp, (4, 0), be.asarray(np.asarray([1, 3])), be.asarray(np.zeros((2, 0))))
+        assert tuple(made.shape) == (4, 0)
+
+
 def test_a_mask_of_the_leading_axes(be, host):
     mask, values = np.asarray([True, False, True]), np.arange(8.0).reshape(2, 4)
     expected = np.zeros((3, 4))

@@ -78,6 +78,7 @@ MALFORMED = [
     # IDX
     (TRAIN, b"", DataError, f"{TRAIN}: expected a whole IDX file, got it begins with nothing.*Download"),
     (TRAIN, b"\0\0\x08", DataError, "begins with 00 00 08"),
+    (TRAIN, b"\0\1" + header(8, 3)[2:], DataError, "begins with 00 01 08 01, not with"),
     (TRAIN, header(0x0A, 1), DataError, "begins with 00 00 0a 01, not with"),
     (TRAIN, b"\x1f\x8b\x08\0", DataError, "begins with 1f 8b 08 00"),
     (TRAIN, struct.pack(">BBBB", 0, 0, 8, 200), DataError, "1 to 8 dimensions"),
