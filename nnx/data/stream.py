@@ -127,8 +127,7 @@ class Streamed:
         return values[(slice(None), *rest)] if rest else values
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
-        values = self[:]
-        return values if dtype is None else values.astype(dtype, copy=False)
+        return self[:]  # in its own dtype: NumPy converts it
 
     def __iter__(self) -> Iterator[np.ndarray[Any, Any]]:
         for block in self.blocks():
