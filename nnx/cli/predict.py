@@ -64,7 +64,10 @@ def table(saved: Saved, outputs: Any) -> str:
     classes = saved.schema.classes or tuple(str(i) for i in range(outputs.shape[1]))
     if len(classes) != outputs.shape[1]:
         raise DataError(
-            expected=f"{len(classes)} outputs, one for each class", got=str(outputs.shape[1]), where="model"
+            expected=f"{len(classes)} outputs, one for each class",
+            got=str(outputs.shape[1]),
+            where="model",
+            fix="nnx.predict in Python gives them as they are.",
         )
     writer.writerow(["row", "prediction", *(f"p_{name}" for name in classes)])
     for row, chances in enumerate(_probabilities(saved, outputs)):
