@@ -229,7 +229,7 @@ CHECKS = (
     Check("D6", "data", "no training rows in val or test", {"share": 0.05, "most": 0.5}, "{rows} in both: remove duplicates before the split, or split by group.", "DC", rows_in_two_parts),
     Check("D7", "data", "no feature alone gives the target away", {"warn": 0.7, "fail": 0.99, "fail_real": 0.9}, "It may give the answer away: is it known at prediction time? If not, drop it.", "DC", one_feature_tells),
     Check("D8", "data", "classes are balanced", {"ratio": 10.0}, "Weight the loss or resample; start the last bias at log prior (I3).", "SM TDC", balance),
-    Check("D10", "data", "the split is sane", {"z": 8.0, "expected": 5.0}, "Use `nnx.data.split(…, seed=0)`: stratified, seeded.", "keras#8346", split_is_sane),
+    Check("D10", "data", "the split is sane", {"z": 8.0, "expected": 5.0}, "Use `nnx.data.split(…, seed=0)`: stratified, seeded; and prepare both parts alike.", "keras#8346", split_is_sane),
     Check("D11", "data", "real targets are as large as the outputs", {"decades": 1.0, "decades_fail": 3.0}, "Standardise the target (`nnx.Unstandardize` last does it), or start the last bias at its mean.", "TDC K, own", target_scale),
     Check("D12", "data", "augmentation keeps the data", {"similar": 0.95, "near": 0.75}, "The transform moves the data too far: lower its strength.", "TDC, own", augmentation),
 )  # fmt: skip

@@ -129,27 +129,49 @@ def _others_alike(group: np.ndarray[Any, Any]) -> float:
 
 
 def split_is_sane(subject: Subject, check: Check) -> Finding:
-    """D10: the targets of val are distributed as those of train."""
+    """D10: the targets and the inputs of val are distributed as those of train."""
     train, val = subject.train, subject.val
     if val is None:
         return check.skip("there are no validation rows")
     if train.labels is not None and val.labels is not None:
-        return _classes_alike(train.labels, val.labels, train.label, check)
-    if train.task == "classification":
-        return check.skip("the targets are not labels")
-    a, b = (rows.y.astype(np.float64).reshape(len(rows), -1)[:, 0] for rows in (train, val))
-    error = np.sqrt(a.var() / len(a) + b.var() / len(b))
-    z = float(abs(a.mean() - b.mean()) / error) if error > 0 else 0.0
+        found = _classes_alike(train.labels, val.labels, train.label, check)
+    elif train.task == "classification":
+        found = check.skip("the targets are not labels")
+    else:
+        found = _targets_alike(
+            *(rows.y.astype(np.float64).reshape(len(rows), -1)[:, 0] for rows in (train, val)), check
+        )
+    return found if found.severity in ("warn", "fail") else _inputs_alike(train, val, check) or found
+
+
+def _apart(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """How far the means of two parts are from each other, in standard errors; their variance is that within both."""
+    variance = (len(a) * a.var(axis=0) + len(b) * b.var(axis=0)) / (len(a) + len(b))
+    distance, error = np.abs(a.mean(axis=0) - b.mean(axis=0)), np.sqrt(variance * (1 / len(a) + 1 / len(b)))
+    return np.asarray(np.where(distance > 0, distance / error, 0.0))
+
+
+def _inputs_alike(train: Rows, val: Rows, check: Check) -> Finding | None:
+    """A warning where the means of a column are apart; of very many rows and columns some are looked at."""
+    columns = np.linspace(0, train.flat.shape[1] - 1, min(train.flat.shape[1], MOST[1])).astype(np.int64)
+    some = (np.linspace(0, len(rows) - 1, min(len(rows), MOST[0])).astype(np.int64) for rows in (train, val))
+    a, b = (rows.flat[np.ix_(index, columns)].astype(np.float64) for rows, index in zip((train, val), some))
+    apart = _apart(a, b)
+    worst = int(np.argmax(apart))
+    z, named = float(apart[worst]), train.column(int(columns[worst]))
+    if not z > check.limits["z"]:
+        return None
+    means = " and ".join(number(float(part[:, worst].mean())) for part in (a, b))
+    return check.say("warn", f"{named} has means {means}, z = {number(z)}", "z ≤ 8", f"val.x, {named}", z=z)
+
+
+def _targets_alike(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any], check: Check) -> Finding:
+    z = float(_apart(a, b))
     low, high = np.quantile(a, (0.01, 0.99))
     inside = float(np.mean((b >= low) & (b <= high)))
     severity: Severity = "fail" if inside < 0.05 else "warn" if z > check.limits["z"] else "pass"
-    return check.say(
-        severity,
-        f"mean targets {number(float(a.mean()))} and {number(float(b.mean()))}, z = {number(z)}",
-        "z ≤ 8",
-        "val.y",
-        z=z,
-    )
+    text = f"mean targets {number(float(a.mean()))} and {number(float(b.mean()))}, z = {number(z)}"
+    return check.say(severity, text, "z ≤ 8", "val.y", z=z)
 
 
 def _classes_alike(

@@ -185,6 +185,17 @@ def test_rows_that_stand_twice_are_no_copies_from_part_to_part(twins, copies, se
     assert verdict("D6", LINEAR(10, 1), (x[train], y[train]), (x[val], y[val])).severity == severity
 
 
+def test_inputs_of_another_kind_are_no_sane_split():
+    x, y = groups(400)
+    x[:, 2] += 5
+    train, val = (x[:300], y[:300]), (x[300:], y[300:])
+    assert verdict("D10", net(4, 3), train, val).severity == "pass"
+    assert verdict("D10", net(4, 3), train, (x[300:303], y[300:303])).severity == "pass"
+    told = verdict("D10", net(4, 3), train, ((val[0] - val[0].mean(axis=0)) / val[0].std(axis=0), val[1]))
+    assert (told.severity, told.where) == ("warn", "val.x, column 2")
+    assert told.remedy.endswith("prepare both parts alike.")
+
+
 def test_a_mean_of_all_rows_that_is_that_of_the_training_rows_but_for_luck_does_no_harm():
     x, y = groups(400)
     x = (x - x.mean(axis=0)) / x.std(axis=0)
