@@ -74,9 +74,9 @@ def length(run: Whole, check: Check) -> Finding:
     if len(curve) < max(2, run.epochs):
         return check.skip("it was not run to its last epoch, or has only one")
     n, best = len(curve), int(np.nanargmin(curve))
-    quarter = min(max(n // 4, 2), n // 2)
+    quarter = max(n // 4, 1)
     last, before = float(np.median(curve[-quarter:])), float(np.median(curve[-2 * quarter : -quarter]))
-    text = f"best in epoch {best + 1} of {n}, {name} {number(before)} → {number(last)} in the last {'quarter' if n > 3 else 'epoch'}"
+    text = f"best in epoch {best + 1} of {n}, {name} {number(before)} → {number(last)} in the last {'quarter' if quarter > 1 else 'epoch'}"
     steep = last < (1 - t["falls"]) * before and before - last > t["part"] * (float(curve[0]) - float(curve[best]))
     if best >= min(n * (1 - t["last"]), n - 1) and steep:
         return check.say(
