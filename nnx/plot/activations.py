@@ -54,9 +54,9 @@ def activations(
 
     Errors: ``StateError`` for a model in which no layer is called, ``PlotUnavailable`` without matplotlib.
     """
+    style.ready(path)
     check_model(model, "activations")
     check_data(data, "activations")
-    style.ready(path)
     backend, shown = backend_of(model), some(data, rows)
     with backend.use():
         found = Activations(tuple(signals(model, backend.asarray(shown.x, dtype=input_dtype_of(model)))))

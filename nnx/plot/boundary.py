@@ -67,9 +67,9 @@ def boundary(
 
     Errors: ``DataError`` for fewer than two features, ``PlotUnavailable`` without matplotlib.
     """
+    style.ready(path)
     check_model(model, "boundary")
     check_data(data, "boundary")
-    style.ready(path)
     if points < 2 or margin < 0:
         raise ConfigError(
             expected="2 points or more, and a margin ≥ 0",

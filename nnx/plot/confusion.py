@@ -54,9 +54,9 @@ def confusion(
     Errors: ``DataError`` for data without classes and where the model takes a row for none of them, ``PlotUnavailable``
     without matplotlib.
     """
+    style.ready(path)
     check_model(model, "confusion")
     check_data(data, "confusion")
-    style.ready(path)
     if data.task != "classification" or data.y is None or data.classes is None:
         raise DataError(
             expected="rows with classes",

@@ -65,9 +65,9 @@ def gradients(
 
     Errors: ``DataError`` for data without targets, ``PlotUnavailable`` without matplotlib.
     """
+    style.ready(path)
     check_model(model, "gradients")
     check_data(data, "gradients")
-    style.ready(path)
     if data.y is None:
         raise DataError("there are no targets", where="gradients", fix="Give data with their targets.")
     data = some(data, rows)

@@ -57,8 +57,8 @@ def weights(
     Errors: ``ShapeError`` if the first weight (H·W·C, units) is not of that shape, ``StateError`` without weights,
     ``PlotUnavailable`` without matplotlib.
     """
-    check_model(model, "weights")
     style.ready(path)
+    check_model(model, "weights")
     backend = backend_of(model)
     hosts = {name: np.asarray(backend.to_numpy(w), dtype=np.float64) for name, w in model.parameters().items()}
     arrays = {name: w for name, w in hosts.items() if w.size > 1}
