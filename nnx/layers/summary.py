@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from nnx import backends
+from nnx import backends, tree
+from nnx.autodiff.transforms import is_array
 from nnx.errors import ConfigError
 from nnx.layers.observing import observing
 from nnx.layers.training import inference
@@ -18,7 +19,7 @@ class Row:
 
     path: str
     layer: str
-    output_shape: tuple[int, ...]
+    output_shape: tuple[Any, ...]
     parameters: int
     frozen: int
     bytes: int
@@ -73,7 +74,7 @@ def summarize(model: Any, input_shape: tuple[int, ...], dtype: Any = None) -> Su
         if any(True for _ in module._children()) and not owned[id(module)]:
             return
         trained, frozen, size = _sizes(owned[id(module)])
-        rows.append(Row(module._path, type(module).__name__, tuple(out.shape), trained, frozen, size))
+        rows.append(Row(module._path, type(module).__name__, _shape(out), trained, frozen, size))
 
     with inference(), observing(note):
         twin = model.map_arrays(lambda path, array: array)
@@ -84,6 +85,11 @@ def summarize(model: Any, input_shape: tuple[int, ...], dtype: Any = None) -> Su
     trained, frozen, size = _sizes([slot for slots in _owned(model).values() for slot in slots])
     buffers = sum(math.prod(value.shape) for value in model.buffers().values())
     return Summary(tuple(rows), trained, frozen, buffers, size)
+
+
+def _shape(out: Any) -> tuple[Any, ...]:
+    """The shape of an array; of a nest of them, the shapes of all."""
+    return tuple(out.shape) if is_array(out) else tuple(tuple(one.shape) for one in tree.leaves(out))
 
 
 def _owned(model: Any) -> dict[int, list[tuple[Any, bool, Any]]]:

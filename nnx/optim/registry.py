@@ -3,6 +3,7 @@
 from typing import Any
 
 from nnx.errors import ConfigError
+from nnx.optim import check
 from nnx.optim.adagrad import Adagrad
 from nnx.optim.adam import Adam, AdamW
 from nnx.optim.base import Optimizer
@@ -92,6 +93,7 @@ def parse_schedule(text: str, learning_rate: float) -> Schedule:
     schedule: Schedule = _built(SCHEDULES, {"type": name, start: learning_rate, **settings}, where)
     if warmup is None:
         return schedule
+    check.positive(warmup, name="warmup", where=where, example="5")
     return Warmup(schedule, length=warmup, per=schedule.per, steps_per_epoch=schedule.steps_per_epoch)
 
 

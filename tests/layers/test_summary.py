@@ -41,6 +41,17 @@ def test_summary_is_inference_also_inside_a_training_pass(backend):
     assert not model.layers[0].is_fitted
 
 
+def test_a_layer_of_two_outputs_has_two_shapes():
+    class Two(nnx.Module):
+        def __init__(self):
+            self.weight = nnx.Parameter((3, 2), nnx.init.zeros())
+
+        def forward(self, x):
+            return x @ self.weight, x
+
+    assert Two().summary((5, 3)).rows[0].output_shape == ((5, 2), (5, 3))
+
+
 def test_summary_of_a_model_of_ones_own():
     rows = Tied().summary((2, 4)).rows
     assert [(row.path, row.layer, row.parameters) for row in rows] == [

@@ -155,7 +155,7 @@ def test_schedules_from_flags(text: str, expected: Any) -> None:
         ("exponential", r"expected rate or factor"),
         ("table", r"expected pairs of time and rate"),
         ("step:3=0.1", r"step has no setting 3"),
-        ("cosine:length=9,warmup=0", r"Warmup: length is out of range"),
+        ("cosine:length=9,warmup=0", r"schedule 'cosine:length=9,warmup=0': warmup is out of range, .* got 0\. Pass for example warmup=5"),
     ],
 )  # fmt: skip
 def test_a_wrong_schedule_flag_is_refused(text: str, sentence: str) -> None:
