@@ -77,9 +77,11 @@ def read(file: str) -> tuple[dict[str, Any] | None, Callable[[str], str]]:
         raise ConfigError(expected="a table [space]", got=repr(table)[:60], where=where("space"))
     if table is None:
         return None, where
-    named = {key.replace("-", "_"): row for key, row in table.items()}
-    if len(named) < len(table):
-        raise ConfigError("a name is given twice", where=where(next(iter(table))), fix="Write it once.")
+    named: dict[str, Any] = {}
+    for key, row in table.items():
+        if key.replace("-", "_") in named:
+            raise ConfigError(f"{key!r} is given twice", where=where(key), fix="Write it once.")
+        named[key.replace("-", "_")] = row
     return named, where
 
 

@@ -132,6 +132,7 @@ def test_a_space_in_the_file_is_searched_and_other_verbs_pass_it_over(nnx, tmp_p
         ("activation = { low = 0, high = 1 }", "s.toml (line 4), activation: expected choices, for it is no number"),
         ('activation = { choices = ["relu", "rleu"] }', "s.toml (line 4), activation: expected relu, "),
         ("batch-size = { low = 1.5, high = 8.0 }", "s.toml (line 4), batch_size: expected two whole numbers, the smaller first, got 1.5, 8.0"),
+        ("l2 = { low = 0, high = 1 }\nbatch-size = { choices = [8] }\nbatch_size = { choices = [9] }", "s.toml (line 5), batch_size: 'batch_size' is given twice. Write it once."),
         ("seed = { low = 0, high = 9 }", "s.toml (line 4), seed: seed draws the split, too: all trials share it. Leave it out of the space."),
         ("batch-size = { low = 16, high = 16 }", "s.toml (line 4), batch_size: expected two whole numbers, the smaller first, got 16, 16. Write for example low = 16, high = 256."),
         ("val = { low = 0.1, high = 0.5 }", "s.toml (line 4), val: val says what is trained on or where it is kept"),
