@@ -74,7 +74,9 @@ def read(file: str) -> tuple[dict[str, Any] | None, Callable[[str], str]]:
         return f"{file} (line {line}), {name}"
 
     if table is not None and not isinstance(table, dict):
-        raise ConfigError(expected="a table [space]", got=repr(table)[:60], where=where("space"))
+        raise ConfigError(
+            expected="a table [space]", got=repr(table)[:60], where=where("space"), fix="Write [space] above its names."
+        )
     if table is None:
         return None, where
     named: dict[str, Any] = {}
@@ -168,7 +170,9 @@ def _settable(settings: Settings, name: str, value: Any, whole: Dataset) -> None
     if name in FIELDS:
         known = (KINDS[name], *get_args(KINDS[name]))
         if type(value) not in known and not (isinstance(value, int) and type(value) is not bool and float in known):
-            raise ConfigError(expected=f"a value like {getattr(Settings(), name)!r}", got=repr(value))
+            raise ConfigError(
+                expected=f"a value like {getattr(Settings(), name)!r}", got=repr(value), fix="Correct the range."
+            )
         limit = FIELDS[name].metadata["check"]
         if limit is not None and not limit.holds(value):
             raise ConfigError(expected=limit.expected, got=repr(value), fix="Correct the range.")

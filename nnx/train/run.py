@@ -111,7 +111,7 @@ class Run:
     def best(self) -> Record:
         """The record of the best epoch so far (the first of equals). ``StateError`` before the end of the first."""
         if not self.history:
-            raise StateError(expected="a finished epoch", got="none", where="run.best")
+            raise StateError(expected="a finished epoch", got="none", where="run.best", fix="Train for an epoch first.")
         return min(self.history, key=lambda record: score(record, self.monitor))
 
     def __repr__(self) -> str:

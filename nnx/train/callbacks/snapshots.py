@@ -104,11 +104,21 @@ def read_snapshots(path: str | os.PathLike[str]) -> list[Snapshot]:
     """
     arrays, metadata = read_arrays(Path(path))
     if metadata.get("format") != "nnx snapshots 1":
-        raise DataError(expected="a file of snapshots", got="another safetensors file", where=str(path))
+        raise DataError(
+            expected="a file of snapshots",
+            got="another safetensors file",
+            where=str(path),
+            fix="Name the snapshots.safetensors of a run.",
+        )
     epochs: dict[int, dict[str, Any]] = {}
     for name, array in arrays.items():
         epoch, _, weight = name.partition("/")
         if not epoch.isdecimal():
-            raise DataError(expected="names such as 3/layers.0.weight", got=repr(name)[:60], where=str(path))
+            raise DataError(
+                expected="names such as 3/layers.0.weight",
+                got=repr(name)[:60],
+                where=str(path),
+                fix="Name the snapshots.safetensors of a run.",
+            )
         epochs.setdefault(int(epoch), {})[weight] = array
     return [Snapshot(epoch, epochs[epoch]) for epoch in sorted(epochs)]
