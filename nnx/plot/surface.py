@@ -58,7 +58,7 @@ def surface(
             fix="Leave them out, or write extent=1.0.",
         )
     landscape = Landscape(model, data, loss=loss, rows=rows)
-    chosen = list(directions or random_directions(model, LINES if dimensions == 1 else 2, seed=seed))
+    chosen = directions or random_directions(model, LINES if dimensions == 1 else 2, seed=seed)
     at = np.linspace(-extent, extent, points)
     unit = "step along direction {}" if directions else UNIT
     if dimensions == 1:

@@ -84,7 +84,7 @@ def _images(arrays: dict[str, Host], shape: tuple[int, int, int]) -> Host:
     if len(shape) != 3 or first.ndim != 2 or first.shape[0] != math.prod(shape):
         raise ShapeError(
             expected=f"a first weight of shape ({math.prod(shape)}, units) for images of {shape}",
-            got=f"{name} of {first.shape}",
+            got=f"{name} of {first.shape}" if name else "none",
             where="weights",
             fix="Leave image_shape away.",
         )

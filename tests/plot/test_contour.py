@@ -20,7 +20,9 @@ def test_values_are_those_of_the_function():
     assert found.values[0, 4] == bowl(2, -3)
 
 
-@pytest.mark.parametrize("values", [np.zeros((3, 3)), np.full((2, 2), np.nan), np.full((2, 2), np.inf)])
+@pytest.mark.parametrize(
+    "values", [np.zeros((3, 3)), np.full((2, 2), np.nan), np.full((2, 2), np.inf), np.nextafter(1.0, [1.0, 2.0])]
+)
 def test_a_constant_has_no_levels(values):
     assert levels(values) is None
 

@@ -82,6 +82,8 @@ def test_the_first_layer_as_images(backend):
     np.testing.assert_allclose(colour[4, 1, 0], w[6:9, 4].mean(), rtol=1e-5)
     with pytest.raises(ShapeError, match=r"a first weight of shape \(64, units\).*got layers.1.weight of \(12, 5\)"):
         plot.weights(model, image_shape=(8, 8, 1))
+    with pytest.raises(ShapeError, match=r"a first weight of shape \(4, units\) .*got none"):
+        plot.weights(nnx.BatchNorm(4), image_shape=(2, 2, 1))
 
 
 def test_weights_that_are_not_finite_or_not_there():
