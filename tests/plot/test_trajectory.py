@@ -7,7 +7,7 @@ from support.clouds import blobs, network
 import nnx
 from nnx import plot
 from nnx.errors import ConfigError, DataError, DivergedError
-from nnx.plot.trajectory import plane_of
+from nnx.plot.trajectory import Route, _around, plane_of
 from nnx.train import Snapshot, Snapshots, read_snapshots
 
 
@@ -157,3 +157,14 @@ def test_fewer_than_three_copies_and_foreign_files_are_refused(tmp_path):
         read_snapshots(tmp_path / "model.safetensors")
     with pytest.raises(DataError, match="a model file"):
         read_snapshots(tmp_path / "none.safetensors")
+
+
+def test_a_path_along_one_line_is_seen_from_both_sides():
+    points = np.asarray([[10.0, 0.0], [0.0, 0.0]])
+    route = Route(np.arange(2), points, np.asarray([1.0, 0.0]), ({}, {}))
+    assert _around(points[:, 0], route, 3, 0.25).tolist() == [-2.5, 5.0, 12.5]
+    assert _around(points[:, 1], route, 3, 0.25).tolist() == [
+        -1.5,
+        0.0,
+        1.5,
+    ]  # a fifth of the longer side, and a margin
