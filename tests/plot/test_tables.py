@@ -40,6 +40,7 @@ def test_a_class_without_rows_has_no_share():
     model, x = say("numpy", 0, 1)
     data = nnx.data.Dataset(x, np.asarray([0, 1]), classes=("a", "b", "c"))
     assert plot.confusion(model, data).shares[2].tolist() == [0, 0, 0]
+    assert plot.confusion(model, data.take([0])).shares.sum() == 1  # of one row
 
 
 def test_the_confusion_agrees_with_scikit_learn():
