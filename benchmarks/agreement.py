@@ -58,8 +58,8 @@ def measured(backends: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         record = Path(folder) / "record.json"
         command = [sys.executable, "-P", "-m", "pytest", "-q", *TESTS, "--backend", backends, "--record", str(record)]
-        threads = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-        if code := subprocess.run(command, cwd=ROOT, env=os.environ | threads, check=False).returncode:
+        more = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "NNX_LONG": "1"}
+        if code := subprocess.run(command, cwd=ROOT, env=os.environ | more, check=False).returncode:
             raise SystemExit(code)
         return json.loads(record.read_text(encoding="utf-8"))  # type: ignore[no-any-return]
 

@@ -1,6 +1,7 @@
 """Every differentiable function: value, first and second derivative, on every backend."""
 
 import functools
+import os
 from typing import Any
 
 import array_api_compat.numpy as host
@@ -37,13 +38,15 @@ def leave_out(row: Row, case: Case, backend: Any) -> None:
             pytest.skip(f"{row.name} on {backend.spec}: {row.exempt[known]}")
 
 
+LONG = os.environ.get("NNX_LONG") == "1"
 compiles_every_shape = pytest.mark.skip_backends(
-    "jax", reason="compiles every shape and dtype anew, and its arrays are contiguous: float64 and first orders run"
+    *([] if LONG else ["jax"]),
+    reason="compiles every shape and dtype anew: float64 and first orders run, the rest where NNX_LONG is 1",
 )
 
 
 def only_first_case(row: Row, case: Case, backend: Any) -> None:
-    if backend.name == "jax" and case is not row.cases[0]:
+    if backend.name == "jax" and case is not row.cases[0] and not LONG:
         pytest.skip("JAX compiles every shape anew: further variants of this run on the other backends")
 
 
