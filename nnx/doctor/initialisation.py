@@ -193,6 +193,13 @@ def settings(subject: Subject, check: Check) -> Finding:
         path = max(dropped, key=lambda name: dropped[name])
         layers = f" in {len(dropped)} layers" * (len(dropped) > 1)
         note("dropout", dropped[path], f"dropout {number(dropped[path])}{layers} (≤ 0.5)", "dropout 0.2", path)
+    calls = subject.inference[0]
+    before = calls[: next((at for at, call in enumerate(calls) if call.trained), 0)]
+    of_inputs = {call.named: call.module.p for call in before if isinstance(call.module, Dropout)}
+    if max(of_inputs.values(), default=0.0) > t["inputs"]:
+        path = max(of_inputs, key=lambda name: of_inputs[name])
+        text = f"dropout {number(of_inputs[path])} of the inputs (≤ {number(t['inputs'])})"
+        note("inputs", of_inputs[path], text, "dropout 0.2 of the inputs, or none", path)
     core, adam, rate = subject.core, subject.core.name.startswith("adam"), subject.rate
     if adam and rate > t["adam_rate"]:
         note("adam_rate", rate, f"learning rate {number(rate)} with Adam (≤ 0.01)", "a learning rate of 1e-3")
@@ -243,7 +250,7 @@ def mean_over_batch(subject: Subject, check: Check) -> Finding:
 FIRST = (
     Check("I4", "start", "units begin different", {}, "Call `model.initialize(seed=…)` with a random initialiser for {where}.", "C2 TDC", symmetry),
     Check("I9", "start", "softmax and last activation fit the loss", {"outside": 0.01}, "{advice}.", "UM TDC", softmax_and_ranges),
-    Check("I10", "start", "settings are usual ones", {"dropout": 0.5, "adam_rate": 1e-2, "rate": 1e-7, "sgd_step": 10.0, "eps": 1e-10, "momentum": 0.99, "decay": 1.0, "late": 0.5}, "Start from {advice}.", "UM, own", settings),
+    Check("I10", "start", "settings are usual ones", {"dropout": 0.5, "inputs": 0.2, "adam_rate": 1e-2, "rate": 1e-7, "sgd_step": 10.0, "eps": 1e-10, "momentum": 0.99, "decay": 1.0, "late": 0.5}, "Start from {advice}.", "UM, own", settings),
     Check("I11", "start", "the loss is a mean over the batch", {"rows": 128.0, "change": 0.1}, "Use the mean over the batch, not the sum, and the class axis inside it.", "TDC", mean_over_batch),
 )  # fmt: skip
 

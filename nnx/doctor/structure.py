@@ -1,4 +1,5 @@
-"""I9: softmax where it does not belong, a last activation that cannot reach the targets, linear after linear.
+"""I9: softmax where it does not belong, a last activation that cannot reach the targets, dropout of the outputs, linear after
+linear.
 
 Softmax is known by its outputs, rows that are nowhere negative and sum to 1, so one written inside a layer of one's own is
 seen too; a loss that wants logits is known by not changing when the same number is added to all of them.
@@ -51,8 +52,19 @@ def softmax_and_ranges(subject: Subject, check: Check) -> Finding:
     if not calls:
         return check.skip("the model has no layers to look at")
     return (
-        _softmax(subject, check, calls) or _reach(subject, check, calls) or _linear_twice(check, subject.inference[0])
+        _dropped(check, subject.inference[0])
+        or _softmax(subject, check, calls)
+        or _reach(subject, check, calls)
+        or _linear_twice(check, subject.inference[0])
     )
+
+
+def _dropped(check: Check, calls: list[Call]) -> Finding | None:
+    last = calls[-2] if len(calls) > 1 and isinstance(calls[-1].module, Unstandardize) else calls[-1]
+    if not isinstance(last.module, Dropout) or not last.module.p:
+        return None
+    text = f"dropout {number(last.module.p)} of the outputs"
+    return _fail(check, text, last.named, "Remove the dropout at the end: in training it puts 0 for answers")
 
 
 def _softmax(subject: Subject, check: Check, calls: list[Call]) -> Finding | None:

@@ -245,6 +245,19 @@ def test_a_sigmoid_before_a_loss_on_logits(loss):
     assert f"`{loss}` takes logits" in found.remedy
 
 
+def test_dropout_of_inputs_and_of_outputs():
+    x, y = line()
+    layers = net(10, 1).layers
+    model = nnx.Sequential(*layers, nnx.Dropout(0.1), nnx.Unstandardize(1)).initialize(0)
+    found = verdict("I9", model, (x, y))
+    assert (found.severity, found.where) == ("fail", "layers.5 (Dropout)")
+    assert "Remove the dropout at the end" in found.remedy
+    for p, severity in ((0.2, "pass"), (0.3, "warn")):
+        model = nnx.Sequential(nnx.Standardize(10), nnx.Dropout(p), *layers[:3], nnx.Dropout(0.5), *layers[3:])
+        found = verdict("I10", model.initialize(0), (x, y))
+        assert (found.severity, found.remedy.startswith("Start from dropout 0.2 of the inputs")) == (severity, p > 0.2)
+
+
 def test_a_penalty_is_to_be_divided_by_enough():
     found = verdict("I2", net(4, 3), groups(), optimizer=chain(nnx.optim.penalize(l2=30.0), Adam(1e-3)))
     assert found.remedy == "Divide λ by 1,000."
