@@ -138,9 +138,8 @@ def split_is_sane(subject: Subject, check: Check) -> Finding:
     elif train.task == "classification":
         found = check.skip("the targets are not labels")
     else:
-        found = _targets_alike(
-            *(rows.y.astype(np.float64).reshape(len(rows), -1)[:, 0] for rows in (train, val)), check
-        )
+        a, b = (rows.y.astype(np.float64).reshape(len(rows), -1)[:, 0] for rows in (train, val))
+        found = _targets_alike(a, b, check)
     return found if found.severity in ("warn", "fail") else _inputs_alike(train, val, check) or found
 
 
