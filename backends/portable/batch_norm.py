@@ -14,14 +14,14 @@ def batch_norm(xp: Namespace, x: Array, gamma: Array | None, beta: Array | None,
     ([-1.0, 1.0], [3.0], [4.0])
     """
     axes = tuple(range(x.ndim - 1))
-    mean = xp.mean(x, axis=axes, keepdims=True)
+    mean = xp.mean(x, axis=axes)
     centred = x - mean
-    variance = xp.mean(centred * centred, axis=axes, keepdims=True)
+    variance = xp.mean(centred * centred, axis=axes)
     inverse = 1 / xp.sqrt(variance + eps)
     normal = centred * inverse
     y = normal if gamma is None else normal * gamma
     y = y if beta is None else y + beta
-    return y, xp.reshape(mean, (-1,)), xp.reshape(variance, (-1,)), (normal, inverse, gamma, axes)
+    return y, mean, variance, (normal, inverse, gamma, axes)
 
 
 def batch_norm_back(xp: Namespace, needs: tuple[bool, ...], saved: Any, g: Array) -> tuple[Any, ...]:
@@ -30,6 +30,5 @@ def batch_norm_back(xp: Namespace, needs: tuple[bool, ...], saved: Any, g: Array
     h = g if gamma is None else g * gamma
     gx = None
     if needs[0]:
-        along = xp.mean(h * normal, axis=axes, keepdims=True)
-        gx = (h - xp.mean(h, axis=axes, keepdims=True) - normal * along) * inverse
+        gx = (h - xp.mean(h, axis=axes) - normal * xp.mean(h * normal, axis=axes)) * inverse
     return gx, xp.sum(g * normal, axis=axes) if needs[1] else None, xp.sum(g, axis=axes) if needs[2] else None
