@@ -47,7 +47,7 @@ def rows(path: Path, delimiter: str | None = None) -> Iterator[Row]:
             expected="delimiter ',', ';' or a tab", got=repr(delimiter), where="delimiter", fix="Choose one of those."
         )
     width = None
-    for row in _parse(_lines(path), delimiter, path):
+    for read, row in enumerate(_parse(_lines(path), delimiter, path)):
         if width is None:
             width = len(row.cells)
             if width > _COLUMNS:
@@ -58,11 +58,14 @@ def rows(path: Path, delimiter: str | None = None) -> Iterator[Row]:
                     fix="Save such data as NPZ: numpy.savez(path, x=x, y=y).",
                 )
         if len(row.cells) != width:
+            fix = f'Add or remove cells; put a cell that contains {delimiter!r} in "quotes".'
+            if read == 1 and len(row.cells) == width + 1:
+                fix += f" If the rows begin with names, as R's write.table writes them, begin the header with {delimiter!r}."
             raise DataError(
                 expected=f"{width} cell{'s' * (width != 1)} as in the first row",
                 got=str(len(row.cells)),
                 where=f"{path}, {row.place}",
-                fix=f'Add or remove cells; put a cell that contains {delimiter!r} in "quotes".',
+                fix=fix,
             )
         yield row
 

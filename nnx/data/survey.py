@@ -21,7 +21,8 @@ _FEW_ROWS = 10  # up to which texts may all differ and still be categories
 _BLOCK = 2048
 _WHOLE = re.compile(r"[+-]?\d{1,400}")  # Python reads no whole number of more than 4300 digits
 _COMMAS = re.compile(r"[-+]?\d[\d.]*(,\d+)+(\.\d+)?([eE][-+]?\d+)?")
-_DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?|\d{1,2}[./]\d{1,2}[./](\d\d){1,2}")
+_SIGNED = re.compile(r"[$€£¥] ?[-+]?\d[\d.,]*|[-+]?\d[\d.,]* ?[$€£¥%]")
+_DATE = re.compile(r"\d{4}([-/.])\d\d?\1\d\d?([T ]\d\d:\d\d.*)?|\d{1,2}[./]\d{1,2}[./](\d\d){1,2}")
 
 
 @dataclass
@@ -72,6 +73,8 @@ class Seen:
             raise self._error(self.text, "a number, as in other rows of this column")
         if self.text and not names and _COMMAS.fullmatch(self.text[1]):
             raise self._error(self.text, "a number with a decimal point")
+        if self.text and not names and _SIGNED.fullmatch(self.text[1]):
+            raise self._error(self.text, "a number alone")
         return False
 
     def lacks(self, names: bool = False) -> bool:
@@ -164,7 +167,8 @@ class Seen:
             if instead is None:
                 named = "task='classification'" if self.target else f"categorical=[{self.name!r}]"
                 instead = f"pass {named} if the column holds names"
-            got, fix = repr(text), f"Correct the cell{f', or {instead}' if instead else ''}."
+            correct = "Leave out what is no number" if _SIGNED.fullmatch(text) else "Correct the cell"
+            got, fix = repr(text), f"{correct}{f', or {instead}' if instead else ''}."
         return DataError(expected=expected, got=got, where=at, fix=fix)
 
 
