@@ -72,7 +72,9 @@ def parts(whole: Dataset, settings: Settings) -> Parts:
             expected=f"{'two rows' if least == 2 else 'a row'} or more in each part",
             got=f"{len(whole)} in all, {said}",
             where=f"--{few[0]}",
-            fix=f"Hold out another share, such as --{few[0]} {enough:g}, or give more rows.",
+            fix=f"Hold out another share, such as --{few[0]} {enough:g}, or give more rows."
+            if len(whole) >= least + 2  # of one row alone nothing is learnt
+            else "Give more rows.",
         )
     return Parts(whole, found["train"], found.get("val"), found.get("test"))
 

@@ -91,6 +91,8 @@ def test_a_share_that_holds_too_few_rows_out_is_answered_with_one_that_does(nnx,
     assert "--val: expected two rows or more in each part, got 5 in all, 0.8 to train, 0.2 to val. " in done.err
     assert "Hold out another share, such as --val 0.4, or" in done.err
     assert nnx("train", "five.csv", "--epochs", 1, "--val", 0.4).code == 0
+    (here / "three.csv").write_text("x,y\n1,1.5\n2,2.5\n3,3.5\n")
+    assert nnx("train", "three.csv").err.endswith("got 3 in all, 0.8 to train, 0.2 to val. Give more rows.\n")
 
 
 def test_columns_are_named_as_the_shell_takes_them(nnx, here):
