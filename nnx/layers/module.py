@@ -364,6 +364,9 @@ class Module:
         contents.update(self.__dict__)
         contents.pop("_known_slots", None)
         contents["_path"] = path
+        contents["_ready"] = (
+            True  # a layer that came to the tree later would else begin a tree of its own, and draw as such
+        )
         contents["_origin"] = self._origin or self
         prefix = f"{path}." if path else ""
         for name, declaration in self._declared.items():

@@ -104,6 +104,24 @@ def test_the_gradient_has_the_mask_of_the_value(backend):
     assert_agrees(g, y, exact=True)
 
 
+@pytest.mark.parametrize("called", [False, True])
+def test_a_layer_that_came_later_draws_by_its_place(backend, called):
+    """Whether the model was called in between must not matter to the masks."""
+    x = ones(backend, 4, 6)
+    whole = nnx.Sequential(nnx.Dropout(0.5), nnx.Linear(6, 5), nnx.Dropout(0.5)).initialize(0).to(backend)
+    grown = nnx.Sequential(nnx.Linear(6, 5)).initialize(0).to(backend)
+    grown.load(dict(zip(grown.state(), whole.state().values(), strict=True)))
+    grown.layers.insert(0, nnx.Dropout(0.5))
+    grown.layers.append(nnx.Dropout(0.5))
+    if called:
+        grown(x)
+    found = []
+    for model in (whole, grown):
+        with nnx.training(seed=1, step=2):
+            found.append(nnx.grad(lambda model: total(model(x) ** 2))(model)["layers.1.weight"])
+    assert_agrees(found[1], backend.to_numpy(found[0]), exact=True, backend=backend)
+
+
 def test_a_checkpoint_draws_the_same_masks_and_moves_no_statistics_twice(backend):
     x = backend.asarray(draw((6, 4)).astype("float32"))
     block = nnx.Sequential(nnx.Linear(4, 4), nnx.BatchNorm(4), nnx.Dropout(0.5))
