@@ -68,7 +68,9 @@ class Plans:
             return None
         try:
             plan = self.made[kind] = Plan(self.model, self.loss, x, y, seed, number)
-        except NnxError as error:  # the step may be sound all the same: taken as it is written, it will tell
+        except MemoryError:
+            raise
+        except Exception as error:  # the step may be sound all the same: taken as it is written, it will tell
             self.declined = str(error)
             return None
         plan.trusted = compiles and self.trusting
