@@ -53,8 +53,14 @@ def blaming(what: str, f: Callable[..., Any]) -> Callable[[Callable[..., Any]], 
             except NnxError as error:
                 error.at(f"{what} of {getattr(f, '__name__', type(f).__name__)}")
                 raise
-            except TypeError as error:
-                told = untraceable(error, f"{what} of {getattr(f, '__name__', type(f).__name__)}")
+            except (TypeError, ValueError) as error:
+                where = f"{what} of {getattr(f, '__name__', type(f).__name__)}"
+                if isinstance(
+                    error.__cause__, TracingError
+                ):  # NumPy asked an element for its value, and says otherwise
+                    error.__cause__.at(where)
+                    raise error.__cause__ from None
+                told = untraceable(error, where)
                 if told is None:
                     raise
                 raise told from error
@@ -71,7 +77,7 @@ def untraceable(error: Exception, where: str) -> TracingError | None:
     return TracingError(
         "a function of the array library itself was given a traced array",
         where=where,
-        fix="Take the function from xp = nnx.namespace(x): xp.sin(x) in place of np.sin(x).",
+        fix="Take the function from xp = nnx.namespace(x): xp.sin(x) in place of np.sin(x), and a = a + x in place of a += x.",
     )
 
 

@@ -59,7 +59,7 @@ class Tensor:
         if self._node is not None:
             raise TracingError(
                 f"{what} needs the value of a traced array of shape {tuple(self.shape)}, which would cut its derivative",
-                fix="Compute with functions of nnx.namespace(x), or write nnx.stop_gradient(x) if no derivative is wanted.",
+                fix="Compute with functions of nnx.namespace(x), such as xp.stack for a list of arrays, or write nnx.stop_gradient(x) if no derivative is wanted.",
             )
         return self._array
 

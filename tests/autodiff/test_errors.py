@@ -122,6 +122,26 @@ def test_a_function_of_the_library_itself(backend: Any) -> None:
         nnx.grad(lambda x: cube(backend.xp.sin(x)))(x)
 
 
+def test_a_traced_value_in_an_array_of_numpy() -> None:
+    """NumPy says of the first that a sequence was set, of the second that Tensor knows no ufuncs."""
+
+    def put(x: Any) -> Any:
+        y = np.zeros(2)
+        y[0] = x[0]
+        return cube(x * y)
+
+    def summed(x: Any) -> Any:
+        y = np.zeros(2)
+        y += x
+        return cube(y)
+
+    x = np.asarray([1.0, 2.0])
+    with pytest.raises(nnx.errors.TracingError, match=r"grad of put: float\(x\) needs the value of a traced array"):
+        nnx.grad(put)(x)
+    with pytest.raises(nnx.errors.TracingError, match=r"grad of summed: .* a = a \+ x in place of a \+= x"):
+        nnx.grad(summed)(x)
+
+
 def test_two_libraries_do_not_mix(backend: Any) -> None:
     (x,) = arrays(backend, [1.0, 2.0])
     other = nnx.backends.get("strict" if backend.name != "strict" else "numpy").asarray(np.asarray([1.0, 2.0]))
