@@ -81,6 +81,7 @@ REMEDIES = (
 
 USUAL = {
     "dropout": "--dropout 0.2",
+    "rows": "--batch-size 32",
     "adam_rate": "--lr 3e-3",
     "rate": "--optimizer adam --lr 3e-3",
     "sgd_step": "--standardize",

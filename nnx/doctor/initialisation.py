@@ -11,7 +11,7 @@ from nnx.doctor.structure import softmax_and_ranges
 from nnx.doctor.subject import Subject
 from nnx.doctor.verdict import Check, Finding, Severity, graded
 from nnx.doctor.walk import before_activations
-from nnx.layers import ConvTranspose1d, ConvTranspose2d, Dropout, Embedding, LearnedPositions
+from nnx.layers import BatchNorm, ConvTranspose1d, ConvTranspose2d, Dropout, Embedding, LearnedPositions
 from nnx.typing import Array
 
 
@@ -200,6 +200,10 @@ def settings(subject: Subject, check: Check) -> Finding:
         path = max(of_inputs, key=lambda name: of_inputs[name])
         text = f"dropout {number(of_inputs[path])} of the inputs (≤ {number(t['inputs'])})"
         note("inputs", of_inputs[path], text, "dropout 0.2 of the inputs, or none", path)
+    norms = [path for path, module in subject.original.modules() if isinstance(module, BatchNorm)]
+    if norms and subject.batch_size < min(t["rows"], len(subject.train)):
+        text = f"batches of {subject.batch_size} rows for batch norm (≥ {number(t['rows'])})"
+        note("rows", subject.batch_size, text, "batches of 32 rows", norms[0])
     core, adam, rate = subject.core, subject.core.name.startswith("adam"), subject.rate
     if adam and rate > t["adam_rate"]:
         note("adam_rate", rate, f"learning rate {number(rate)} with Adam (≤ 0.01)", "a learning rate of 1e-3")
@@ -250,7 +254,7 @@ def mean_over_batch(subject: Subject, check: Check) -> Finding:
 FIRST = (
     Check("I4", "start", "units begin different", {}, "Call `model.initialize(seed=…)` with a random initialiser for {where}.", "C2 TDC", symmetry),
     Check("I9", "start", "softmax and last activation fit the loss", {"outside": 0.01}, "{advice}.", "UM TDC", softmax_and_ranges),
-    Check("I10", "start", "settings are usual ones", {"dropout": 0.5, "inputs": 0.2, "adam_rate": 1e-2, "rate": 1e-7, "sgd_step": 10.0, "eps": 1e-10, "momentum": 0.99, "decay": 1.0, "late": 0.5}, "Start from {advice}.", "UM, own", settings),
+    Check("I10", "start", "settings are usual ones", {"dropout": 0.5, "inputs": 0.2, "rows": 8.0, "adam_rate": 1e-2, "rate": 1e-7, "sgd_step": 10.0, "eps": 1e-10, "momentum": 0.99, "decay": 1.0, "late": 0.5}, "Start from {advice}.", "UM, own", settings),
     Check("I11", "start", "the loss is a mean over the batch", {"rows": 128.0, "change": 0.1}, "Use the mean over the batch, not the sum, and the class axis inside it.", "TDC", mean_over_batch),
 )  # fmt: skip
 

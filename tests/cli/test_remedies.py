@@ -35,6 +35,7 @@ def test_every_remedy_is_for_a_check_that_exists():
     [
         ("--lr 1", "--lr 3e-3"),
         ("--dropout 0.9", "--dropout 0.2"),
+        ("--batch-size 2", "--batch-size 32"),
         ("--schedule step:every=1,factor=0.1", "--schedule cosine"),
         ("--optimizer adamw:weight_decay=10,beta1=0.8,eps=1e-15", "--optimizer adamw:weight_decay=0.01,beta1=0.8,eps=1e-8"),
         ("--l2 10", "--l2 0.01"),

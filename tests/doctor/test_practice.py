@@ -258,6 +258,19 @@ def test_dropout_of_inputs_and_of_outputs():
         assert (found.severity, found.remedy.startswith("Start from dropout 0.2 of the inputs")) == (severity, p > 0.2)
 
 
+def test_batches_of_few_rows_are_too_few_for_batch_norm():
+    def said(rows, size, *norm):
+        x, y = groups(rows)
+        return verdict("I10", nnx.Sequential(LINEAR(4, 8), *norm, LINEAR(8, 3)).initialize(0), (x, y), batch_size=size)
+
+    told = said(60, 4, nnx.BatchNorm(8))
+    assert (told.severity, told.measured) == ("warn", "batches of 4 rows for batch norm (≥ 8)")
+    assert told.remedy == "Start from batches of 32 rows."
+    assert {said(60, 8, nnx.BatchNorm(8)).severity, said(6, 8, nnx.BatchNorm(8)).severity, said(60, 4).severity} == {
+        "pass"
+    }
+
+
 def test_a_penalty_is_to_be_divided_by_enough():
     found = verdict("I2", net(4, 3), groups(), optimizer=chain(nnx.optim.penalize(l2=30.0), Adam(1e-3)))
     assert found.remedy == "Divide λ by 1,000."
