@@ -104,7 +104,7 @@ def test_a_matrix_product_like_tf32_is_named(plant):
     first = report["strict"].first
     assert not report.agrees
     assert (first.op, first.layer, first.phase) == ("matmul", "layers.1", "forward")
-    assert first.error > 100 * first.reference_error
+    assert first.error > 100 * first.reference_error > 0.0
     assert 1.0 < first.magnitude < 5.0
     departing = [row for row in report["strict"].rows if row.departs]
     assert departing[0].path == "layers.1"
@@ -114,6 +114,8 @@ def test_a_matrix_product_like_tf32_is_named(plant):
     text = str(report)
     assert "strict against numpy: DEPARTS" in text
     assert "first to depart  matmul, in layers.1 (forward)" in text
+    assert f"of its terms, allowed {first.tier} = {first.tolerance:.1e}\n" in text
+    assert f"off float64 by {first.error:.1e} here, {first.reference_error:.1e} on numpy" in text
     assert all(len(line) <= WIDTH for line in text.splitlines())
 
 
@@ -158,6 +160,12 @@ def test_a_derivative_that_is_wrong_on_one_backend_is_named():
     departing = [(row.kind, row.path) for row in found.rows if row.departs]
     assert ("gradient", "layers.1.weight") in departing
     assert not any(kind == "forward" for kind, _ in departing)
+
+
+def test_a_layer_that_is_called_twice_has_two_rows():
+    twice = nnx.Tanh()
+    paths = [row.path for row in compared(network(twice, twice))["strict"].rows if row.kind == "forward"]
+    assert {"layers.2", "layers.2#2"} <= set(paths)
 
 
 def test_another_course_of_operations_is_said():
@@ -216,12 +224,20 @@ def test_every_operation_has_one_tier():
     assert not (EXACT | set(ULP)) & set(SUMS)
 
 
+def test_so_many_terms_meet_in_one_result_of_a_convolution():
+    x, weight, y = np.zeros((4, 8, 8, 2)), np.zeros((3, 3, 2, 5)), np.zeros((4, 6, 6, 5))
+    assert SUMS["convolve"](x, weight) == 3 * 3 * 2
+    assert SUMS["convolve_to_weight"](x, y) == 4 * 6 * 6
+    assert SUMS["convolve_to_input"](y, weight) == 3 * 3 * 5
+
+
 ULP_ONE, EQUAL, SCALED = Tier("ulp", 1.0), Tier("exact", 0.0), Tier("scaled", 1e-6, np.asarray([2.0, 2.0]))
 
 
 @pytest.mark.parametrize(
     ("a", "b", "tier", "expected"),
     [
+        ([], [], ULP_ONE, 0.0),
         ([1.0, 2.0], [1.0, 2.0], EQUAL, 0.0),
         ([1.0 + 2**-23, 2.0], [1.0, 2.0], EQUAL, 1.0),
         ([1.0 + 2**-21, 2.0], [1.0, 2.0], ULP_ONE, 4.0),
