@@ -254,11 +254,15 @@ class Halves(optim.Schedule):
         return np.float64(0.5)
 
 
+def test_what_a_schedule_gives_becomes_a_python_float() -> None:
+    optimizer = optim.SGD(Halves(per="step"), momentum=Halves(per="step"))
+    assert {type(number) for number in optimizer.numbers(0, optimizer.rate({"step": 0}), False)} == {float}
+
+
 def test_host_scalars_of_another_kind_do_not_widen_the_parameters() -> None:
     params = {"w": np.ones((2, 2), dtype=np.float32)}
     for optimizer in (
         optim.SGD(np.float64(0.1), momentum=np.float64(0.9)),
-        optim.SGD(Halves(per="step")),
         optim.AdamW(np.float64(0.1), weight_decay=np.float64(0.1)),
     ):
         updated, state = optimizer.update(params, optimizer.init(params), params)
