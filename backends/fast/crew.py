@@ -58,7 +58,7 @@ def share(function: Callable[..., Any], parts: Sequence[tuple[Any, ...]]) -> Non
     if len(parts) == 1:
         function(*parts[0])
         return
-    hands = [_idle.pop() if _idle else _Hand() for _ in parts[1:]]
+    hands = [_hand() for _ in parts[1:]]
     given: list[_Hand] = []
     with one_blas_thread:
         _here.busy = True
@@ -174,6 +174,14 @@ class _Hand:
                 self._error = error
             self._work = None  # let go of the arrays
             self._done.release()
+
+
+def _hand() -> _Hand:
+    """One that sleeps, or a new one: between a look and a take another thread may have taken the last."""
+    try:
+        return _idle.pop()
+    except IndexError:
+        return _Hand()
 
 
 def _after_fork() -> None:

@@ -38,6 +38,25 @@ def test_parts_are_done_side_by_side(three):
     crew.share(lambda: met.wait(), [(), (), ()])
 
 
+def test_threads_are_used_again(three):
+    crew.share(lambda: None, [(), (), ()])
+    before = threading.active_count()
+    for _ in range(3):
+        crew.share(lambda: None, [(), (), ()])
+    assert threading.active_count() == before
+
+
+def test_the_last_thread_may_be_taken_by_another_meanwhile(three, monkeypatch):
+    class Taken(list):
+        def __bool__(self):
+            return True  # as it looked a moment ago
+
+    monkeypatch.setattr(crew, "_idle", Taken())
+    done = []
+    crew.share(done.append, [(0,), (1,), (2,)])
+    assert sorted(done) == [0, 1, 2]
+
+
 def test_an_error_in_a_thread_is_raised_here_when_all_are_done(three):
     done = []
 
