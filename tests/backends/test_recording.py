@@ -1,8 +1,12 @@
 """Recorded functions give what the functions give, bit for bit, for other arrays of the same shapes."""
 
+import random
+
 import numpy as np
 import pytest
 from array_api_compat import device
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import nnx
 from nnx import backends
@@ -101,6 +105,40 @@ def test_a_recording_gives_the_same_bits(function, backend):
         arrays = draws(backend, seed)
         same(plain(*arrays), function(*arrays), backend)
         same(assembled(*arrays), function(*arrays), backend)
+
+
+@settings(max_examples=100)
+@given(seed=st.integers(0, 2**32))
+def test_however_arrays_lie_in_memory_the_bits_are_the_same(seed):
+    """A function that turns, flips, cuts and sums arrays: what it does is drawn, too."""
+    be = backends.get("numpy")
+
+    def function(x):
+        xp, draw, seen = nnx.namespace(x), random.Random(seed), [x]
+        for _ in range(draw.randint(3, 9)):
+            y = draw.choice(seen)
+            axes, axis = draw.sample(range(y.ndim), y.ndim), draw.randrange(y.ndim)
+            other = draw.choice([z for z in seen if z.shape == y.shape])
+            seen.append(
+                draw.choice(
+                    [
+                        lambda y=y, axes=axes: xp.permute_dims(y, tuple(axes)),
+                        lambda y=y, axes=axes: xp.permute_dims(y, tuple(axes)) * 1.5,
+                        lambda y=y, axis=axis: xp.flip(y, axis=axis),
+                        lambda y=y: y[..., 1:] if y.shape[-1] > 2 else xp.exp(-y),
+                        lambda y=y, other=other: y - other,
+                        lambda y=y, other=other: xp.where(other > 0.0, y, 0.5 * other),
+                        lambda y=y, axis=axis: y * xp.sum(y, axis=axis, keepdims=True),
+                        lambda y=y, axis=axis: xp.mean(y, axis=axis, keepdims=True) - y,
+                    ]
+                )()
+            )
+        return [xp.sum(seen[-1]), xp.mean(seen[-2], axis=0), xp.sum(seen[-1] * seen[-1], axis=(0, 1))]
+
+    arrays = [np.random.default_rng(i).normal(size=(5, 4, 6)).astype("float32") for i in range(3)]
+    run = compiled(function, arrays[:1], be)
+    for array in arrays:
+        same(run(array), function(array), be)
 
 
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: f.__name__)
