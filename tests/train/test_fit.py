@@ -188,6 +188,14 @@ def test_callbacks_are_told_in_order_and_may_end_it():
     assert len(run.history) == 2
 
 
+def test_callbacks_may_come_one_by_one():
+    told = []
+    model = nnx.Sequential(nnx.Linear(2, 2))
+    data = nnx.data.load((np.eye(2, dtype="float32"), np.asarray([0, 1])))
+    nnx.fit(model, data, epochs=1, callbacks=(one for one in [lambda run, record: told.append(record["epoch"])]))
+    assert told == [1]
+
+
 def test_every_callback_is_told_of_the_last_epoch():
     seen = []
     nnx.fit(
