@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from nnx import backends, losses, optim, random
+from nnx.data import batch_count
 from nnx.doctor.rows import Rows, rows_of
 from nnx.doctor.verdict import Verdict
 from nnx.doctor.walk import Call, walk
@@ -82,7 +83,7 @@ class Subject:
         self._loss = losses.get(loss or self.loss_name)
         self.loss_name = self.loss_name or next((name for name, f in losses.LOSSES.items() if f is self._loss), "")
         self.batch_size = min(batch_size, len(self.train))
-        steps = -(-len(self.train) // self.batch_size)
+        steps = batch_count(len(self.train), self.batch_size)
         self.steps = None if epochs is None else epochs * steps
         self.optimizer: optim.Optimizer = (optimizer or optim.Adam(1e-3)).with_steps_per_epoch(steps)
         self.augment, self.seed, self._place = augment, seed, backend
