@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import nnx as library
-from nnx.cli.summary import history
+from nnx.cli.runs import history
 from nnx.errors import DataError
 
 ROWS = [(i * 0.5, ("red", "blue", "green")[i % 3], ("cat", "dog")[i % 2]) for i in range(60)]
@@ -203,10 +203,10 @@ def test_summary_has_data_training_and_layers(nnx):
 def test_a_damaged_line_of_a_history_is_told_unless_it_is_the_last(line, tmp_path):
     file = tmp_path / "metrics.jsonl"
     file.write_text('{"epoch": 1}\n' + line)
-    assert history(file) == [{"epoch": 1}]
+    assert history(tmp_path) == [{"epoch": 1}]
     file.write_text(line + '\n{"epoch": 1}\n')
     with pytest.raises(DataError, match=r"metrics\.jsonl, line 1: a damaged line"):
-        history(file)
+        history(tmp_path)
 
 
 def test_summary_tells_the_memory_of_a_training(nnx):
